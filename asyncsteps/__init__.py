@@ -1,0 +1,1 @@
+"""Resume, force and skip the steps of long workflows, on asyncio."""

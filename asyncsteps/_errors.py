@@ -1,0 +1,172 @@
+"""Every exception that asyncsteps raises: what happened, and what to do about it."""
+
+
+class AsyncstepsError(Exception):
+    """Base of every exception of asyncsteps."""
+
+
+class StepNameError(AsyncstepsError, ValueError):
+    """A step name breaks a rule of step names.
+
+    Attributes:
+        name: The name, as given.
+        rule: The rule that it breaks.
+    """
+
+    def __init__(self, name: object, rule: str) -> None:
+        super().__init__(f"step name {name!r} is refused: {rule}")
+        self.name = name
+        self.rule = rule
+
+
+class SelectorError(AsyncstepsError, ValueError):
+    """A selector is neither ``*`` nor a well-formed step name.
+
+    Attributes:
+        selector: The selector, as given.
+        rule: The rule that it breaks.
+    """
+
+    def __init__(self, selector: object, rule: str) -> None:
+        super().__init__(
+            f"selector {selector!r} is refused: {rule}; "
+            "a selector is '*', a step name, or an ancestor of one ('a.b' selects 'a.b' and all below it)"
+        )
+        self.selector = selector
+        self.rule = rule
+
+
+class StepDefinitionError(AsyncstepsError, TypeError):
+    """What was given as a step, activity, chain or group cannot be submitted."""
+
+
+class RunClosedError(AsyncstepsError):
+    """The run (or the workflow on it) has not been entered, or has ended."""
+
+
+class WorkflowIdError(AsyncstepsError, ValueError):
+    """A workflow id is missing where the prefix of the done steps would be made from it."""
+
+
+class ActivityTimeoutError(AsyncstepsError, TimeoutError):
+    """An activity overran one of its timeouts.
+
+    Attributes:
+        activity: The activity's name.
+        timeout: Which one, by its attribute's name, such as ``start_to_close_timeout``.
+        seconds: Its length in seconds.
+    """
+
+    def __init__(self, activity: str, timeout: str, seconds: float) -> None:
+        super().__init__(
+            f"activity {activity} overran its {timeout} of {seconds:g} s; raise it, or make the activity shorter"
+        )
+        self.activity = activity
+        self.timeout = timeout
+        self.seconds = seconds
+
+
+class MissingExtraError(AsyncstepsError, ImportError):
+    """An optional part is used whose extra is not installed.
+
+    Attributes:
+        extra: The extra's name.
+    """
+
+    def __init__(self, extra: str, what: str) -> None:
+        super().__init__(
+            f"{what} needs the extra {extra!r}, which is not installed: pip install 'asyncsteps[{extra}]'"
+        )
+        self.extra = extra
+
+
+class StoreError(AsyncstepsError):
+    """A store could not do what it was asked.
+
+    Attributes:
+        url: The store's URL, where known.
+        bucket: The S3 bucket, for an S3 store.
+        key: The S3 key or the file, where one is concerned.
+        endpoint: The endpoint that was asked, for an S3 store.
+        step: The step's name, where one is concerned.
+    """
+
+    def __init__(
+        self,
+        message: str,
+        *,
+        url: str | None = None,
+        bucket: str | None = None,
+        key: str | None = None,
+        endpoint: str | None = None,
+        step: str | None = None,
+    ) -> None:
+        where = ", ".join(
+            f"{label} {value!r}"
+            for label, value in (
+                ("step", step),
+                ("bucket", bucket),
+                ("key", key),
+                ("endpoint", endpoint),
+                ("store", url if bucket is None else None),
+            )
+            if value is not None
+        )
+        super().__init__(f"{message} ({where})" if where else message)
+        self.url = url
+        self.bucket = bucket
+        self.key = key
+        self.endpoint = endpoint
+        self.step = step
+
+
+class StoreURLError(StoreError, ValueError):
+    """A store's URL, or a bucket, is not one that asyncsteps can open."""
+
+
+class StoreClosedError(StoreError):
+    """The store is used before it is entered or after it is closed."""
+
+
+class BucketNotFoundError(StoreError):
+    """The bucket does not exist."""
+
+
+class AccessDeniedError(StoreError):
+    """The credentials are missing, wrong, or lack a permission."""
+
+
+class EndpointUnreachableError(StoreError):
+    """No connection to the endpoint, or the connection broke or timed out, retries included."""
+
+
+class WrongRegionError(StoreError):
+    """The bucket lives in another region than the one asked."""
+
+
+class ClockSkewError(StoreError):
+    """This machine's clock is too far from the server's for a signature to be accepted."""
+
+
+class ThrottledError(StoreError):
+    """The server asked to slow down, and kept asking through every retry."""
+
+
+class ListingError(StoreError):
+    """A listing could not be completed; no part of it is returned as if it were all."""
+
+
+class RecordError(StoreError, ValueError):
+    """A done record is no mapping of JSON values, or what is stored for a step cannot be read as one."""
+
+
+class StepFailedError(AsyncstepsError):
+    """A step's activities failed; the cause is the ``__cause__``.
+
+    Attributes:
+        step: The step's name.
+    """
+
+    def __init__(self, step: str, message: str) -> None:
+        super().__init__(f"step {step!r} failed: {message}")
+        self.step = step

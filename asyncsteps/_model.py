@@ -1,0 +1,161 @@
+"""The frozen records of steps: definition, decision, phases, markers, outcomes."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from enum import StrEnum
+from typing import Any, Literal
+
+STEP_MARKER = "log.step"
+"""The name of the markers that say what was decided of a step, and why."""
+
+
+class Status(StrEnum):
+    """What a step's marker, or its outcome, says of it."""
+
+    SCHEDULED = "scheduled"
+    COMPLETED = "completed"
+    SKIPPED = "skipped"
+    FAILED = "failed"
+    CANCELLED = "cancelled"
+
+
+class Action(StrEnum):
+    """What is decided for one submission of a step."""
+
+    RUN = "run"
+    SKIP = "skip"
+
+
+@dataclass(frozen=True, slots=True)
+class StepRules:
+    """What the planner needs to know of a step: everything but its activities.
+
+    Attributes:
+        name: The step's name.
+        force: Whether this submission is forced.
+        has_alternative: Whether there are ``activities_if_step_already_done``.
+        emit_signal: Whether the signal ``step.{name}`` is sent at the end.
+        force_steps_if_executed: Selectors of the dependents.
+    """
+
+    name: str
+    force: bool = False
+    has_alternative: bool = False
+    emit_signal: bool = False
+    force_steps_if_executed: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Decision:
+    """One submission's decision: run or skip, whether that was forced, and the reasons in their fixed order."""
+
+    action: Action
+    forced: bool
+    reasons: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class ForceDependents:
+    """Phase: force the steps that the selectors match, for ``reason``."""
+
+    selectors: tuple[str, ...]
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class RecordStatus:
+    """Phase: record the marker `STEP_MARKER` with ``details``."""
+
+    status: Status
+    details: Mapping[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Withdraw:
+    """Phase: withdraw the done marks that playing the step invalidates.
+
+    Attributes:
+        own: The step's own name when it is done and forced, else None.
+        dependents: Selectors; the done steps that they match are withdrawn.
+    """
+
+    own: str | None
+    dependents: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Play:
+    """Phase: play the step's activities, or what replaces them when it is skipped."""
+
+    what: Literal["activities", "activities_if_step_already_done"]
+
+
+@dataclass(frozen=True, slots=True)
+class MarkDone:
+    """Phase: record the step as done in the store."""
+
+    name: str
+
+
+@dataclass(frozen=True, slots=True)
+class EmitSignal:
+    """Phase: send the signal ``name``, with no propagation."""
+
+    name: str
+
+
+Phase = ForceDependents | RecordStatus | Withdraw | Play | MarkDone | EmitSignal
+"""One phase of a step; a plan is a tuple of them, in the order in which they are played."""
+
+
+@dataclass(frozen=True, slots=True)
+class Marker:
+    """A recorded marker.
+
+    Attributes:
+        name: `STEP_MARKER` for a step's own, or the user's.
+        details: JSON values; for a step ``{"step", "status", "forced", "reasons"}``, and natively ``"error"``
+            when it failed.
+        at: When it was recorded, in UTC.
+    """
+
+    name: str
+    details: Any
+    at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class StepOutcome:
+    """How one submission of a step ended.
+
+    Attributes:
+        step: The step's name.
+        status: ``completed``, ``skipped``, ``failed`` or ``cancelled``.
+        forced: Whether the decision was forced.
+        reasons: Why it was decided so, in their fixed order.
+        result: What the activities returned; for a skipped step the result of its alternative activities, or
+            the saved one with ``save_result``.
+        error: What failed, when it failed.
+        started: When it was decided, in UTC.
+        finished: When its last phase ended, in UTC.
+    """
+
+    step: str
+    status: Status
+    forced: bool
+    reasons: tuple[str, ...]
+    result: Any
+    error: BaseException | None
+    started: datetime
+    finished: datetime
+
+
+def step_details(name: str, status: Status, decision: Decision) -> dict[str, Any]:
+    """The details of a step's marker, with simpleflow's keys in simpleflow's order."""
+    return {
+        "step": name,
+        "status": status.value,
+        "forced": decision.forced,
+        "reasons": list(decision.reasons),
+    }

@@ -1,0 +1,127 @@
+"""Step names and selectors: the rules that make them valid, and how a selector matches a name."""
+
+import unicodedata
+from collections.abc import Iterable, Iterator, Mapping
+
+from asyncsteps._errors import SelectorError, StepNameError
+
+MAX_KEY_BYTES = 1024
+"""The longest S3 key, in bytes of UTF-8: prefix and step name together."""
+
+EVERYTHING = "*"
+"""The selector that matches every name."""
+
+
+def _broken_rule(name: object) -> str | None:
+    """The rule of step names that ``name`` breaks, or None."""
+    rule: str | None = None
+    if not isinstance(name, str):
+        rule = f"it must be a str, not {type(name).__name__}"
+    elif not name:
+        rule = "it must have at least one segment of at least one character"
+    elif "/" in name:
+        rule = "it must not contain '/', which would leave the steps' prefix"
+    elif any(unicodedata.category(char) in {"Cc", "Cs"} for char in name):
+        rule = "it must not contain control characters or lone surrogates"
+    elif name == EVERYTHING:
+        rule = "'*' is the selector of all steps"
+    else:
+        segments = name.split(".")
+        if "" in segments:
+            rule = "it must not have an empty segment (a leading, trailing or doubled '.')"
+        elif EVERYTHING in segments:
+            rule = "a segment must not be '*', which stands alone as the selector of all steps"
+        elif len(name.encode()) > MAX_KEY_BYTES:
+            rule = f"it must be at most {MAX_KEY_BYTES} bytes of UTF-8, the longest S3 key"
+    return rule
+
+
+def is_step_name(name: object) -> bool:
+    """Whether ``name`` is a valid step name, as `check_step_name` has it."""
+    return _broken_rule(name) is None
+
+
+def check_step_name(name: object, *, prefix: str = "") -> str:
+    """Return ``name`` when it is a valid step name.
+
+    A step name is one or more segments joined by dots, each of one or more characters: no ``/``, no control
+    characters, no empty segment, no segment ``*``; with its prefix at most 1,024 bytes of UTF-8.
+
+    Args:
+        name: What should be a step name.
+        prefix: The key prefix that the name will be stored under.
+
+    Raises:
+        StepNameError: Naming the rule that is broken.
+    """
+    rule = _broken_rule(name)
+    if rule is not None:
+        raise StepNameError(name, rule)
+    assert isinstance(name, str)
+    size = len(prefix.encode()) + len(name.encode())
+    if size > MAX_KEY_BYTES:
+        raise StepNameError(
+            name,
+            f"prefix {prefix!r} and name make a key of {size} bytes of UTF-8, and S3 allows {MAX_KEY_BYTES}; "
+            "shorten one of them",
+        )
+    return name
+
+
+def check_selector(selector: object) -> str:
+    """Return ``selector`` when it is ``*`` or a well-formed step name.
+
+    Raises:
+        SelectorError: Naming the rule that is broken.
+    """
+    if selector == EVERYTHING:
+        return EVERYTHING
+    rule = _broken_rule(selector)
+    if rule is not None:
+        raise SelectorError(selector, rule)
+    assert isinstance(selector, str)
+    return selector
+
+
+def matches(selector: str, name: str) -> bool:
+    """Whether ``selector`` selects ``name``: ``*``, the name itself, or an ancestor of it."""
+    return selector in {EVERYTHING, name} or name.startswith(f"{selector}.")
+
+
+def selectors_of(name: str) -> Iterator[str]:
+    """Every selector that matches ``name``: ``*``, its ancestors, itself; one a segment and one more."""
+    yield EVERYTHING
+    dot = name.find(".")
+    while dot >= 0:
+        yield name[:dot]
+        dot = name.find(".", dot + 1)
+    yield name
+
+
+def as_selectors(given: object) -> tuple[str, ...]:
+    """Normalise what a caller gives as selectors: one ``str`` is one selector.
+
+    Raises:
+        SelectorError: When one is malformed, or ``given`` is no str and no iterable of str.
+    """
+    if isinstance(given, str):
+        return (check_selector(given),)
+    if not isinstance(given, Iterable):
+        raise SelectorError(given, f"it must be a str or an iterable of str, not {type(given).__name__}")
+    return tuple(check_selector(selector) for selector in given)
+
+
+def as_reasoned_selectors(given: object) -> tuple[tuple[str, str | None], ...]:
+    """Normalise selectors, or a mapping of selector to reason, into pairs of selector and reason.
+
+    Raises:
+        SelectorError: When a selector is malformed, or a reason is neither a str nor None.
+    """
+    if not isinstance(given, Mapping):
+        return tuple((selector, None) for selector in as_selectors(given))
+    pairs: list[tuple[str, str | None]] = []
+    for selector, reason in given.items():
+        if reason is not None and not isinstance(reason, str):
+            raise SelectorError(selector, f"its reason must be a str or None, not {type(reason).__name__}")
+        pairs.append((check_selector(selector), reason))
+    return tuple(pairs)

@@ -1,0 +1,1 @@
+"""Steps on Amazon SWF, through simpleflow."""
