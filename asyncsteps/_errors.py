@@ -124,6 +124,10 @@ class StoreURLError(StoreError, ValueError):
     """A store's URL, or a bucket, is not one that asyncsteps can open."""
 
 
+class StoreOptionError(StoreError, ValueError):
+    """An option of a store is not one that it takes."""
+
+
 class StoreClosedError(StoreError):
     """The store is used before it is entered or after it is closed."""
 
@@ -170,3 +174,116 @@ class StepFailedError(AsyncstepsError):
     def __init__(self, step: str, message: str) -> None:
         super().__init__(f"step {step!r} failed: {message}")
         self.step = step
+
+
+class LoopThreadError(AsyncstepsError, RuntimeError):
+    """Sync code asked an event loop to work for it from that loop's own thread, where both would wait for ever."""
+
+    def __init__(self) -> None:
+        super().__init__(
+            "run_sync() was called in the thread of the event loop that should do the work, which would wait for "
+            "itself; await the coroutine, or call the sync code in a worker thread (asyncio.to_thread)"
+        )
+
+
+class SyncLoopClosedError(AsyncstepsError, RuntimeError):
+    """The event loop that sync code calls into is closed."""
+
+    def __init__(self) -> None:
+        super().__init__(
+            "the event loop that run_sync() calls into is closed: the interpreter is exiting, or the loop of the "
+            "bridge has ended; do such work before that"
+        )
+
+
+class RunSyncTimeoutError(AsyncstepsError, TimeoutError):
+    """What sync code waited for did not end in time, and was cancelled.
+
+    Attributes:
+        seconds: The time it had, in seconds.
+    """
+
+    def __init__(self, seconds: float) -> None:
+        super().__init__(f"not ended after {seconds:g} s, and cancelled; give it a longer timeout, or less to do")
+        self.seconds = seconds
+
+
+class RunningLoopError(AsyncstepsError, RuntimeError):
+    """An async activity is to be executed by sync code in the thread of a running event loop."""
+
+    def __init__(self) -> None:
+        super().__init__(
+            "an async activity was executed synchronously in the thread of a running event loop; await it or submit "
+            "it there, or run the sync code in a worker thread (asyncio.to_thread)"
+        )
+
+
+class ActivityCancelledError(AsyncstepsError):
+    """An activity raised ``CancelledError`` though nobody cancelled it: what it awaited had been cancelled.
+
+    Attributes:
+        activity: The activity's name.
+    """
+
+    def __init__(self, activity: str) -> None:
+        super().__init__(
+            f"activity {activity} ended with CancelledError, but its run was not cancelled: something that it "
+            "awaited had been"
+        )
+        self.activity = activity
+
+
+class StepResultError(AsyncstepsError, TypeError):
+    """The result of a step with ``save_result=True`` is no JSON, so it cannot be saved.
+
+    Attributes:
+        step: The step's name.
+    """
+
+    def __init__(self, step: str, error: Exception) -> None:
+        super().__init__(
+            f"the result of step {step!r} cannot be saved as JSON ({error}); its activities must return JSON values "
+            "(None, bool, int, finite float, str, lists, dicts), or the step be made without save_result"
+        )
+        self.step = step
+
+
+class StepDeadlockError(AsyncstepsError, RuntimeError):
+    """A step is submitted from within its own activities, which would wait for themselves for ever.
+
+    Attributes:
+        steps: The names that wait for each other, the submitted one first.
+    """
+
+    def __init__(self, steps: tuple[str, ...]) -> None:
+        super().__init__(
+            f"step {steps[0]!r} would wait for itself for ever ({' -> '.join((*steps, steps[0]))}): a name that is "
+            "submitted again waits for its first submission to end; submit it after that, or under another name"
+        )
+        self.steps = steps
+
+
+class DoneListError(AsyncstepsError, ValueError):
+    """A list of done steps that came through SWF cannot be read."""
+
+
+class SimpleflowVersionError(AsyncstepsError, ImportError):
+    """The simpleflow that is installed is not one whose inner workings asyncsteps knows."""
+
+
+class BridgeClosedError(AsyncstepsError):
+    """The bridge to simpleflow is used outside of its block, or entered twice."""
+
+
+class NotConvertibleError(StepDefinitionError):
+    """What was given cannot be handed to simpleflow.
+
+    Attributes:
+        what: The thing's name.
+        reason: Why not.
+    """
+
+    def __init__(self, what: str, reason: str) -> None:
+        super().__init__(f"{what} cannot be handed to simpleflow: {reason}")
+        self.what = what
+        self.reason = reason

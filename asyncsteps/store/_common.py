@@ -1,0 +1,193 @@
+"""What every store does the same way: its block, the checks of its input, steps told from foreign keys."""
+
+import abc
+import contextlib
+import logging
+import re
+from collections.abc import AsyncGenerator, AsyncIterator, Iterable, Mapping
+from typing import Any, Self
+
+from asyncsteps._errors import StepNameError, StoreClosedError
+from asyncsteps._names import EVERYTHING, MAX_KEY_BYTES, check_selector, check_step_name, is_step_name
+from asyncsteps.store._base import DonePage, OnForeign, OnProgress
+
+logger = logging.getLogger("asyncsteps.store")
+
+_ORDINARY = re.compile(r"[A-Za-z0-9_:-]+(?:\.[A-Za-z0-9_:-]+)*", re.ASCII)
+_SHOWN = 5
+
+
+def is_name(key: str) -> bool:
+    """`is_step_name`, quickly for most: listings ask it of every key."""
+    return (len(key) <= MAX_KEY_BYTES and _ORDINARY.fullmatch(key) is not None) or is_step_name(key)
+
+
+class StepSorter:
+    """Sorts the keys of one listing into steps and foreign keys, and reports the latter.
+
+    Args:
+        where: The store, for the log.
+        on_foreign: Takes each foreign key; None: one warning at the end of the listing.
+    """
+
+    def __init__(self, where: str, on_foreign: OnForeign | None) -> None:
+        self._where = where
+        self._on_foreign = on_foreign
+        self._foreign: list[str] = []
+        self._count = 0
+
+    def names(self, keys: Iterable[str]) -> list[str]:
+        """The step names among ``keys`` (without their prefix), in their order."""
+        names: list[str] = []
+        for key in keys:
+            if is_name(key):
+                names.append(key)
+            else:
+                self.foreign(key)
+        return names
+
+    def foreign(self, key: str) -> None:
+        """Report ``key`` as no step's."""
+        if self._on_foreign is not None:
+            self._on_foreign(key)
+            return
+        self._count += 1
+        if len(self._foreign) < _SHOWN:
+            self._foreign.append(key)
+
+    def close(self) -> None:
+        """Log what was foreign, if anybody should know."""
+        if self._count:
+            logger.warning(
+                "%d keys in %s are no step names and are left alone, such as %s",
+                self._count,
+                self._where,
+                ", ".join(map(repr, self._foreign)),
+            )
+
+
+class BaseStore(abc.ABC):
+    """Base of the stores; see `asyncsteps.store.StepStore` for the contract.
+
+    A store is a block: usable from ``async with`` to its end, once.
+    """
+
+    def __init__(self, prefix: str = "") -> None:
+        self._prefix = prefix
+        self._state = "not entered yet"
+        self._stack = contextlib.AsyncExitStack()
+
+    def __repr__(self) -> str:
+        return f"<{type(self).__name__} {self.url!r}>"
+
+    async def __aenter__(self) -> Self:
+        if self._state != "not entered yet":
+            raise StoreClosedError("a store is entered once; open another one", url=self.url)
+        self._state = "open"
+        return self
+
+    async def __aexit__(self, *exc_info: object) -> None:
+        self._state = "closed"
+        await self._stack.aclose()
+
+    @property
+    @abc.abstractmethod
+    def url(self) -> str:
+        """The complete prefix, in the form that `asyncsteps.open_store` takes."""
+
+    def check_name(self, name: str) -> None:
+        """Check that ``name`` can be stored here.
+
+        Raises:
+            StepNameError: When it breaks a rule, the length of prefix and name among them.
+        """
+        check_step_name(name, prefix=self._prefix)
+
+    async def list_done(
+        self,
+        under: str = EVERYTHING,
+        *,
+        on_foreign: OnForeign | None = None,
+        on_progress: OnProgress | None = None,
+    ) -> list[str]:
+        """All done names that the selector ``under`` matches, sorted, each once."""
+        names: list[str] = []
+        async for batch in self.iter_done(under, on_foreign=on_foreign, on_progress=on_progress):
+            names += batch
+        names.sort()
+        return names
+
+    def iter_done(
+        self,
+        under: str = EVERYTHING,
+        *,
+        on_foreign: OnForeign | None = None,
+        on_progress: OnProgress | None = None,
+    ) -> AsyncIterator[list[str]]:
+        """The same names in batches as they come, in no particular order, each name once.
+
+        What breaks off early should close it (``contextlib.aclosing``), to stop the requests under way at once.
+        """
+        check_selector(under)
+        self._require_open()
+        return self._iterate(under, StepSorter(self.url, on_foreign), on_progress)
+
+    async def _iterate(
+        self, under: str, sorter: StepSorter, on_progress: OnProgress | None
+    ) -> AsyncGenerator[list[str], None]:
+        try:
+            async with contextlib.aclosing(self._batches(under, sorter, on_progress)) as batches:
+                async for names in batches:
+                    if names:
+                        yield names
+                    self._require_open()
+        finally:
+            sorter.close()
+
+    @abc.abstractmethod
+    def _batches(
+        self, under: str, sorter: StepSorter, on_progress: OnProgress | None
+    ) -> AsyncGenerator[list[str], None]:
+        """Batches of the names that ``under`` matches, each once; such foreign keys go to ``sorter``."""
+
+    @abc.abstractmethod
+    async def done_page(self, start_after: str = "") -> DonePage:
+        """One request's worth of done names greater than ``start_after`` (any string), in order."""
+
+    @abc.abstractmethod
+    async def is_done(self, name: str) -> bool:
+        """Whether ``name`` is done, asked of the storage now."""
+
+    @abc.abstractmethod
+    async def mark_done(self, name: str, record: Mapping[str, Any], *, first_wins: bool = False) -> bool:
+        """Record ``name`` as done, durably; whether this call's record is the stored one."""
+
+    @abc.abstractmethod
+    async def read_done(self, name: str) -> dict[str, Any] | None:
+        """The record of ``name``, or None when it is not done."""
+
+    @abc.abstractmethod
+    async def withdraw(self, names: Iterable[str]) -> list[str]:
+        """Withdraw done marks (one ``str`` is one name); those that were there, sorted."""
+
+    def _require_open(self) -> None:
+        if self._state != "open":
+            raise StoreClosedError(
+                f"the store is {self._state}: use it inside its 'async with' block", url=self.url
+            )
+
+    def _checked(self, name: str) -> str:
+        """``name``, when it can be stored and the store is open."""
+        self.check_name(name)
+        self._require_open()
+        return name
+
+    def _checked_names(self, names: Iterable[str]) -> list[str]:
+        """``names``, sorted and each once; a ``str`` is one name."""
+        if not isinstance(names, str) and not isinstance(names, Iterable):
+            raise StepNameError(names, f"names must be a str or an iterable of str, not {type(names).__name__}")
+        wanted = [names] if isinstance(names, str) else list(names)
+        for name in wanted:
+            self.check_name(name)
+        self._require_open()
+        return sorted(set(wanted))

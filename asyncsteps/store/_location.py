@@ -1,0 +1,145 @@
+"""What a store's URL, or a bucket as the hooks give it, names. Pure: nothing is opened here."""
+
+import os
+import re
+import unicodedata
+from dataclasses import dataclass
+from pathlib import Path
+from urllib.parse import unquote_to_bytes
+
+from asyncsteps._errors import StoreURLError
+from asyncsteps._names import MAX_KEY_BYTES
+
+_ACCEPTED = (
+    "accepted are 'memory:', 'file:///absolute/path', a plain path ('./steps', '/var/steps'; write './a:b' for a "
+    "path with a colon), and 's3://bucket/prefix'"
+)
+_SCHEME = re.compile(r"([A-Za-z][A-Za-z0-9+.-]*):")
+_BUCKET = re.compile(
+    r"[A-Za-z0-9._-]{1,255}|arn:[a-z-]+:s3[a-z0-9-]*:[a-z0-9:-]*:accesspoint:[A-Za-z0-9.:-]{1,100}"
+)
+_HOST = re.compile(r"[A-Za-z0-9._-]+(:[0-9]+)?")
+
+
+@dataclass(frozen=True, slots=True)
+class MemoryLocation:
+    """``memory:``."""
+
+
+@dataclass(frozen=True, slots=True)
+class DirectoryLocation:
+    """A directory, by its absolute path."""
+
+    path: Path
+
+
+@dataclass(frozen=True, slots=True)
+class S3Location:
+    """A bucket and the complete, normalised key prefix."""
+
+    bucket: str
+    prefix: str
+
+
+Location = MemoryLocation | DirectoryLocation | S3Location
+
+
+def parse_url(url: str | os.PathLike[str]) -> Location:
+    """What ``url`` names: ``memory:``, ``file:///path``, a plain path, or ``s3://bucket/prefix``.
+
+    Nothing of an S3 prefix is decoded: ``?``, ``#`` and ``%`` are characters of keys. A file URL is decoded as
+    file URLs are.
+
+    Raises:
+        StoreURLError: When it is none of these.
+    """
+    if isinstance(url, os.PathLike):
+        return _directory(os.fspath(url), url)
+    if not isinstance(url, str):
+        raise StoreURLError(f"a store's URL must be a str or a path, not {type(url).__name__}; {_ACCEPTED}")
+    scheme = _SCHEME.match(url)
+    if scheme is None:
+        return _directory(url, url)
+    rest = url[scheme.end() :]
+    match scheme.group(1).lower():
+        case "memory":
+            if rest.strip("/"):
+                raise StoreURLError("a memory store has no name: write 'memory:'", url=url)
+            return MemoryLocation()
+        case "file":
+            return _file(rest, url)
+        case "s3":
+            if not rest.startswith("//"):
+                raise StoreURLError("an S3 URL is 's3://bucket/prefix'", url=url)
+            bucket, _, prefix = rest[2:].partition("/")
+            return S3Location(check_bucket(bucket, url=url), normalise_prefix(prefix))
+        case other:
+            raise StoreURLError(f"no store has the scheme {other!r}; {_ACCEPTED}", url=url)
+
+
+def _file(rest: str, url: str) -> DirectoryLocation:
+    path = re.sub(r"^//(localhost)?(?=/)", "", rest)
+    if not path.startswith("/") or path.startswith("//"):
+        raise StoreURLError("a file URL names an absolute path of this machine: 'file:///absolute/path'", url=url)
+    if "?" in path or "#" in path:
+        raise StoreURLError("in a file URL write '?' as %3F and '#' as %23, or give a plain path", url=url)
+    return _directory(os.fsdecode(unquote_to_bytes(path)), url)
+
+
+def _directory(path: str, given: object) -> DirectoryLocation:
+    if not path or "\0" in path:
+        raise StoreURLError(f"{given!r} is no path of a directory; {_ACCEPTED}")
+    return DirectoryLocation(Path(os.path.abspath(path)))  # noqa: PTH100 -- keeps symbolic links as they are
+
+
+def normalise_prefix(prefix: str) -> str:
+    """The prefix as keys have it: one that is not empty and ends in no slash gets one; nothing else changes.
+
+    Raises:
+        StoreURLError: When no step name could follow it within S3's limits, or XML could not carry it.
+    """
+    if not isinstance(prefix, str):
+        raise StoreURLError(f"a key prefix must be a str, not {type(prefix).__name__}")
+    if any(unicodedata.category(char) in {"Cc", "Cs"} for char in prefix):
+        raise StoreURLError(f"the key prefix {prefix!r} has control characters or lone surrogates; leave them out")
+    normalised = f"{prefix}/" if prefix and not prefix.endswith("/") else prefix
+    if len(normalised.encode()) >= MAX_KEY_BYTES:
+        raise StoreURLError(
+            f"the key prefix {prefix[:60]!r}... leaves no room for a name within the {MAX_KEY_BYTES} bytes of a "
+            "key; shorten it"
+        )
+    return normalised
+
+
+def check_bucket(bucket: str, *, url: str | None = None) -> str:
+    """Return ``bucket`` when it can be the name of one (or the ARN of an access point).
+
+    Raises:
+        StoreURLError: When it cannot.
+    """
+    if not _BUCKET.fullmatch(bucket):
+        raise StoreURLError(
+            f"{bucket!r} is no bucket: letters, digits, '.', '-' and '_' make a bucket's name, and an S3 URL is "
+            "'s3://bucket/prefix'",
+            url=url,
+        )
+    return bucket
+
+
+def split_bucket(bucket: str) -> tuple[str | None, str]:
+    """The host (None where there is none) and the name of a bucket given as ``bucket`` or ``host/bucket``.
+
+    Raises:
+        StoreURLError: When it is neither.
+    """
+    if not isinstance(bucket, str):
+        raise StoreURLError(f"a bucket must be a str, not {type(bucket).__name__}")
+    host, slash, name = bucket.rpartition("/")
+    if not slash:
+        return None, check_bucket(name)
+    if not _HOST.fullmatch(host):
+        raise StoreURLError(
+            f"the bucket {bucket!r} is neither a bare name nor 'host/bucket'; where the endpoint is no AWS host, "
+            "pass its URL as endpoint_url beside the bare name"
+        )
+    return host, check_bucket(name)

@@ -1,0 +1,87 @@
+"""Done steps in memory: for programs that need no more, and for the tests of those that do."""
+
+from bisect import bisect_right
+from collections.abc import AsyncGenerator, Iterable, Mapping
+from typing import Any
+
+from anyio.lowlevel import checkpoint
+
+from asyncsteps._names import matches
+from asyncsteps.store._base import DonePage, ListingProgress, OnProgress
+from asyncsteps.store._common import BaseStore, StepSorter
+from asyncsteps.store._records import decode_record, encode_record
+
+_BATCH = 1000
+
+
+class MemoryStore(BaseStore):
+    """A store in memory, empty at first; as strict as the others about names, records and its block.
+
+    Args:
+        records: Done names with their records to begin with.
+    """
+
+    def __init__(self, records: Mapping[str, Mapping[str, Any]] | None = None) -> None:
+        super().__init__()
+        self._bodies: dict[str, bytes] = {}
+        for name, record in (records or {}).items():
+            self.check_name(name)
+            self._bodies[name] = encode_record(name, record)
+
+    @property
+    def url(self) -> str:
+        """``memory:``; another store opened by it has nothing in common with this one."""
+        return "memory:"
+
+    @property
+    def records(self) -> dict[str, dict[str, Any]]:
+        """A copy of all that is stored, by sorted names; readable inside and outside the block."""
+        return {name: decode_record(name, self._bodies[name]) for name in sorted(self._bodies)}
+
+    async def _batches(
+        self, under: str, sorter: StepSorter, on_progress: OnProgress | None
+    ) -> AsyncGenerator[list[str], None]:
+        del sorter  # nothing foreign can be in here
+        await checkpoint()
+        names = [name for name in self._bodies if matches(under, name)]
+        for start in range(0, len(names), _BATCH):
+            batch = names[start : start + _BATCH]
+            if on_progress is not None:
+                on_progress(ListingProgress(start // _BATCH + 1, start + len(batch), 0, 0))
+            yield batch
+
+    async def done_page(self, start_after: str = "") -> DonePage:
+        """All done names greater than ``start_after``, in order."""
+        self._require_open()
+        await checkpoint()
+        names = sorted(self._bodies)
+        return DonePage(tuple(names[bisect_right(names, start_after) :]), None)
+
+    async def is_done(self, name: str) -> bool:
+        """Whether ``name`` is done."""
+        self._checked(name)
+        await checkpoint()
+        return name in self._bodies
+
+    async def mark_done(self, name: str, record: Mapping[str, Any], *, first_wins: bool = False) -> bool:
+        """Record ``name`` as done; whether this call's record is the stored one."""
+        self._checked(name)
+        body = encode_record(name, record)
+        await checkpoint()
+        if first_wins and name in self._bodies:
+            return False
+        self._bodies[name] = body
+        return True
+
+    async def read_done(self, name: str) -> dict[str, Any] | None:
+        """A copy of the record of ``name``, or None when it is not done."""
+        self._checked(name)
+        await checkpoint()
+        body = self._bodies.get(name)
+        return None if body is None else decode_record(name, body)
+
+    async def withdraw(self, names: Iterable[str]) -> list[str]:
+        """Withdraw done marks; those that were there, sorted."""
+        wanted = self._checked_names(names)
+        await checkpoint()
+        return [name for name in wanted if self._bodies.pop(name, None) is not None]

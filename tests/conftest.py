@@ -1,0 +1,48 @@
+"""Shared fixtures: a moto server a session, a bucket a test, a fault proxy, a clean AWS environment."""
+
+import os
+import uuid
+from collections.abc import AsyncIterator, Iterator
+
+import pytest
+from servers import FaultProxy, MotoServer, run_fault_proxy, run_moto_server
+
+
+@pytest.fixture(autouse=True)
+def aws_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+    """No test sees the machine's own AWS configuration; what tests start inherits this."""
+    for name in [name for name in os.environ if name.startswith("AWS_")]:
+        monkeypatch.delenv(name)
+    monkeypatch.setenv("AWS_CONFIG_FILE", os.devnull)
+    monkeypatch.setenv("AWS_SHARED_CREDENTIALS_FILE", os.devnull)
+    monkeypatch.setenv("AWS_EC2_METADATA_DISABLED", "true")
+    monkeypatch.setenv("AWS_ACCESS_KEY_ID", "testing")
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "testing")
+    monkeypatch.setenv("AWS_DEFAULT_REGION", "us-east-1")
+
+
+@pytest.fixture(scope="session")
+def moto_server() -> Iterator[MotoServer]:
+    """One real moto server a test session (a worker's, under pytest-xdist)."""
+    with run_moto_server() as server:
+        yield server
+
+
+@pytest.fixture
+def s3_endpoint(moto_server: MotoServer) -> str:
+    return moto_server.endpoint
+
+
+@pytest.fixture
+def bucket(moto_server: MotoServer) -> str:
+    """The name of a fresh, empty bucket."""
+    name = f"steps-{uuid.uuid4().hex}"
+    moto_server.create_bucket(name)
+    return name
+
+
+@pytest.fixture
+async def fault_proxy(s3_endpoint: str) -> AsyncIterator[FaultProxy]:
+    """A proxy before the moto server, that records requests and injects faults."""
+    async with run_fault_proxy(s3_endpoint) as proxy:
+        yield proxy

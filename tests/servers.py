@@ -1,0 +1,318 @@
+"""The real parts that tests talk to: a moto server in its own process, and a proxy that injects faults."""
+
+import asyncio
+import contextlib
+import http.client
+import os
+import re
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping
+from collections.abc import Set as AbstractSet
+from dataclasses import dataclass, field
+from typing import Self
+from urllib.parse import parse_qs, quote, unquote, urlsplit
+
+_RUNNING = re.compile(rb"Running on http://127\.0\.0\.1:(\d+)")
+_AUTHORIZATION = (
+    "AWS4-HMAC-SHA256 Credential=testing/20260101/us-east-1/s3/aws4_request, SignedHeaders=host, Signature=none"
+)
+
+
+@dataclass(frozen=True, slots=True)
+class MotoServer:
+    """A moto server that listens; plain HTTP is enough to set its S3 up (it checks no signature)."""
+
+    port: int
+
+    @property
+    def endpoint(self) -> str:
+        return f"http://127.0.0.1:{self.port}"
+
+    def create_bucket(self, bucket: str) -> None:
+        self.request("PUT", f"/{bucket}")
+
+    def put(self, bucket: str, key: str, body: bytes = b"{}") -> None:
+        self.request("PUT", f"/{bucket}/{quote(key)}", body)
+
+    def get(self, bucket: str, key: str) -> bytes:
+        return self.request("GET", f"/{bucket}/{quote(key)}")
+
+    def keys(self, bucket: str) -> list[str]:
+        """All keys of a bucket of at most 1,000, as the server orders them."""
+        listing = self.request("GET", f"/{bucket}?list-type=2&encoding-type=url").decode()
+        return [unquote(key) for key in re.findall(r"<Key>(.*?)</Key>", listing)]
+
+    def request(self, method: str, target: str, body: bytes | None = None) -> bytes:
+        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=30)
+        with contextlib.closing(connection):
+            connection.request(method, target, body=body, headers={"Authorization": _AUTHORIZATION})
+            response = connection.getresponse()
+            answer = response.read()
+        if response.status >= 300:
+            raise RuntimeError(f"{method} {target}: {response.status} {answer[:500]!r}")
+        return answer
+
+
+@contextlib.contextmanager
+def run_moto_server() -> Iterator[MotoServer]:
+    """A moto server as a process on a port that the system picks; killed at the end."""
+    with tempfile.TemporaryFile() as log:
+        process = subprocess.Popen(
+            [sys.executable, "-W", "ignore", "-m", "moto.server", "-H", "127.0.0.1", "-p", "0"],
+            stdin=subprocess.DEVNULL,
+            stdout=log,
+            stderr=log,
+            env={**os.environ, "PYTHONUNBUFFERED": "1"},
+        )
+        try:
+            yield MotoServer(_port_of(process, log.fileno()))
+        finally:
+            process.kill()
+            process.wait()
+
+
+def _port_of(process: subprocess.Popen[bytes], log: int, *, seconds: float = 60) -> int:
+    """Poll what the server writes for the port it bound; by then it listens."""
+    deadline = time.monotonic() + seconds
+    while True:
+        written = os.pread(log, 100_000, 0)
+        found = _RUNNING.search(written)
+        if found:
+            return int(found.group(1))
+        if process.poll() is not None or time.monotonic() > deadline:
+            raise RuntimeError(f"the moto server did not start: {written.decode(errors='replace')}")
+        time.sleep(0.02)
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """A request that the proxy has read whole. Header names are in lower case."""
+
+    method: str
+    target: str
+    headers: Mapping[str, str]
+    body: bytes
+    head: bytes
+
+    @property
+    def path(self) -> str:
+        return unquote(urlsplit(self.target).path)
+
+    @property
+    def query(self) -> dict[str, str]:
+        query = parse_qs(urlsplit(self.target).query, keep_blank_values=True)
+        return {name: values[0] for name, values in query.items()}
+
+    @property
+    def is_listing(self) -> bool:
+        return self.method == "GET" and "list-type" in self.query
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """Fault: the proxy answers itself, and the server never sees the request."""
+
+    status: int
+    body: bytes = b""
+    headers: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Cut:
+    """Fault: the connection breaks; before the server sees the request, or after so many bytes of its reply."""
+
+    after_bytes: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Delay:
+    """Fault: the request is forwarded so many seconds later."""
+
+    seconds: float
+
+
+@dataclass(frozen=True, slots=True)
+class Hold:
+    """Fault: the request (or with ``reply`` the server's answer) is held back until ``release`` is set."""
+
+    release: asyncio.Event
+    reply: bool = False
+
+
+Fault = Answer | Cut | Delay | Hold
+Rule = Callable[[Request], Fault | None]
+
+
+def error_answer(status: int, code: str, message: str = "injected", **headers: str) -> Answer:
+    """An S3 error with its XML body."""
+    body = f'<?xml version="1.0"?><Error><Code>{code}</Code><Message>{message}</Message></Error>'
+    return Answer(status, body.encode(), {"Content-Type": "application/xml", **headers})
+
+
+def slow_down() -> Answer:
+    """S3's way to throttle."""
+    return error_answer(503, "SlowDown", "Please reduce your request rate.")
+
+
+class FaultProxy:
+    """An HTTP proxy before a server, on a port of 127.0.0.1: records requests and injects faults.
+
+    Attributes:
+        requests: Every request so far, in the order in which they were read whole.
+        rule: Called for each request; gives the fault to inject, or None. See also `inject`.
+        rewrite: Changes the target of what is forwarded.
+        drop_headers: Headers (in lower case) that the server does not get to see.
+        in_flight: Requests read and not yet answered.
+        peak: The most that were in flight at once.
+    """
+
+    def __init__(self, target_port: int) -> None:
+        self.requests: list[Request] = []
+        self.rule: Rule | None = None
+        self.rewrite: Callable[[str], str] | None = None
+        self.drop_headers: AbstractSet[str] = frozenset()
+        self.in_flight = 0
+        self.peak = 0
+        self._target_port = target_port
+        self._server: asyncio.Server | None = None
+        self._handlers: set[asyncio.Task[None]] = set()
+        self._news = asyncio.Condition()
+
+    @property
+    def endpoint(self) -> str:
+        assert self._server is not None
+        return f"http://127.0.0.1:{self._server.sockets[0].getsockname()[1]}"
+
+    def inject(self, fault: Fault, *, times: int = 1, when: Callable[[Request], bool] | None = None) -> None:
+        """Inject ``fault`` into the next ``times`` requests for which ``when`` holds (all, without it)."""
+        left = times
+        before = self.rule
+
+        def rule(request: Request) -> Fault | None:
+            nonlocal left
+            if left > 0 and (when is None or when(request)):
+                left -= 1
+                return fault
+            return before(request) if before is not None else None
+
+        self.rule = rule
+
+    async def wait_for(self, condition: Callable[[Self], bool]) -> None:
+        """Wait until ``condition(self)`` holds; asked whenever a request comes or is answered."""
+        async with self._news:
+            await self._news.wait_for(lambda: condition(self))
+
+    async def __aenter__(self) -> Self:
+        self._server = await asyncio.start_server(self._accept, "127.0.0.1", 0)
+        return self
+
+    async def __aexit__(self, *exc_info: object) -> None:
+        assert self._server is not None
+        self._server.close()
+        for handler in self._handlers:
+            handler.cancel()
+        await asyncio.gather(*self._handlers, return_exceptions=True)
+        await self._server.wait_closed()
+
+    def _accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        handler = asyncio.create_task(self._serve(reader, writer))
+        self._handlers.add(handler)
+        handler.add_done_callback(self._handlers.discard)
+
+    async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        try:
+            while (request := await _read_request(reader, writer)) is not None:
+                self.requests.append(request)
+                await self._count(1)
+                try:
+                    await self._answer(request, writer)
+                finally:
+                    await self._count(-1)
+        except (OSError, asyncio.IncompleteReadError):
+            pass  # the client, or a fault, broke the connection
+        finally:
+            writer.transport.abort()
+
+    async def _count(self, change: int) -> None:
+        self.in_flight += change
+        self.peak = max(self.peak, self.in_flight)
+        async with self._news:
+            self._news.notify_all()
+
+    async def _answer(self, request: Request, writer: asyncio.StreamWriter) -> None:
+        fault = self.rule(request) if self.rule is not None else None
+        match fault:
+            case Answer():
+                reply = _head(fault) + (b"" if request.method == "HEAD" else fault.body)
+            case Cut(after_bytes=None):
+                raise ConnectionAbortedError
+            case Cut(after_bytes=int(sent)):
+                writer.write((await self._forward(request))[:sent])
+                await writer.drain()
+                raise ConnectionAbortedError
+            case Hold(release=release, reply=held):
+                if not held:
+                    await release.wait()
+                reply = await self._forward(request)
+                await release.wait()
+            case _:
+                if isinstance(fault, Delay):
+                    await asyncio.sleep(fault.seconds)
+                reply = await self._forward(request)
+        writer.write(reply)
+        await writer.drain()
+
+    def _forwarded_head(self, request: Request) -> bytes:
+        first, *lines = request.head.rstrip(b"\r\n").split(b"\r\n")
+        if self.rewrite is not None:
+            first = f"{request.method} {self.rewrite(request.target)} HTTP/1.1".encode("latin-1")
+        dropped = {"connection", "expect", *self.drop_headers}
+        kept = [line for line in lines if line.partition(b":")[0].decode("latin-1").lower() not in dropped]
+        return b"\r\n".join([first, *kept, b"Connection: close", b"", b""])
+
+    async def _forward(self, request: Request) -> bytes:
+        """The server's whole reply, over a connection of its own, fit to be followed by another reply."""
+        reader, writer = await asyncio.open_connection("127.0.0.1", self._target_port)
+        try:
+            writer.write(self._forwarded_head(request) + request.body)
+            await writer.drain()
+            head, _, body = (await reader.read()).partition(b"\r\n\r\n")
+        finally:
+            writer.transport.abort()
+        head += b"\r\n"
+        if re.search(rb"(?im)^(content-length|transfer-encoding):", head) or request.method == "HEAD":
+            head = re.sub(rb"(?im)^connection:[^\r\n]*\r\n", b"", head)
+        return head + b"\r\n" + body
+
+
+async def _read_request(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> Request | None:
+    """The next request with its body, or None when the client has closed."""
+    try:
+        head = await reader.readuntil(b"\r\n\r\n")
+    except asyncio.IncompleteReadError:
+        return None
+    first, *lines = head.decode("latin-1").rstrip("\r\n").split("\r\n")
+    method, target, _ = first.split(" ")
+    headers = {name.lower(): value.strip() for name, _, value in (line.partition(":") for line in lines)}
+    if headers.get("expect", "").lower() == "100-continue":
+        writer.write(b"HTTP/1.1 100 Continue\r\n\r\n")
+    body = await reader.readexactly(int(headers.get("content-length", "0")))
+    return Request(method, target, headers, body, head)
+
+
+def _head(answer: Answer) -> bytes:
+    lines = [f"HTTP/1.1 {answer.status} Injected", f"Content-Length: {len(answer.body)}"]
+    lines += (f"{name}: {value}" for name, value in answer.headers.items())
+    return ("\r\n".join(lines) + "\r\n\r\n").encode("latin-1")
+
+
+@contextlib.asynccontextmanager
+async def run_fault_proxy(endpoint: str) -> AsyncIterator[FaultProxy]:
+    """A `FaultProxy` before ``endpoint`` (``http://127.0.0.1:PORT``)."""
+    port = urlsplit(endpoint).port
+    assert port is not None
+    async with FaultProxy(port) as proxy:
+        yield proxy

@@ -1,0 +1,104 @@
+"""Every exception: one base, what it says, what it carries, and what else it is."""
+
+import inspect
+from typing import Any
+
+import pytest
+
+from asyncsteps import _errors as errors
+
+SAMPLES: list[tuple[BaseException, tuple[type[BaseException], ...], str, dict[str, Any]]] = [
+    (
+        errors.StepNameError("a/b", "no slash"),
+        (ValueError,),
+        "step name 'a/b' is refused: no slash",
+        {"name": "a/b", "rule": "no slash"},
+    ),
+    (
+        errors.SelectorError("a.", "no empty segment"),
+        (ValueError,),
+        "selector 'a.' is refused: no empty segment; a selector is '*', a step name, or an ancestor of one",
+        {"selector": "a.", "rule": "no empty segment"},
+    ),
+    (
+        errors.ActivityTimeoutError("load", "start_to_close_timeout", 1.5),
+        (TimeoutError,),
+        "activity load overran its start_to_close_timeout of 1.5 s; raise it, or make the activity shorter",
+        {"activity": "load", "timeout": "start_to_close_timeout", "seconds": 1.5},
+    ),
+    (
+        errors.MissingExtraError("cli", "the command"),
+        (ImportError,),
+        "the command needs the extra 'cli', which is not installed: pip install 'asyncsteps[cli]'",
+        {"extra": "cli"},
+    ),
+    (
+        errors.StepFailedError("a", "boom"),
+        (),
+        "step 'a' failed: boom",
+        {"step": "a"},
+    ),
+    (errors.LoopThreadError(), (RuntimeError,), "in the thread of the event loop", {}),
+    (errors.SyncLoopClosedError(), (RuntimeError,), "is closed", {}),
+    (errors.RunSyncTimeoutError(2), (TimeoutError,), "not ended after 2 s, and cancelled", {"seconds": 2}),
+    (errors.RunningLoopError(), (RuntimeError,), "asyncio.to_thread", {}),
+    (errors.ActivityCancelledError("load"), (), "activity load ended with CancelledError", {"activity": "load"}),
+    (
+        errors.StepResultError("a", TypeError("set")),
+        (TypeError,),
+        "the result of step 'a' cannot be saved as JSON (set)",
+        {"step": "a"},
+    ),
+    (
+        errors.StepDeadlockError(("a", "b")),
+        (RuntimeError,),
+        "step 'a' would wait for itself for ever (a -> b -> a)",
+        {"steps": ("a", "b")},
+    ),
+    (
+        errors.NotConvertibleError("<lambda>", "it has no name"),
+        (errors.StepDefinitionError, TypeError),
+        "<lambda> cannot be handed to simpleflow: it has no name",
+        {"what": "<lambda>", "reason": "it has no name"},
+    ),
+]
+
+ALL = [kind for _, kind in inspect.getmembers(errors, inspect.isclass) if kind.__module__ == errors.__name__]
+
+
+@pytest.mark.parametrize(("error", "kinds", "says", "attributes"), SAMPLES, ids=lambda value: type(value).__name__)
+def test_an_error_says_what_happened_and_carries_the_facts(
+    error: BaseException, kinds: tuple[type[BaseException], ...], says: str, attributes: dict[str, Any]
+) -> None:
+    assert says in str(error)
+    assert isinstance(error, (errors.AsyncstepsError, *kinds))
+    assert all(isinstance(error, kind) for kind in kinds)
+    assert {name: getattr(error, name) for name in attributes} == attributes
+
+
+def test_every_error_derives_from_the_base_and_is_documented() -> None:
+    assert errors.AsyncstepsError in ALL
+    for kind in ALL:
+        assert issubclass(kind, errors.AsyncstepsError)
+        assert kind.__doc__
+
+
+def test_every_error_with_arguments_of_its_own_has_a_sample() -> None:
+    own = {kind for kind in ALL if "__init__" in vars(kind)} - {errors.StoreError}
+    assert own == {type(error) for error, *_ in SAMPLES}
+
+
+def test_a_store_error_names_where() -> None:
+    error = errors.StoreError(
+        "it broke", url="s3://bucket/x", bucket="bucket", key="x/a", endpoint="http://localhost", step="a"
+    )
+    assert str(error) == "it broke (step 'a', bucket 'bucket', key 'x/a', endpoint 'http://localhost')"
+    assert (error.url, error.bucket, error.key) == ("s3://bucket/x", "bucket", "x/a")
+    assert (error.endpoint, error.step) == ("http://localhost", "a")
+    assert str(errors.StoreError("it broke", url="memory:")) == "it broke (store 'memory:')"
+    assert str(errors.StoreError("it broke")) == "it broke"
+
+
+@pytest.mark.parametrize("kind", [errors.StoreURLError, errors.RecordError])
+def test_what_was_given_wrong_is_a_value_error_too(kind: type[errors.StoreError]) -> None:
+    assert issubclass(kind, ValueError)
