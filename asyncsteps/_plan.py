@@ -121,6 +121,10 @@ class Planner:
             return Decision(Action.SKIP, forced=False, reasons=(REASON_DONE,))
         return Decision(Action.RUN, forced=False)
 
+    def recall(self, step: StepRules) -> None:
+        """Tell of a submission whose decision is on record already, and is not taken again."""
+        self._selectable.update(selectors_of(step.name))
+
     def phases(self, step: StepRules, decision: Decision, *, done: bool) -> tuple[Phase, ...]:
         """The phases of a decided submission, strictly in the order in which they are to be played.
 

@@ -1,0 +1,97 @@
+"""The slots of a run: how many activities may be under way at once."""
+
+import math
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from contextvars import ContextVar, Token
+from types import TracebackType
+
+import anyio
+
+_held: ContextVar["Slot | None"] = ContextVar("asyncsteps_slot", default=None)
+"""The slot of the activity that the current code belongs to."""
+
+
+class Slots:
+    """So many slots; activities take one each, and nothing that only waits for activities holds any.
+
+    Args:
+        total: How many activities may be under way at once, worker threads included.
+    """
+
+    def __init__(self, total: int) -> None:
+        # The slots bound the threads, and nothing else may: a thread can wait with its slot lent.
+        self.threads = anyio.CapacityLimiter(math.inf)
+        self.semaphore = anyio.Semaphore(total, fast_acquire=True)
+
+    def slot(self) -> "Slot":
+        """A slot to be held during an ``async with`` block."""
+        return Slot(self)
+
+    @asynccontextmanager
+    async def lent(self) -> AsyncIterator[None]:
+        """Give the current activity's slot, if it holds one, to others while it waits for what it submitted.
+
+        Without this, activities that submit and wait would fill all slots, and what they wait for would never
+        get one.
+        """
+        held = _held.get()
+        if held is None or held.slots is not self:
+            yield
+            return
+        held.lend()
+        try:
+            yield
+        finally:
+            await held.take_back()
+
+
+class Slot:
+    """One slot, held by one activity."""
+
+    def __init__(self, slots: Slots) -> None:
+        self.slots = slots
+        self._owned = False
+        self._ended = False
+        self._lent = 0
+        self._token: Token[Slot | None] | None = None
+
+    async def __aenter__(self) -> None:
+        await self.slots.semaphore.acquire()
+        self._owned = True
+        self._token = _held.set(self)
+
+    async def __aexit__(
+        self,
+        exc_type: type[BaseException] | None,
+        exc_value: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        assert self._token is not None
+        _held.reset(self._token)
+        self._ended = True
+        self._release()
+
+    def lend(self) -> None:
+        """Free the slot, once however many waits its activity has under way."""
+        self._lent += 1
+        self._release()
+
+    async def take_back(self) -> None:
+        """Hold the slot again when the last wait has ended."""
+        self._lent -= 1
+        if not self._is_due():
+            return
+        await self.slots.semaphore.acquire()
+        if self._is_due():
+            self._owned = True
+        else:  # another wait began, or the activity ended, meanwhile
+            self.slots.semaphore.release()
+
+    def _is_due(self) -> bool:
+        return not (self._lent or self._owned or self._ended)
+
+    def _release(self) -> None:
+        if self._owned:
+            self._owned = False
+            self.slots.semaphore.release()

@@ -1,0 +1,72 @@
+import importlib.metadata
+import inspect
+import subprocess
+import sys
+
+import pytest
+
+import asyncsteps
+from asyncsteps import _errors
+
+OF_SWF = {
+    "BridgeClosedError",
+    "DoneListError",
+    "LoopThreadError",
+    "NotConvertibleError",
+    "RunSyncTimeoutError",
+    "SimpleflowVersionError",
+    "SyncLoopClosedError",
+}
+"""Exceptions that only `asyncsteps.swf` raises."""
+
+
+def test_all_is_sorted_and_there() -> None:
+    capitals = [name for name in asyncsteps.__all__ if name.isupper()]
+    classes = [name for name in asyncsteps.__all__ if name[0].isupper() and not name.isupper()]
+    functions = [name for name in asyncsteps.__all__ if name[0].islower()]
+    assert asyncsteps.__all__ == sorted(capitals) + sorted(classes) + sorted(functions)
+    assert all(hasattr(asyncsteps, name) for name in asyncsteps.__all__)
+
+
+def test_what_is_public_is_all_that_is_there() -> None:
+    public = {
+        name
+        for name, value in vars(asyncsteps).items()
+        if not name.startswith("_") and not inspect.ismodule(value)
+    }
+    assert public == set(asyncsteps.__all__)
+
+
+def test_every_exception_is_public_and_has_the_base() -> None:
+    exceptions = {
+        name: value
+        for name, value in vars(_errors).items()
+        if inspect.isclass(value) and issubclass(value, Exception)
+    }
+    assert set(exceptions) - set(asyncsteps.__all__) <= {
+        name for name in exceptions if name in OF_SWF or name.startswith("Swf")
+    }
+    assert all(issubclass(value, asyncsteps.AsyncstepsError) for value in exceptions.values())
+
+
+@pytest.mark.parametrize("name", asyncsteps.__all__)
+def test_every_public_name_is_documented(name: str) -> None:
+    value = getattr(asyncsteps, name)
+    if not isinstance(value, str):
+        assert inspect.getdoc(value)
+
+
+def test_the_version_is_the_distributions() -> None:
+    assert asyncsteps.__version__ == importlib.metadata.version("asyncsteps")
+    with pytest.raises(AttributeError, match="no attribute 'colour'"):
+        asyncsteps.colour  # noqa: B018 - that it raises is the point
+
+
+def test_importing_it_imports_no_client_no_simpleflow_and_no_command() -> None:
+    code = (
+        "import sys, asyncsteps; print([name for name in "
+        "('aioboto3', 'botocore', 'simpleflow', 'cyclopts', 'rich', 'asyncsteps.swf', 'asyncsteps.cli') "
+        "if name in sys.modules])"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout == "[]\n"
