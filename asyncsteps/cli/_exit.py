@@ -1,0 +1,151 @@
+"""How the command ends: its exit codes, which error means which, and what an interrupt does."""
+
+import asyncio
+import contextlib
+import os
+import signal
+import traceback
+from collections.abc import Callable, Coroutine, Iterator
+from enum import IntEnum
+from types import FrameType
+from typing import Any, Final, TypeVar
+
+import asyncsteps
+from asyncsteps.cli import _output
+
+T = TypeVar("T")
+
+
+class ExitCode(IntEnum):
+    """The documented exit codes of the command."""
+
+    OK = 0
+    FAILED = 1
+    USAGE = 2
+    STORE = 3
+    INTERRUPTED = 130
+    TERMINATED = 143
+
+
+class UsageError(asyncsteps.AsyncstepsError, ValueError):
+    """What was asked for cannot be done as asked; the message says why, and what to give instead."""
+
+
+class Interrupted(BaseException):
+    """A signal ended the work, and the work has cleaned up. Like KeyboardInterrupt it is no ``Exception``.
+
+    Attributes:
+        code: The exit code.
+    """
+
+    def __init__(self, signum: int) -> None:
+        super().__init__(signal.Signals(signum).name)
+        self.code = ExitCode(128 + signum)
+
+
+def code_of(error: BaseException) -> ExitCode:
+    """The exit code that an error means."""
+    if isinstance(error, BaseExceptionGroup):
+        codes = {code_of(inner) for inner in error.exceptions}
+        return next(code for code in (ExitCode.STORE, ExitCode.FAILED, ExitCode.USAGE) if code in codes)
+    if isinstance(error, asyncsteps.AsyncstepsError) and isinstance(error, (ValueError, TypeError, ImportError)):
+        return ExitCode.USAGE
+    if isinstance(error, asyncsteps.StoreError) and not isinstance(error, asyncsteps.StoreClosedError):
+        return ExitCode.STORE
+    return ExitCode.FAILED
+
+
+def leaves(error: BaseException) -> Iterator[BaseException]:
+    """The errors of a group and of the groups in it; an error that is no group is its own leaf."""
+    if isinstance(error, BaseExceptionGroup):
+        for inner in error.exceptions:
+            yield from leaves(inner)
+    else:
+        yield error
+
+
+def describe(error: BaseException) -> str:
+    """One line about an error: its class too, unless it is one of ours, whose messages stand for themselves."""
+    text = " ".join(str(error).split())
+    if isinstance(error, asyncsteps.AsyncstepsError) and text:
+        return text
+    return f"{type(error).__name__}: {text}" if text else type(error).__name__
+
+
+_ERRORS_SHOWN: Final = 10
+
+
+def report(error: BaseException, *, with_traceback: bool) -> ExitCode:
+    """Say an error, the first ones of a group on a line each, and give its exit code."""
+    if with_traceback:
+        _output.say("".join(traceback.format_exception(error)).rstrip())
+    for number, leaf in enumerate(leaves(error)):
+        if number == _ERRORS_SHOWN:
+            _output.error("and more of them (--traceback shows all)")
+            break
+        ours = isinstance(leaf, asyncsteps.AsyncstepsError)
+        _output.error(describe(leaf) + ("" if ours or with_traceback else " (--traceback shows where)"))
+    return code_of(error)
+
+
+_SIGNALS: Final = (signal.SIGINT, signal.SIGTERM)
+
+
+class _Stop:
+    """The signal handler of one piece of work: the first signal cancels it, a second one ends the process."""
+
+    def __init__(self) -> None:
+        self.signum: int | None = None
+        self._cancel: Callable[[], object] | None = None
+
+    def attach(self, loop: asyncio.AbstractEventLoop, task: asyncio.Task[Any]) -> None:
+        """From now on a signal cancels ``task``; one that came earlier does so at once."""
+        self._cancel = lambda: loop.call_soon_threadsafe(task.cancel)
+        if self.signum is not None:
+            self._cancel()
+
+    def __call__(self, signum: int, _frame: FrameType | None) -> None:
+        if self.signum is not None:
+            # Marks are written whole or not at all, so that leaving at once is safe as well.
+            os._exit(128 + signum)
+        self.signum = signum
+        with contextlib.suppress(OSError):  # no print here: the signal may have come in the midst of one
+            os.write(2, b"\nasyncsteps: stopping what is under way; once more to leave at once\n")
+        if self._cancel is not None:
+            self._cancel()
+
+
+def run_async(main: Callable[[], Coroutine[Any, Any, T]]) -> T:
+    """Run ``main`` on an event loop; SIGINT and SIGTERM cancel it and wait until it has cleaned up.
+
+    Handlers of Python's own `signal.signal` do it, for these run even while user code holds the loop.
+
+    Raises:
+        Interrupted: When a signal came, whatever ``main`` made of its cancellation.
+    """
+    stop = _Stop()
+
+    async def attached() -> T:
+        task = asyncio.current_task()
+        assert task is not None
+        stop.attach(asyncio.get_running_loop(), task)
+        return await main()
+
+    before = {number: signal.getsignal(number) for number in _SIGNALS}
+    for number, handler in before.items():
+        if handler is not signal.SIG_IGN:  # as under nohup: who started us does not want it heeded
+            signal.signal(number, stop)
+    try:
+        result = asyncio.run(attached())
+    except BaseException as error:
+        if stop.signum is None:
+            raise
+        if not isinstance(error, asyncio.CancelledError):
+            _output.error(f"while stopping: {describe(error)}")
+        raise Interrupted(stop.signum) from error
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, signal.SIG_DFL if handler is None else handler)
+    if stop.signum is not None:
+        raise Interrupted(stop.signum)
+    return result

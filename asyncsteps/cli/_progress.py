@@ -1,0 +1,141 @@
+"""How a run is followed while it goes on: live on a terminal, in plain lines elsewhere; all of it on stderr."""
+
+import logging
+import sys
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from datetime import datetime
+from typing import Any, Final
+
+from rich.console import Console
+from rich.live import Live
+from rich.text import Text
+
+import asyncsteps
+from asyncsteps.cli import _output
+
+_SHOWN_UNDER_WAY: Final = 6
+_SHOWN_REASONS: Final = 3
+_WORDS: Final = {"completed": "played"}
+
+
+Follower = Callable[[asyncsteps.Marker], object]
+"""Told of each marker of a run."""
+
+
+def because(reasons: Sequence[str]) -> str:
+    """The reasons of a decision, to follow a step's name; of many the first ones, as --json has them all."""
+    if len(reasons) > _SHOWN_REASONS + 1:
+        return f": {'; '.join(reasons[:_SHOWN_REASONS])}; and {len(reasons) - _SHOWN_REASONS:,} more"
+    return f": {'; '.join(reasons)}" if reasons else ""
+
+
+class Plain:
+    """A line for each step that starts or ends."""
+
+    def __init__(self) -> None:
+        self._started: dict[str, datetime] = {}
+
+    def __call__(self, marker: asyncsteps.Marker) -> None:
+        """Say what the marker says."""
+        details = step_details(marker)
+        if details is None:
+            return
+        step, status = details["step"], details["status"]
+        if status == "scheduled":
+            self._started[step] = marker.at
+            forced = f" (forced{because(details['reasons'])})" if details["forced"] else ""
+            _output.say(f"started {step}{forced}")
+            return
+        started = self._started.pop(step, None)
+        took = f" in {(marker.at - started).total_seconds():.2f} s" if started is not None else ""
+        why = because(details["reasons"]) if status == "skipped" else ""
+        _output.say(f"{_WORDS.get(status, status)} {step}{took}{why}")
+
+
+class Lively:
+    """Counts and what is under way, kept current in place."""
+
+    def __init__(self) -> None:
+        self._counts: Counter[str] = Counter()
+        self._under_way: dict[str, None] = {}
+
+    def __call__(self, marker: asyncsteps.Marker) -> None:
+        """Count the marker."""
+        details = step_details(marker)
+        if details is None:
+            return
+        step, status = details["step"], details["status"]
+        if status == "scheduled":
+            self._under_way[step] = None
+            return
+        self._under_way.pop(step, None)
+        self._counts[status] += 1
+
+    def __rich__(self) -> Text:
+        """The line as it stands now."""
+        text = Text(no_wrap=True, overflow="ellipsis")
+        text.append(f"played {self._counts['completed']:,}", style="green")
+        text.append(f" · skipped {self._counts['skipped']:,}")
+        text.append(f" · failed {self._counts['failed']:,}", style="red" if self._counts["failed"] else "")
+        if self._under_way:
+            names = list(self._under_way)
+            more = f" +{len(names) - _SHOWN_UNDER_WAY:,}" if len(names) > _SHOWN_UNDER_WAY else ""
+            text.append(f" · under way {len(names):,}: {', '.join(names[:_SHOWN_UNDER_WAY])}{more}", style="dim")
+        return text
+
+
+def step_details(marker: asyncsteps.Marker) -> Mapping[str, Any] | None:
+    """The details of a step's own marker; None for a user's marker."""
+    return marker.details if marker.name == asyncsteps.STEP_MARKER else None
+
+
+@contextmanager
+def followed(*, quiet: bool, with_traceback: bool) -> Iterator[Follower]:
+    """What to tell the markers of a run while it goes on; failures come from the log.
+
+    Args:
+        quiet: Whether only warnings and errors are said.
+        with_traceback: Whether a failure is said with its traceback.
+    """
+    if quiet or not sys.stderr.isatty():
+        with _logs_to(_output.say, with_traceback=with_traceback):
+            yield (lambda _marker: None) if quiet else Plain()
+        return
+    console = Console(stderr=True, soft_wrap=True, markup=False, highlight=False)
+    lively = Lively()
+    live = Live(lively, console=console, transient=True, redirect_stdout=sys.stdout.isatty(), refresh_per_second=8)
+    with live, _logs_to(lambda text: console.print(Text(text)), with_traceback=with_traceback):
+        yield lively
+
+
+class _SayHandler(logging.Handler):
+    """Log records as talk, above a live line where there is one."""
+
+    def __init__(self, say: Callable[[str], object], *, with_traceback: bool) -> None:
+        super().__init__(logging.WARNING)
+        self._say = say
+        self._with_traceback = with_traceback
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Say the record: its message, and its traceback where that is asked for."""
+        text = f"asyncsteps: {record.levelname.lower()}: {record.getMessage()}"
+        if self._with_traceback and record.exc_info:
+            text += f"\n{logging.Formatter().formatException(record.exc_info)}"
+        self._say(text)
+
+
+@contextmanager
+def _logs_to(say: Callable[[str], object], *, with_traceback: bool) -> Iterator[None]:
+    """Say what is logged as a warning or worse, unless the target has set logging up itself."""
+    root = logging.getLogger()
+    if root.handlers:
+        yield
+        return
+    handler = _SayHandler(say, with_traceback=with_traceback)
+    root.addHandler(handler)
+    try:
+        yield
+    finally:
+        root.removeHandler(handler)

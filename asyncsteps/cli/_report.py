@@ -1,0 +1,190 @@
+"""What a run or a plan comes to, as JSON and as text, with the reasons."""
+
+import json
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any, Final
+
+import asyncsteps
+from asyncsteps.cli import _output, _tree
+from asyncsteps.cli._exit import describe
+from asyncsteps.cli._progress import because, step_details
+
+_NAMED: Final = 10
+"""More steps than this that are decided alike are rolled up."""
+
+_COUNTS: Final = {"played": "completed", "skipped": "skipped", "failed": "failed", "cancelled": "cancelled"}
+_RESULT_SHOWN: Final = 1_000
+
+
+@dataclass(slots=True)
+class StepReport:
+    """One submission of a step, from its decision on."""
+
+    step: str
+    status: str
+    forced: bool
+    reasons: list[str]
+    started: datetime
+    finished: datetime
+    error: str | None = None
+
+    def as_json(self) -> dict[str, Any]:
+        """The documented shape."""
+        return {
+            "step": self.step,
+            "status": self.status,
+            "forced": self.forced,
+            "reasons": self.reasons,
+            "started": self.started.isoformat(),
+            "finished": self.finished.isoformat(),
+            "seconds": round((self.finished - self.started).total_seconds(), 6),
+            "error": self.error,
+        }
+
+
+def steps_of(markers: Iterable[asyncsteps.Marker]) -> list[StepReport]:
+    """The submissions that the markers of a run tell of, in order of decision."""
+    reports: list[StepReport] = []
+    under_way: dict[str, StepReport] = {}
+    for marker in markers:
+        details = step_details(marker)
+        if details is None:
+            continue
+        name, status = details["step"], details["status"]
+        # A name is under way once at most: a second submission waits for the first one's end.
+        report = under_way.pop(name, None)
+        if report is None:
+            report = StepReport(name, status, details["forced"], details["reasons"], marker.at, marker.at)
+            reports.append(report)
+        report.status, report.finished, report.error = status, marker.at, details.get("error")
+        if status == "scheduled":
+            under_way[name] = report
+    return reports
+
+
+@dataclass(slots=True)
+class RunReport:
+    """How a run went, filled in as it goes.
+
+    Attributes:
+        target: TARGET as given.
+        workflow_id: The workflow's id.
+        run: The run, once there is one.
+        store: The store's URL, once it is known.
+        result: What the target returned.
+        raised: What the target raised beside the failures of its steps, one line each.
+        seconds: How long it took.
+    """
+
+    target: str
+    workflow_id: str
+    run: asyncsteps.StepRun | None = None
+    store: str | None = None
+    result: Any = None
+    raised: list[str] = field(default_factory=list)
+    seconds: float = 0.0
+
+    def write(self, code: int, *, as_json: bool) -> None:
+        """Write the report to stdout."""
+        run_id = self.run.run_id if self.run is not None else None
+        steps = steps_of(self.run.markers if self.run is not None else ())
+        by_status = Counter(step.status for step in steps)
+        counts = {word: by_status[status] for word, status in _COUNTS.items()}
+        if as_json:
+            _output.emit_json(
+                {
+                    "target": self.target,
+                    "store": self.store,
+                    "workflow_id": self.workflow_id,
+                    "run_id": run_id,
+                    "counts": counts,
+                    "seconds": round(self.seconds, 3),
+                    "steps": [step.as_json() for step in steps],
+                    "result": self.result,
+                    "errors": [*map(describe, self.run.failures if self.run is not None else ()), *self.raised],
+                    "unmatched_selectors": self.run.unmatched_selectors if self.run is not None else [],
+                    "exit_code": int(code),
+                }
+            )
+            return
+        told = " · ".join(f"{word} {number:,}" for word, number in counts.items() if number or word != "cancelled")
+        lines = [f"{told} in {self.seconds:.1f} s (workflow {self.workflow_id}, run {run_id})"]
+        lines += _alike("played", ((step.step, step.reasons) for step in steps if step.status == "completed"))
+        lines += _alike("skipped", ((step.step, step.reasons) for step in steps if step.status == "skipped"))
+        lines += _alike("failed", ((step.step, [step.error or ""]) for step in steps if step.status == "failed"))
+        lines += _alike("cancelled", ((step.step, []) for step in steps if step.status in _CUT_SHORT))
+        if self.result is not None:
+            lines.append(f"result: {_shown(self.result)}")
+        _output.emit("\n".join(lines))
+
+
+_CUT_SHORT: Final = {"cancelled", "scheduled"}
+
+
+def _alike(word: str, decided: Iterable[tuple[str, Sequence[str]]]) -> list[str]:
+    """Lines for the steps that were decided alike: each named while they are few, rolled up when they are many."""
+    by_reasons: dict[tuple[str, ...], list[str]] = {}
+    for name, reasons in decided:
+        by_reasons.setdefault(tuple(reasons), []).append(name)
+    lines: list[str] = []
+    for reasons, names in by_reasons.items():
+        shown = names if len(names) <= _NAMED else [_tree.roll_up(names)]
+        lines += [f"  {word} {name}{because(reasons)}" for name in shown]
+    return lines
+
+
+def _shown(result: Any) -> str:
+    """A result on one line that a person reads; --json has the whole of it."""
+    text = json.dumps(result, ensure_ascii=False, default=repr)
+    return text if len(text) <= _RESULT_SHOWN else f"{text[:_RESULT_SHOWN]}… (--json has all of it)"
+
+
+def write_plan(
+    plan: asyncsteps.Plan, *, target: str, store: str | None, workflow_id: str, show_all: bool, as_json: bool
+) -> None:
+    """Write a plan to stdout."""
+    counts = {action: sum(step.action == action for step in plan.decisions) for action in ("run", "skip")}
+    if as_json:
+        steps = [
+            {
+                "step": step.step,
+                "action": step.action,
+                "forced": step.forced,
+                "reasons": list(step.reasons),
+                "withdraws": list(step.withdraws),
+            }
+            for step in plan.decisions
+        ]
+        _output.emit_json(
+            {
+                "target": target,
+                "store": store,
+                "workflow_id": workflow_id,
+                "counts": counts,
+                "steps": steps,
+                "complete": plan.complete,
+                "incomplete_because": plan.incomplete,
+                "unmatched_selectors": list(plan.unmatched_selectors),
+            }
+        )
+        return
+    more = "" if plan.complete else " · and what comes after: the plan is incomplete"
+    lines = [f"would run {counts['run']:,} · skip {counts['skip']:,}{more}"]
+    if show_all:
+        lines += [f"  {_verb(step)} {step.step}{because(step.reasons)}" for step in plan.decisions]
+    else:
+        for verb in ("force", "run", "skip"):
+            lines += _alike(verb, ((step.step, step.reasons) for step in plan.decisions if _verb(step) == verb))
+    withdrawn = sorted({name for step in plan.decisions for name in step.withdraws})
+    if withdrawn:
+        lines.append(f"  would withdraw the marks of {_tree.roll_up(withdrawn)}")
+    if plan.incomplete is not None:
+        lines.append(f"incomplete: {plan.incomplete}")
+    _output.emit("\n".join(lines))
+
+
+def _verb(step: asyncsteps.PlannedStep) -> str:
+    return "force" if step.forced and step.action == "run" else str(step.action)

@@ -1,0 +1,198 @@
+"""The commands that take a workflow's code: run and plan."""
+
+import contextlib
+import re
+import time
+from collections.abc import AsyncIterator, Sequence
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+
+import asyncsteps
+from asyncsteps.cli import _output
+from asyncsteps.cli._exit import ExitCode, Interrupted, UsageError, code_of, describe, leaves, report, run_async
+from asyncsteps.cli._params import bind
+from asyncsteps.cli._progress import Follower, followed
+from asyncsteps.cli._report import RunReport, write_plan
+from asyncsteps.cli._store import open_store
+from asyncsteps.cli._targets import Target, load
+from asyncsteps.store import open_bucket
+
+_END_OF_SELECTOR: Final = re.compile(r"(?<!\\)=")
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """What the command line asks for; the fields are its options."""
+
+    target: str
+    store: str | None
+    endpoint_url: str | None
+    workflow_id: str
+    run_id: str | None
+    force: Sequence[str]
+    skip: Sequence[str]
+    params: Sequence[str]
+    max_parallel: int | None = None
+    markers: Path | None = None
+
+
+@dataclass(slots=True)
+class _Code:
+    """A target with its arguments, and the store that it is played over.
+
+    Attributes:
+        request: What was asked for.
+        target: The target.
+        arguments: The target's arguments, typed.
+        workflow: The instance that the hooks are asked of, once there is one.
+        url: The store's URL, once it is open.
+    """
+
+    request: Request
+    target: Target
+    arguments: dict[str, Any]
+    workflow: asyncsteps.Workflow | None = None
+    url: str | None = None
+
+    async def __call__(self, run: asyncsteps.StepRun) -> Any:
+        """Run the code on a run."""
+        if self.target.workflow is None:
+            assert self.target.function is not None
+            return await self.target.function(run, **self.arguments)
+        self.workflow = self.target.workflow(run)
+        return await self.workflow.run(**self.arguments)
+
+    async def open_store(self, stack: AsyncExitStack) -> asyncsteps.StepStore:
+        """Open the store that was asked for, or the one that the workflow's hooks name."""
+        endpoint_url = self.request.endpoint_url
+        if self.request.store is not None:
+            opened = open_store(self.request.store, endpoint_url)
+        else:
+            assert self.workflow is not None
+            bucket, prefix = self.workflow.get_step_bucket(), self.workflow.get_step_path_prefix()
+            opened = open_bucket(bucket, prefix, endpoint_url=endpoint_url)
+        store = await stack.enter_async_context(opened)
+        self.url = store.url
+        return store
+
+    @asynccontextmanager
+    async def entered(self, **options: Any) -> AsyncIterator[asyncsteps.StepRun]:
+        """An entered run with the selection that was asked for."""
+        workflow = self.target.workflow
+        async with AsyncExitStack() as stack:
+            store = await self.open_store(stack) if self.request.store is not None else None
+            run = asyncsteps.StepRun(
+                store or (lambda: self.open_store(stack)),
+                workflow_id=self.request.workflow_id,
+                run_id=self.request.run_id,
+                version=workflow.version if workflow is not None else None,
+                step_activity_params=lambda: self.workflow.get_step_activity_params() if self.workflow else {},
+                **options,
+            )
+            for selector, reason in selectors(self.request.force):
+                run.add_forced_steps(selector, reason)
+            for selector, reason in selectors(self.request.skip):
+                run.add_skipped_steps(selector, reason)
+            async with run:  # not on the stack: a store that the hooks open outlives the run
+                yield run
+
+
+def selectors(given: Sequence[str]) -> list[tuple[str, str | None]]:
+    r"""Selectors with their reasons, from ``SELECTOR[=REASON]``; ``\=`` stands for a ``=`` of the selector."""
+    pairs: list[tuple[str, str | None]] = []
+    for text in given:
+        selector, *reason = _END_OF_SELECTOR.split(text, maxsplit=1)
+        pairs.append((selector.replace(r"\=", "="), (reason[0] or None) if reason else None))
+    return pairs
+
+
+def _code(request: Request) -> _Code:
+    """What is to be run, as far as it can be checked before the store is opened.
+
+    Raises:
+        UsageError: When the target, its parameters, the store or the file for the markers is at fault.
+    """
+    if request.markers is not None:
+        try:
+            request.markers.open("a").close()
+        except OSError as error:
+            raise UsageError(f"--markers {str(request.markers)!r} cannot be written: {error.strerror}") from error
+    target = load(request.target)
+    if target.workflow is not None:
+        return _Code(request, target, bind(target.workflow.run, request.params, skip=1, target=target.text))
+    if request.store is None:
+        raise UsageError(
+            f"target {target.text!r} is a function, so that no hooks make its store; give one: --store URL"
+        )
+    assert target.function is not None
+    return _Code(request, target, bind(target.function, request.params, skip=1, target=target.text))
+
+
+def run(request: Request, *, quiet: bool, as_json: bool, with_traceback: bool) -> int:
+    """Play a workflow, and report."""
+    outcome = RunReport(request.target, request.workflow_id)
+    begun = time.monotonic()
+    with _output.data_only() if as_json else contextlib.nullcontext():
+        code_to_run = _code(request)
+        with followed(quiet=quiet, with_traceback=with_traceback) as follower:
+            try:
+                code = run_async(lambda: _play(code_to_run, outcome, follower, with_traceback=with_traceback))
+            except Interrupted as interrupted:
+                code = interrupted.code
+                _output.say(f"asyncsteps: ended by {interrupted}; nothing half done is marked")
+    outcome.seconds = time.monotonic() - begun
+    outcome.store = code_to_run.url or request.store
+    outcome.write(code, as_json=as_json)
+    return code
+
+
+async def _play(code: _Code, outcome: RunReport, follower: Follower, *, with_traceback: bool) -> ExitCode:
+    """Play the code to its end; what it raises becomes an exit code, as what fails in its steps does."""
+    options: dict[str, Any] = {"on_marker": follower, "markers_file": code.request.markers}
+    if code.request.max_parallel is not None:
+        options["max_parallel"] = code.request.max_parallel
+    raised: Exception | None = None
+    async with code.entered(**options) as run:
+        outcome.run = run
+        try:
+            outcome.result = await code(run)
+        except Exception as error:  # noqa: BLE001 - whatever the user's code raises
+            raised = error
+    if raised is None:
+        return ExitCode.FAILED if run.failures else ExitCode.OK
+    # The log has told the failures of steps already; what is left is the workflow's own, or the store's.
+    told = {id(error) for error in run.failures}
+    for leaf in leaves(raised):
+        if id(leaf) not in told:
+            outcome.raised.append(describe(leaf))
+            report(leaf, with_traceback=with_traceback)
+    return code_of(raised)
+
+
+def plan(request: Request, *, show_all: bool, as_json: bool) -> int:
+    """Show what a run would decide."""
+    with _output.data_only() if as_json else contextlib.nullcontext():
+        code = _code(request)
+        found = run_async(lambda: _plan(code))
+    if found.complete:
+        given = [selector for selector, _ in selectors((*request.force, *request.skip))]
+        for selector in found.unmatched_selectors:
+            if selector in given:
+                _output.warning(f"selector {selector!r} matches no step of the plan: is it misspelt?")
+    store = code.url or request.store
+    write_plan(
+        found,
+        target=request.target,
+        store=store,
+        workflow_id=request.workflow_id,
+        show_all=show_all,
+        as_json=as_json,
+    )
+    return ExitCode.OK
+
+
+async def _plan(code: _Code) -> asyncsteps.Plan:
+    async with code.entered() as run:
+        return await run.plan(code)

@@ -1,0 +1,152 @@
+"""TARGET: ``module:name`` or ``path/file.py:name``, and what may stand behind it."""
+
+import importlib
+import importlib.util
+import inspect
+import os
+import sys
+import traceback
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import asyncsteps
+from asyncsteps.cli._exit import UsageError, describe
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """What a command runs: either a workflow class or a function.
+
+    Attributes:
+        text: TARGET as given.
+        workflow: The `asyncsteps.Workflow` class, or None.
+        function: The ``async def`` that takes the run, or None.
+    """
+
+    text: str
+    workflow: type[asyncsteps.Workflow] | None = None
+    function: Callable[..., Awaitable[Any]] | None = None
+
+
+def load(text: str) -> Target:
+    """Import what TARGET names.
+
+    Raises:
+        UsageError: When there is no such file, module or name, when importing it fails, or when what it names
+            can neither run nor plan steps.
+    """
+    where, colon, name = text.rpartition(":")
+    if not colon or not where or not name:
+        raise UsageError(f"target {text!r} is not of the form module:name or path/file.py:name")
+    module = _from_file(Path(where)) if where.endswith(".py") or os.sep in where else _from_name(where)
+    found: Any = module
+    for part in name.split("."):
+        try:
+            found = getattr(found, part)
+        except AttributeError:
+            raise UsageError(f"target {text!r}: {where} has no {name!r}{_instead(module)}") from None
+    return _target(text, found, module)
+
+
+def _target(text: str, found: Any, module: ModuleType) -> Target:
+    if inspect.isclass(found) and issubclass(found, asyncsteps.Workflow) and found is not asyncsteps.Workflow:
+        return Target(text, workflow=found)
+    if inspect.iscoroutinefunction(found):
+        takes = [each for each in inspect.signature(found).parameters.values() if each.kind in _POSITIONAL]
+        if not takes:
+            raise UsageError(
+                f"target {text!r} takes no run; its first parameter must be the run: async def main(run, …)"
+            )
+        return Target(text, function=found)
+    remedy = "make it `async def`" if inspect.isfunction(found) else "name one of these"
+    raise UsageError(
+        f"target {text!r} is {_what(found)}, and neither a Workflow class nor an `async def main(run, …)`; "
+        f"{remedy}{_instead(module)}"
+    )
+
+
+_POSITIONAL = (
+    inspect.Parameter.POSITIONAL_ONLY,
+    inspect.Parameter.POSITIONAL_OR_KEYWORD,
+    inspect.Parameter.VAR_POSITIONAL,
+)
+
+
+def _what(found: Any) -> str:
+    if inspect.isfunction(found):
+        return "a plain function"
+    if inspect.isclass(found):
+        return f"the class {found.__name__}"
+    return f"of type {type(found).__name__}"
+
+
+def _instead(module: ModuleType) -> str:
+    """What the module defines itself that may be a target."""
+    names = [
+        name
+        for name, value in vars(module).items()
+        if getattr(value, "__module__", None) == module.__name__
+        and not name.startswith("_")
+        and (
+            (inspect.isclass(value) and issubclass(value, asyncsteps.Workflow))
+            or inspect.iscoroutinefunction(value)
+        )
+    ]
+    return f"; there may be run: {', '.join(names)}" if names else ""
+
+
+def _from_name(name: str) -> ModuleType:
+    if not all(part.isidentifier() for part in name.split(".")):
+        raise UsageError(f"{name!r} is no module's name; a file ends in .py: path/file.py:name")
+    if (here := str(Path.cwd())) not in sys.path:
+        sys.path.insert(0, here)  # as `python -m` does
+    try:
+        return importlib.import_module(name)
+    except ModuleNotFoundError as error:
+        if error.name is not None and f"{name}.".startswith(f"{error.name}."):
+            raise UsageError(
+                f"there is no module {error.name!r} to import, neither installed nor below {here}"
+            ) from None
+        raise _broken(name, error) from error
+    except (Exception, SystemExit) as error:
+        raise _broken(name, error) from error
+
+
+def _from_file(path: Path) -> ModuleType:
+    """Import a file as `python path/file.py` would find it: its folder comes first, its stem is the module's name.
+
+    The name matters where activities are found again by it, in another process for one.
+    """
+    if not path.is_file():
+        raise UsageError(f"there is no file {str(path)!r}")
+    path = path.resolve()
+    folder = str(path.parent)
+    if folder not in sys.path:
+        sys.path.insert(0, folder)
+    loaded = sys.modules.get(path.stem)
+    if loaded is not None and (loaded.__file__ is None or Path(loaded.__file__).resolve() != path):
+        raise UsageError(
+            f"{str(path)!r} would be imported as {path.stem!r}, a module that is in use; rename the file"
+        )
+    if loaded is not None:
+        return loaded
+    spec = importlib.util.spec_from_file_location(path.stem, path)
+    if spec is None or spec.loader is None:
+        raise UsageError(f"{str(path)!r} is no Python source; a file's name ends in .py")
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[path.stem] = module
+    try:
+        spec.loader.exec_module(module)
+    except (Exception, SystemExit) as error:
+        del sys.modules[path.stem]
+        raise _broken(str(path), error) from error
+    return module
+
+
+def _broken(what: str, error: BaseException) -> UsageError:
+    last = traceback.extract_tb(error.__traceback__)[-1:]
+    at = "".join(f" ({frame.filename}, line {frame.lineno})" for frame in last)
+    return UsageError(f"importing {what} fails: {describe(error)}{at}")

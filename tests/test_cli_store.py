@@ -1,0 +1,313 @@
+"""ls, show, mark and forget, run as the installed command on real stores."""
+
+import json
+import os
+import pty
+import signal
+import subprocess
+from pathlib import Path
+from typing import Any
+
+import pytest
+from commands import COMMAND, Ended, command, environment
+from servers import MotoServer
+
+import asyncsteps
+
+NAMES = ["census.asyncio", "census.json", "report", "report.graph", "übung: 1"]
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> str:
+    return str(tmp_path / "steps")
+
+
+@pytest.fixture
+async def filled(store: str) -> str:
+    await _fill(store, NAMES)
+    return store
+
+
+async def _fill(url: str, names: list[str], **record: Any) -> None:
+    async with asyncsteps.open_store(url) as opened:
+        for name in names:
+            await opened.mark_done(name, {"run_id": "r", "workflow_id": "w", "version": "1", **record})
+
+
+async def _done(url: str) -> list[str]:
+    async with asyncsteps.open_store(url) as opened:
+        return await opened.list_done()
+
+
+class TestLs:
+    def test_draws_a_tree(self, filled: str) -> None:
+        ended = command("ls", filled)
+        assert ended.code == 0
+        first, *tree = ended.out.splitlines()
+        assert first.endswith(": 5 done steps")
+        assert tree == [
+            "├── census (2)",
+            "│   ├── asyncio",
+            "│   └── json",
+            "├── report (2, itself too)",
+            "│   └── graph",
+            "└── übung: 1",
+        ]
+
+    def test_shows_what_a_selector_selects(self, filled: str) -> None:
+        ended = command("ls", filled, "report")
+        assert ended.out.splitlines()[0].endswith(": 2 done steps under report")
+        assert ended.out.splitlines()[1:] == ["└── report (2, itself too)", "    └── graph"]
+
+    async def test_rolls_large_groups_up(self, store: str) -> None:
+        await _fill(store, [f"census.m{number:02}" for number in range(21)])
+        assert command("ls", store).out.splitlines()[1:] == ["└── census (21)"]
+        assert len(command("ls", store, "census").out.splitlines()) == 2 + 21
+        assert len(command("ls", store, "--depth", "2").out.splitlines()) == 2 + 21
+
+    def test_depth_limits_the_levels(self, filled: str) -> None:
+        ended = command("ls", filled, "--depth", "1")
+        assert ended.out.splitlines()[1:] == ["├── census (2)", "├── report (2, itself too)", "└── übung: 1"]
+
+    def test_a_depth_of_nothing_is_refused(self, filled: str) -> None:
+        ended = command("ls", filled, "--depth", "0")
+        assert (ended.code, ended.out) == (2, "")
+        assert "--depth 0" in ended.err
+
+    def test_writes_plain_names(self, filled: str) -> None:
+        assert command("ls", filled, "--names").out.splitlines() == NAMES
+
+    def test_writes_json(self, filled: str) -> None:
+        listed = command("ls", filled, "--json").json
+        assert listed["steps"] == NAMES
+        assert listed["count"] == 5
+        assert listed["groups"] == {"census": 2, "report": 2, "übung: 1": 1}
+        assert listed["foreign"] == []
+        assert listed["selector"] == "*"
+
+    def test_an_empty_store_is_no_error(self, store: str) -> None:
+        ended = command("ls", store)
+        assert ended.code == 0
+        assert ended.out.endswith(": 0 done steps\n")
+        assert command("ls", store, "--names").out == ""
+
+    def test_a_malformed_selector_is_refused(self, filled: str) -> None:
+        ended = command("ls", filled, "a..b")
+        assert (ended.code, ended.out) == (2, "")
+        assert "'a..b'" in ended.err
+
+    def test_reports_foreign_keys(self, moto_server: MotoServer, bucket: str) -> None:
+        moto_server.put(bucket, "steps/a.b")
+        moto_server.put(bucket, "steps/folder/")
+        ended = command("ls", f"s3://{bucket}/steps", "--endpoint-url", moto_server.endpoint)
+        assert ended.code == 0
+        assert ended.out.splitlines()[1:] == ["└── a (1)", "    └── b"]
+        assert "foreign key" in ended.err
+        assert "'folder/'" in ended.err
+        listed = command("ls", f"s3://{bucket}/steps", "--endpoint-url", moto_server.endpoint, "--json").json
+        assert listed["foreign"] == ["folder/"]
+
+    def test_a_reader_that_stops_reading_is_no_error(self, filled: str) -> None:
+        read, write = os.pipe()
+        os.close(read)
+        with os.fdopen(write, "wb") as out:
+            ended = subprocess.run(
+                [COMMAND, "ls", filled],
+                stdout=out,
+                stderr=subprocess.PIPE,
+                env=environment(),
+                check=False,
+                timeout=60,
+            )
+        assert (ended.returncode, ended.stderr) == (0, b"")
+
+
+class TestShow:
+    async def test_shows_the_record(self, store: str) -> None:
+        await _fill(store, ["a"], result={"lines": 3})
+        ended = command("show", store, "a")
+        assert ended.code == 0
+        assert ended.out.splitlines()[0] == "a"
+        assert '  result       {"lines": 3}' in ended.out.splitlines()
+        assert "  workflow_id  w" in ended.out.splitlines()
+
+    async def test_writes_json(self, store: str) -> None:
+        await _fill(store, ["a"])
+        shown = command("show", store, "a", "--json").json
+        assert shown["done"] is True
+        assert shown["record"] == {"run_id": "r", "workflow_id": "w", "version": "1"}
+
+    def test_a_step_that_is_not_done_ends_with_1(self, store: str) -> None:
+        ended = command("show", store, "a")
+        assert (ended.code, ended.out) == (1, "")
+        assert "a is not done" in ended.err
+        ended = command("show", store, "a", "--json")
+        assert (ended.code, ended.json["done"], ended.json["record"]) == (1, False, None)
+
+    def test_a_bad_name_is_refused(self, store: str) -> None:
+        ended = command("show", store, "a/b")
+        assert ended.code == 2
+        assert "'a/b'" in ended.err
+
+
+class TestMark:
+    async def test_marks_and_says_by_whom(self, store: str) -> None:
+        ended = command("mark", store, "a.b", "c", "a.b", "--reason", "done by hand")
+        assert ended.code == 0
+        assert ended.out == "marked a.b\nmarked c\n"
+        assert await _done(store) == ["a.b", "c"]
+        record = command("show", store, "c", "--json").json["record"]
+        assert {"run_id", "workflow_id", "version"} <= record.keys()
+        assert record["reason"] == "done by hand"
+        assert "@" in record["marked_by"]
+        assert record["workflow_id"] == "asyncsteps mark"
+
+    def test_records_the_workflow_id(self, store: str) -> None:
+        marked = command("mark", store, "a", "--workflow-id", "w-7", "--json").json
+        assert marked["marked"] == ["a"]
+        assert marked["record"]["workflow_id"] == "w-7"
+        assert command("show", store, "a", "--json").json["record"] == marked["record"]
+
+    def test_keeps_the_record_of_what_is_done(self, filled: str) -> None:
+        marked = command("mark", filled, "new", "report", "--json").json
+        assert (marked["marked"], marked["already_done"]) == (["new"], ["report"])
+        assert command("show", filled, "report", "--json").json["record"]["run_id"] == "r"
+
+    def test_replaces_it_when_asked(self, filled: str) -> None:
+        ended = command("mark", filled, "report", "--replace")
+        assert ended.out == "marked report\n"
+        assert command("show", filled, "report", "--json").json["record"]["run_id"] != "r"
+
+    async def test_a_bad_name_marks_none(self, store: str) -> None:
+        ended = command("mark", store, "good", "bad/name")
+        assert (ended.code, ended.out) == (2, "")
+        assert "'bad/name'" in ended.err
+        assert await _done(store) == []
+
+    def test_needs_a_name(self, store: str) -> None:
+        assert command("mark", store).code == 2
+
+
+class TestForget:
+    async def test_withdraws_what_is_selected(self, filled: str) -> None:
+        ended = command("forget", filled, "report", "census.json", "--yes")
+        assert ended.code == 0
+        assert ended.out == "withdrawn census.json\nwithdrawn report\nwithdrawn report.graph\n"
+        assert await _done(filled) == ["census.asyncio", "übung: 1"]
+
+    async def test_a_dry_run_only_says(self, filled: str) -> None:
+        ended = command("forget", filled, "report", "--dry-run")
+        assert ended.code == 0
+        assert "would withdraw 2 done marks" in ended.out
+        assert "report (2, itself too)" in ended.out
+        assert await _done(filled) == NAMES
+        told = command("forget", filled, "report", "--dry-run", "--json").json
+        assert (told["matched"], told["withdrawn"]) == (["report", "report.graph"], [])
+
+    async def test_refuses_where_nobody_can_be_asked(self, filled: str) -> None:
+        ended = command("forget", filled, "*", stdin="y\n")
+        assert (ended.code, ended.out) == (2, "")
+        assert "5 done marks" in ended.err
+        assert "--yes" in ended.err
+        assert await _done(filled) == NAMES
+
+    @pytest.mark.parametrize(("answer", "code", "left"), [(b"y\n", 0, 3), (b"\n", 1, 5), (b"no\n", 1, 5)])
+    async def test_asks_on_a_terminal(self, filled: str, answer: bytes, code: int, left: int) -> None:
+        assert _with_terminal(["forget", filled, "census"], answer).code == code
+        assert len(await _done(filled)) == left
+
+    async def test_an_interrupt_at_the_question_withdraws_nothing(self, filled: str) -> None:
+        assert _with_terminal(["forget", filled, "census"], None).code == 130
+        assert await _done(filled) == NAMES
+
+    def test_nothing_to_forget_is_said(self, filled: str) -> None:
+        ended = command("forget", filled, "nothing", "--yes")
+        assert (ended.code, ended.out) == (0, "")
+        assert "'nothing' matches no done step" in ended.err
+
+    def test_writes_json(self, filled: str) -> None:
+        forgotten = command("forget", filled, "census", "--yes", "--json").json
+        assert forgotten["withdrawn"] == ["census.asyncio", "census.json"]
+        assert forgotten["selectors"] == ["census"]
+        assert forgotten["dry_run"] is False
+
+    def test_needs_a_selector(self, store: str) -> None:
+        assert command("forget", store, "--yes").code == 2
+
+
+def _with_terminal(arguments: list[str], answer: bytes | None) -> Ended:
+    """Run the command with a terminal as its stdin, and answer as soon as it asks; None: interrupt it."""
+    ours, theirs = pty.openpty()
+    process = subprocess.Popen(
+        [COMMAND, *arguments],
+        stdin=theirs,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        env=environment(),
+    )
+    os.close(theirs)
+    assert process.stderr is not None
+    asked = b""
+    while not asked.endswith(b"[y/N] "):
+        byte = process.stderr.read(1)
+        assert byte, asked
+        asked += byte
+    if answer:
+        os.write(ours, answer)
+    else:
+        process.send_signal(signal.SIGINT)
+    out, err = process.communicate(timeout=60)
+    os.close(ours)
+    return Ended(process.returncode, out.decode(), (asked + err).decode())
+
+
+class TestErrors:
+    def test_a_missing_bucket_ends_with_3(self, moto_server: MotoServer) -> None:
+        ended = command("ls", "s3://no-such-bucket-here/x", "--endpoint-url", moto_server.endpoint)
+        assert (ended.code, ended.out) == (3, "")
+        assert "no-such-bucket-here" in ended.err
+        assert len(ended.err.splitlines()) == 1
+
+    def test_an_endpoint_out_of_reach_ends_with_3(self) -> None:
+        environment = {"AWS_MAX_ATTEMPTS": "1", "AWS_ENDPOINT_URL_S3": "http://127.0.0.1:9"}
+        ended = command("show", "s3://somewhere/x", "a", env=environment)
+        assert ended.code == 3
+        assert "127.0.0.1:9" in ended.err
+
+    @pytest.mark.parametrize("url", ["ftp://host/x", "s3://", "s3:///x"])
+    def test_a_bad_url_ends_with_2(self, url: str) -> None:
+        ended = command("ls", url)
+        assert ended.code == 2
+        assert url in ended.err
+
+    def test_an_endpoint_for_a_directory_is_refused(self, store: str) -> None:
+        ended = command("ls", store, "--endpoint-url", "http://127.0.0.1:9")
+        assert ended.code == 2
+        assert "endpoint_url" in ended.err
+
+    @pytest.mark.parametrize("arguments", [["nonsense"], ["ls"], ["ls", "a", "b", "c"], ["ls", "a", "--what"]])
+    def test_bad_usage_ends_with_2_and_one_line(self, arguments: list[str]) -> None:
+        ended = command(*arguments)
+        assert (ended.code, ended.out) == (2, "")
+        assert len(ended.err.splitlines()) == 1
+        assert ended.err.startswith("asyncsteps: error: ")
+
+    def test_help_names_the_exit_codes(self) -> None:
+        ended = command("--help")
+        assert ended.code == 0
+        assert "130 interrupted" in ended.out
+        for name in ("run", "plan", "ls", "show", "mark", "forget"):
+            assert command(name, "--help").code == 0
+
+    def test_says_its_version(self) -> None:
+        from importlib.metadata import version
+
+        assert command("--version").out.strip() == version("asyncsteps")
+
+
+def test_records_are_what_simpleflow_reads(tmp_path: Path) -> None:
+    """The keys of a mark by hand are those that simpleflow's own marks have."""
+    store = tmp_path / "steps"
+    command("mark", store, "a")
+    record = json.loads((store / "a").read_text())
+    assert {"run_id", "workflow_id", "version"} <= record.keys()
