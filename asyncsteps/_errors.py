@@ -213,8 +213,8 @@ class RunningLoopError(AsyncstepsError, RuntimeError):
 
     def __init__(self) -> None:
         super().__init__(
-            "an async activity was executed synchronously in the thread of a running event loop; await it or submit "
-            "it there, or run the sync code in a worker thread (asyncio.to_thread)"
+            "an async activity was executed synchronously in the thread of a running event loop; await it or "
+            "submit it there, or run the sync code in a worker thread (asyncio.to_thread)"
         )
 
 
@@ -242,8 +242,8 @@ class StepResultError(AsyncstepsError, TypeError):
 
     def __init__(self, step: str, error: Exception) -> None:
         super().__init__(
-            f"the result of step {step!r} cannot be saved as JSON ({error}); its activities must return JSON values "
-            "(None, bool, int, finite float, str, lists, dicts), or the step be made without save_result"
+            f"the result of step {step!r} cannot be saved as JSON ({error}); its activities must return JSON "
+            "values (None, bool, int, finite float, str, lists, dicts), or the step be made without save_result"
         )
         self.step = step
 
@@ -257,8 +257,9 @@ class StepDeadlockError(AsyncstepsError, RuntimeError):
 
     def __init__(self, steps: tuple[str, ...]) -> None:
         super().__init__(
-            f"step {steps[0]!r} would wait for itself for ever ({' -> '.join((*steps, steps[0]))}): a name that is "
-            "submitted again waits for its first submission to end; submit it after that, or under another name"
+            f"step {steps[0]!r} would wait for itself for ever ({' -> '.join((*steps, steps[0]))}): a name "
+            "that is submitted again waits for its first submission to end; submit it after that, or under "
+            "another name"
         )
         self.steps = steps
 

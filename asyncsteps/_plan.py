@@ -75,6 +75,7 @@ class Planner:
         self.skipped = Selectors()
         self._clock = 0
         self._begun: dict[str, int] = {}
+        self._outdated: set[str] = set()
         self._played: dict[str, int] = {}
         self._selectable: set[str] = set()
 
@@ -151,12 +152,23 @@ class Planner:
             phases.append(EmitSignal(f"step.{step.name}"))
         return tuple(phases)
 
-    def begin(self, name: str) -> None:
+    def begin(self, name: str, *, outdated: bool = False) -> None:
         """Tell that ``name`` starts to play, its dependents being forced already.
 
         Selectors from before this moment will not force it again once it is played.
+
+        Args:
+            name: The step's name.
+            outdated: Whether it has a mark yet, which others may withdraw as well until `start` is told: its own
+                withdrawal could fail.
         """
         self._begun[name] = self._clock
+        if outdated:
+            self._outdated.add(name)
+
+    def start(self, name: str) -> None:
+        """Tell that the activities of ``name``, which began, start: no mark of it is outdated from now on."""
+        self._outdated.discard(name)
 
     def complete(self, name: str) -> None:
         """Tell that ``name``, which began, was played and marked done by this run."""
@@ -165,6 +177,7 @@ class Planner:
     def fail(self, name: str) -> None:
         """Tell that ``name``, which began, failed or was cancelled: what forced it forces it still."""
         self._begun.pop(name, None)
+        self._outdated.discard(name)
 
     def invalidated(self, phase: Withdraw, done: Iterable[str]) -> list[str]:
         """The names whose marks a `Withdraw` phase withdraws, sorted.
@@ -179,7 +192,7 @@ class Planner:
             name
             for name in set(done)
             if name not in self._played
-            and (name == phase.own or name not in self._begun)
+            and (name == phase.own or name not in self._begun or name in self._outdated)
             and (name == phase.own or any(matches(selector, name) for selector in phase.dependents))
         )
 

@@ -1,0 +1,40 @@
+"""What simpleflow's own step package fixes, and what the limits of SWF leave room for."""
+
+from typing import Any
+
+MINUTE = 60
+HOUR = 60 * MINUTE
+DAY = 24 * HOUR
+
+STEP_ACTIVITY_PARAMS_DEFAULT: dict[str, Any] = {
+    "schedule_to_start_timeout": 4 * HOUR,
+    "start_to_close_timeout": 1 * MINUTE,
+    "schedule_to_close_timeout": 4 * HOUR + MINUTE,
+    "heartbeat_timeout": 3 * MINUTE,
+    "task_priority": 100,
+    "version": "1.0",
+    "idempotent": True,
+    "raises_on_failure": True,
+    "retry": 1,
+}
+"""Parameters of the listing, marking and withdrawing activities (seconds), the same as simpleflow's."""
+
+UNKNOWN_CONTEXT = {"run_id": "unknown", "workflow_id": "unknown", "version": "unknown"}
+"""What a done mark records when its task runs outside of an execution, as in simpleflow."""
+
+MAX_RESULT_CHARS = 32_768
+"""The longest result, input or details of SWF, in characters."""
+
+MAX_INPUT_CHARS = 30_000
+"""The longest list of names given to an activity, in characters; the rest of its input has the remainder."""
+
+MAX_HISTORY_EVENTS = 25_000
+"""SWF ends an execution whose history outgrows this."""
+
+HISTORY_WARNING_EVENTS = 20_000
+"""From here on the log warns, once at the first decision past each further `HISTORY_WARNING_INTERVAL` events."""
+
+HISTORY_WARNING_INTERVAL = 500
+
+SNAPSHOT_KEEP_DAYS = 7
+"""Snapshots of a prefix that are older go when a new one is written; a decider that misses one lists anew."""

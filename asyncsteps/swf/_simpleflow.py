@@ -1,0 +1,119 @@
+"""The one module that touches private attributes of simpleflow; `tests/test_swf_private.py` fails when they move.
+
+Why it must: a `MarkerTask` makes its future wait for the next replay and the executor append a wake-up timer, and
+`Executor.replay` returns only the closing decision when `run` ends. Markers that ride along with other decisions
+need neither, and need what is pending to be flushed before the end.
+"""
+
+import json
+from typing import Any
+
+import simpleflow
+from simpleflow import futures
+from simpleflow.exceptions import ExecutionBlocked
+from simpleflow.executor import Executor
+from simpleflow.history import History
+from simpleflow.swf import constants
+from simpleflow.swf.executor import Executor as SwfExecutor
+from simpleflow.swf.task import ActivityTask as SwfActivityTask
+from simpleflow.swf.task import MarkerTask as SwfMarkerTask
+from simpleflow.task import ActivityTask, MarkerTask
+
+from asyncsteps._errors import SimpleflowVersionError
+
+SUPPORTED = "0.36"
+"""The minor version of simpleflow whose private attributes these are."""
+
+REQUEST_MARGIN = 5_000 + 32_000
+"""Characters of a request that simpleflow keeps free for headers and context."""
+
+
+def check_version(version: str) -> None:
+    """Check that ``version`` of simpleflow is one that this module was written for.
+
+    Raises:
+        SimpleflowVersionError: When it is another; a checkout without metadata (``unknown``) is taken on trust.
+    """
+    if version != "unknown" and version.split(".")[:2] != SUPPORTED.split("."):
+        raise SimpleflowVersionError(
+            f"asyncsteps works with simpleflow {SUPPORTED}.x, and {version} is installed: "
+            f"pip install 'simpleflow>={SUPPORTED},<0.37'"
+        )
+
+
+check_version(simpleflow.__version__)
+
+
+def runs_on_swf(executor: Executor) -> bool:
+    """Whether the executor decides from an SWF history, and not in process."""
+    return isinstance(executor, SwfExecutor)
+
+
+def swf_history(executor: Executor) -> History | None:
+    """The parsed history of the current replay; None on other executors, and before the first replay."""
+    return executor.history if isinstance(executor, SwfExecutor) else None
+
+
+def finished(result: Any = None, error: BaseException | None = None) -> futures.Future:
+    """A finished future."""
+    future = futures.Future()
+    future.set_exception(error)
+    future.set_finished(result)
+    return future
+
+
+def ride_along(executor: SwfExecutor, marker: MarkerTask, marker_id: str) -> None:
+    """Add the decision to record a marker, without the wake-up timer of a marker that is waited for.
+
+    Args:
+        executor: The executor of the replay.
+        marker: The marker.
+        marker_id: Unique in the replay: simpleflow drops a second task with the same id.
+
+    Raises:
+        ExecutionBlocked: When the decisions of one response are full; a timer is set then.
+    """
+    task: Any = marker if isinstance(marker, SwfMarkerTask) else SwfMarkerTask.from_generic_task(marker)
+    task.id = marker_id
+    timer = executor._append_timer  # noqa: SLF001 - see the module's docstring
+    executor.schedule_task(task)
+    executor._append_timer = timer  # noqa: SLF001 - see the module's docstring
+
+
+def make_room(executor: SwfExecutor, *, decisions: int, chars: int) -> None:
+    """Make sure that so many decisions of so many characters still fit one response, together.
+
+    Raises:
+        ExecutionBlocked: When they do not; what is decided already goes out, and a timer brings the next replay.
+    """
+    taken = executor._decisions_and_context.decisions  # noqa: SLF001 - see the module's docstring
+    fits = (
+        len(taken) + decisions < constants.MAX_DECISIONS
+        and len(json.dumps(taken)) + chars < constants.MAX_REQUEST_SIZE - REQUEST_MARGIN
+    )
+    if taken and not fits:
+        executor._append_timer = True  # noqa: SLF001 - see the module's docstring
+        raise ExecutionBlocked
+
+
+def flush_markers(executor: SwfExecutor) -> None:
+    """End this replay with its markers and a wake-up timer, instead of what `run` ended with.
+
+    Decisions other than markers are dropped, as simpleflow drops them when `run` ends without waiting for them.
+
+    Raises:
+        ExecutionBlocked: Always.
+    """
+    context = executor._decisions_and_context  # noqa: SLF001 - see the module's docstring
+    context.decisions = [decision for decision in context.decisions if decision["decisionType"] == "RecordMarker"]
+    executor._append_timer = True  # noqa: SLF001 - see the module's docstring
+    raise ExecutionBlocked
+
+
+def activity_task(executor: Executor, activity: Any, task_id: str, *args: Any, **kwargs: Any) -> Any:
+    """An activity task with an id of its own choice on SWF, a plain one elsewhere."""
+    if not isinstance(executor, SwfExecutor):
+        return ActivityTask(activity, *args, **kwargs)
+    task = SwfActivityTask(activity, *args, **kwargs)
+    task.id = task_id
+    return task

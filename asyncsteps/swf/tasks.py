@@ -1,0 +1,137 @@
+"""The activities that list, mark and withdraw done steps; workers import them by these names.
+
+Their type names are a wire contract: ``asyncsteps.swf.tasks.GetStepsDoneTask`` and
+``asyncsteps.swf.tasks.MarkStepDoneTask`` never move, nor do the meanings of their arguments.
+"""
+
+from collections.abc import Iterable
+from typing import Any
+
+from asyncsteps._names import as_selectors, matches
+from asyncsteps.swf._constants import UNKNOWN_CONTEXT
+from asyncsteps.swf._done_list import part_form, short_form, snapshot_form, unpack
+from asyncsteps.swf._loop import run_sync
+from asyncsteps.swf._snapshots import write_snapshot
+from asyncsteps.swf._stores import use_store
+
+__all__ = ["GetStepsDoneTask", "MarkStepDoneTask", "WithdrawStepsDoneTask"]
+
+
+class GetStepsDoneTask:
+    """List the done steps under a prefix.
+
+    Args:
+        bucket: The bucket, bare or as ``host/bucket``.
+        path: The key prefix; the slash at its end may be left out.
+        compact: False: `execute` gives the names. True: the shortest form that SWF can carry, for
+            `WorkflowStepMixin` to read.
+        after: With ``compact``: only the names greater than this, for the parts of a list that must come in parts.
+        again: Makes another task of the same one, where what the first answered is no longer there.
+    """
+
+    def __init__(self, bucket: str, path: str, compact: bool = False, after: str = "", again: int = 0) -> None:
+        self.bucket = bucket
+        self.path = path
+        self.compact = compact
+        self.after = after
+        self.again = again
+
+    def execute(self) -> list[str] | dict[str, Any]:
+        """Give the done names, sorted; with ``compact`` in a form of `asyncsteps.swf._done_list`.
+
+        Raises:
+            StoreError: When the bucket cannot be listed.
+        """
+        return run_sync(self._list)
+
+    async def _list(self) -> list[str] | dict[str, Any]:
+        async with use_store(self.bucket, self.path) as store:
+            names = await store.list_done()
+        if not self.compact:
+            return names
+        if self.after:
+            return part_form([name for name in names if name > self.after])
+        short = short_form(names)
+        if short is not None:
+            return short
+        snapshot = await write_snapshot(self.bucket, self.path, names)
+        return part_form(names) if snapshot is None else snapshot_form(snapshot)
+
+
+class MarkStepDoneTask:
+    """Record a step as done.
+
+    Args:
+        bucket: The bucket, bare or as ``host/bucket``.
+        path: The key prefix; the slash at its end may be left out.
+        step_name: The step's name.
+    """
+
+    context: dict[str, Any] | None = None
+    """Set by simpleflow before `execute`: the execution that the mark records."""
+
+    def __init__(self, bucket: str, path: str, step_name: str) -> None:
+        self.bucket = bucket
+        self.path = path
+        self.step_name = step_name
+
+    def execute(self) -> None:
+        """Write the mark, and return when it is stored.
+
+        Raises:
+            StepNameError: When the name cannot be a key under this prefix.
+            StoreError: When the bucket cannot be written.
+        """
+        run_sync(self._mark)
+
+    async def _mark(self) -> None:
+        context = self.context or UNKNOWN_CONTEXT
+        record = {key: context.get(key, unknown) for key, unknown in UNKNOWN_CONTEXT.items()}
+        async with use_store(self.bucket, self.path) as store:
+            await store.mark_done(self.step_name, record)
+
+
+class WithdrawStepsDoneTask:
+    """Withdraw the done marks that playing a step invalidates.
+
+    Args:
+        bucket: The bucket, bare or as ``host/bucket``.
+        path: The key prefix; the slash at its end may be left out.
+        names: The steps whose marks go.
+        under: Selectors, where the names are too many for an input: what they match goes too.
+        keep: With ``under``, the names that stay, in the compact form of a list.
+    """
+
+    def __init__(
+        self,
+        bucket: str,
+        path: str,
+        names: Iterable[str] = (),
+        under: Iterable[str] = (),
+        keep: dict[str, Any] | None = None,
+    ) -> None:
+        self.bucket = bucket
+        self.path = path
+        self.names = list(names)
+        self.under = as_selectors(under)
+        self.keep = frozenset(unpack(keep) if keep else ())
+
+    def execute(self) -> int:
+        """Withdraw the marks, and give the number of those that were there.
+
+        Raises:
+            StoreError: When the bucket cannot be listed, or the marks cannot be deleted (the role needs
+                ``s3:DeleteObject``).
+        """
+        return run_sync(self._withdraw)
+
+    async def _withdraw(self) -> int:
+        async with use_store(self.bucket, self.path) as store:
+            names = set(self.names)
+            if self.under:
+                names.update(
+                    name
+                    for name in await store.list_done()
+                    if name not in self.keep and any(matches(selector, name) for selector in self.under)
+                )
+            return len(await store.withdraw(names))
