@@ -1,0 +1,157 @@
+"""Marking many steps as done at once, and withdrawing them: ours beside other S3 clients."""
+
+from itertools import product
+from typing import Any
+
+from bench._marking_peers import PEERS
+from bench._measure import ChildError, median_by_wall, run_child
+from bench._report import Chart, Column, Goal, Options, Result, Row, Table, say
+from bench._seeding import own_place
+from bench._shapes import digest, make_names
+from bench._targets import Target, open_target
+
+DEFAULTS: dict[str, object] = {"keys": (3_000,), "latencies_ms": (50.0,), "concurrency": 64}
+QUICK = ("marking",)
+OURS, STOCK = "asyncsteps", "aioboto3"
+VERIFIER = "bench._listing_peers:boto3_paginator"
+
+_COLUMNS = (
+    Column("keys", "marks", ",d"),
+    Column("latency_ms", "latency, ms", "g"),
+    Column("peer", "who"),
+    Column("per_second", "marks a second", ",.0f"),
+    Column("ratio", "times stock aioboto3", ".2f"),
+    Column("wall_s", "wall, s", ".2f"),
+    Column("cpu_s", "client CPU, s", ".2f"),
+    Column("cpu_ms_per_mark", "CPU ms a mark", ".2f"),
+    Column("requests", "requests", ",d"),
+    Column("peak_concurrency", "at once", "d"),
+    Column("memory_mb", "peak memory, MB", ".0f"),
+    Column("equal", "all stored"),
+)
+_WITHDRAWALS = (
+    Column("keys", "marks", ",d"),
+    Column("latency_ms", "latency, ms", "g"),
+    Column("wall_s", "wall, s", ".2f"),
+    Column("cpu_s", "client CPU, s", ".2f"),
+    Column("delete_requests", "DeleteObjects requests", ",d"),
+    Column("requests", "requests in all", ",d"),
+)
+_NOTES = (
+    (
+        "Each row is one process that writes one small object a mark; its clock starts with an open client that "
+        "has sent one small request. All clients have as many connections as requests may be under way at once; a "
+        "stock one would have 10. What was stored is listed afterwards by another client."
+    ),
+    "A withdrawal lists what is done first, to know what was there.",
+)
+
+
+def run(options: Options) -> Result:
+    """Mark once for each size, latency and peer; withdraw what ours has marked."""
+    rows: list[dict[str, Any]] = []
+    withdrawn: list[dict[str, Any]] = []
+    with open_target(options) as target:
+        latencies = options.latencies_ms if target.name == "model" else (None,)
+        for keys, latency in product(options.keys, latencies):
+            if latency is not None:
+                target.set(latency_ms=latency, requests_per_second=options.requests_per_second)
+            setting = {"keys": keys, "latency_ms": latency}
+            for peer in [name for name in PEERS if not options.peers or name in options.peers]:
+                say(f"  {peer}: {keys} marks")
+                try:
+                    row, withdrawal = _measure(target, options, peer, keys)
+                except ChildError as error:
+                    rows.append({**setting, "peer": peer, "error": str(error)})
+                    continue
+                rows.append({**setting, "peer": peer, **row})
+                if peer == OURS:
+                    withdrawn.append({**setting, **withdrawal})
+    _add_ratios(rows)
+    tables = [Table("Marking", _COLUMNS, rows)]
+    if withdrawn:
+        tables.append(Table("Withdrawing all of them again, with our store", _WITHDRAWALS, withdrawn))
+    return Result(
+        key="marking",
+        title=f"Marking steps as done on {target.name}, {options.concurrency} requests at once",
+        tables=tables,
+        goals=_goals(options, rows, withdrawn),
+        charts=_charts(rows),
+        notes=_NOTES,
+    )
+
+
+def _measure(target: Target, options: Options, peer: str, keys: int) -> tuple[dict[str, Any], dict[str, Any]]:
+    """Mark in a place of its own each time; the median row, and for ours the last withdrawal."""
+    expected = digest(make_names("flat-padded", keys))
+    taken: list[dict[str, Any]] = []
+    withdrawal: dict[str, Any] = {}
+    for _ in range(options.repeat):
+        with own_place(target, options) as place:
+            job = {**place.job(), "count": keys, "concurrency": options.concurrency}
+            target.reset()
+            row = run_child(f"bench._marking_peers:{PEERS[peer]}", job, env=target.env)
+            counted = target.counters()
+            row |= counted
+            if counted:
+                row["requests"] = counted["by_operation"]["PUT"]  # without the client's warm-up
+            row["equal"] = run_child(VERIFIER, job, env=target.env)["digest"] == expected
+            row["per_second"] = keys / row["wall_s"]
+            row["cpu_ms_per_mark"] = row["cpu_s"] * 1000 / keys
+            taken.append(row)
+            if peer == OURS:
+                target.reset()
+                withdrawal = run_child("bench._seeding:empty", job, env=target.env) | target.counters()
+                withdrawal["delete_requests"] = withdrawal.get("by_operation", {}).get("DELETE_OBJECTS")
+    return {**median_by_wall(taken), "equal": all(row["equal"] for row in taken)}, withdrawal
+
+
+def _add_ratios(rows: list[dict[str, Any]]) -> None:
+    stock = {
+        (row["keys"], row["latency_ms"]): row["wall_s"] for row in rows if row["peer"] == STOCK and "wall_s" in row
+    }
+    for row in rows:
+        base = stock.get((row["keys"], row["latency_ms"]))
+        if base and "wall_s" in row:
+            row["ratio"] = base / row["wall_s"]
+
+
+def _goals(options: Options, rows: list[dict[str, Any]], withdrawn: list[dict[str, Any]]) -> list[Goal]:
+    goals = [
+        Goal(f"{row['peer']}: all marks are stored", "some are not", False)
+        for row in rows
+        if not row.get("equal", True)
+    ]
+    for row in withdrawn:
+        batches = -(-row["keys"] // 1000)
+        sent = row["delete_requests"]
+        if sent is not None:
+            goals.append(
+                Goal(f"{row['keys']:,} withdrawals in at most {batches} requests", f"{sent}", sent <= batches)
+            )
+    if options.target == "model" and options.concurrency == 64 and not options.requests_per_second:
+        goals += [
+            Goal(
+                f"{row['keys']:,} marks at 50 ms: at least 1.7 times stock aioboto3",
+                f"{row['ratio']:.2f} times",
+                row["ratio"] >= 1.7,
+            )
+            for row in rows
+            if row["peer"] == OURS and row["latency_ms"] == 50 and "ratio" in row
+        ]
+    return goals
+
+
+def _charts(rows: list[dict[str, Any]]) -> list[Chart]:
+    charts = []
+    measured: list[Row] = [row for row in rows if "wall_s" in row]
+    for key, label in (("keys", "marks"), ("latency_ms", "latency of a request, ms")):
+        if len({row[key] for row in measured}) < 2:
+            continue
+        lines: dict[str, list[tuple[float, float]]] = {}
+        for row in measured:
+            lines.setdefault(row["peer"], []).append((row[key], row["wall_s"]))
+        charts.append(
+            Chart(title=f"Marking: time over {label.split(',')[0]}", x=label, y="wall time, s", lines=lines)
+        )
+    return charts
