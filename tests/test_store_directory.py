@@ -87,12 +87,29 @@ async def test_foreign_files_are_reported_and_left_alone(tmp_path: Path, caplog:
     assert (tmp_path / "sub" / "step").exists()
 
 
-async def test_a_directory_in_the_place_of_a_file_is_an_error(tmp_path: Path) -> None:
+@pytest.mark.parametrize("first_wins", [False, True])
+async def test_a_directory_in_the_place_of_a_file_is_an_error(tmp_path: Path, first_wins: bool) -> None:
     (tmp_path / "sub").mkdir()
     async with open_store(tmp_path) as store:
-        with pytest.raises(StoreError, match=r"directory.*step 'sub'") as caught:
-            await store.mark_done("sub", RECORD)
+        with pytest.raises(StoreError, match=r"step 'sub'") as caught:
+            await store.mark_done("sub", RECORD, first_wins=first_wins)
+    assert caught.value.key == str(tmp_path / "sub")
     assert isinstance(caught.value.__cause__, OSError)
+
+
+async def test_links_lead_nowhere(tmp_path: Path) -> None:
+    (tmp_path / "circle~").symlink_to(tmp_path)
+    (tmp_path / "dangling").symlink_to(tmp_path / "nowhere")
+    async with open_store(tmp_path) as store:
+        await store.mark_done("a", RECORD)
+        foreign: list[str] = []
+        assert await store.list_done(on_foreign=foreign.append) == ["a"]
+        assert sorted(foreign) == ["circle~/", "dangling"]
+        assert await store.is_done("dangling") is False
+        assert await store.withdraw("dangling") == []
+        with pytest.raises(StoreError, match="exists"):
+            await store.mark_done("dangling", RECORD, first_wins=True)
+    assert (tmp_path / "dangling").is_symlink()
 
 
 async def test_a_file_in_the_place_of_the_directory_is_an_error(tmp_path: Path) -> None:
@@ -105,6 +122,8 @@ async def test_a_file_in_the_place_of_the_directory_is_an_error(tmp_path: Path) 
             await store.is_done("a")
         with pytest.raises(StoreError, match="Not a directory"):
             await store.read_done("a")
+        with pytest.raises(StoreError, match="Not a directory"):
+            await store.withdraw("a")
         with pytest.raises(StoreError) as caught:
             await store.mark_done("a", RECORD)
     assert caught.value.url == path.as_uri()
@@ -122,8 +141,8 @@ async def test_what_is_no_json_object_is_done_and_unreadable(tmp_path: Path, con
     assert caught.value.step == "a"
 
 
-async def test_ten_thousand_steps_are_listed(tmp_path: Path) -> None:
-    names = sorted(f"census.package_{n}" for n in range(10_000))
+async def test_thousands_of_steps_are_listed(tmp_path: Path) -> None:
+    names = sorted(f"census.package_{n}" for n in range(2_001))
     for name in names:
         (tmp_path / name).touch()
     async with open_store(tmp_path) as store:

@@ -14,7 +14,9 @@ from servers import Answer, FaultProxy, MotoServer, Request, error_answer
 
 from asyncsteps._errors import AccessDeniedError, StoreClosedError, StoreError
 from asyncsteps.store import S3Store, open_store
-from asyncsteps.store._s3_client import tune
+from asyncsteps.store._s3_client import _NEEDLESS, tune
+
+pytestmark = pytest.mark.usefixtures("no_retry_pauses")
 
 RECORD = {"run_id": "r1", "workflow_id": "w1", "version": "1"}
 
@@ -119,17 +121,22 @@ async def test_marks_send_no_expectation_and_no_more_than_one_request(
     assert put["user-agent"].startswith("asyncsteps")
 
 
+def handlers_of_a_put(client: Any) -> set[str]:
+    events = ("before-parameter-build.s3.PutObject", "before-call.s3.PutObject")
+    found = [h for event in events for h in client.meta.events._emitter._handlers.prefix_search(event)]
+    return {getattr(handler, "__name__", "") for handler in found}
+
+
 async def test_the_guarded_savings_are_in_effect() -> None:
     """Fails when botocore moves what `tune` touches: then the savings are lost, and nothing else."""
+    needless = {handler for _, handler in _NEEDLESS}
     async with aioboto3.Session().client("s3") as client:
         parameters = client._ruleset_resolver._param_definitions  # type: ignore[attr-defined]
         assert "Key" in parameters
+        assert needless <= handlers_of_a_put(client)
         tune(client)
         assert "Key" not in parameters
-        handlers = client.meta.events._emitter._handlers.prefix_search(  # type: ignore[attr-defined]
-            "before-call.s3.PutObject"
-        )
-        assert "add_expect_header" not in {getattr(handler, "__name__", "") for handler in handlers}
+        assert not needless & handlers_of_a_put(client)
 
 
 @pytest.mark.parametrize(("sse", "sent"), [(True, "AES256"), ("aws:kms", "aws:kms"), (False, None)])
@@ -234,6 +241,42 @@ async def test_first_wins_on_a_server_without_conditions(bucket: str, fault_prox
         assert await store.read_done("a") == {"n": 1}
 
 
+async def test_a_mark_withdrawn_while_first_wins_is_proven_misleads_nobody(
+    moto_server: MotoServer, bucket: str, fault_proxy: FaultProxy, caplog: pytest.LogCaptureFixture
+) -> None:
+    puts: list[Request] = []
+
+    def withdraw_before_the_second(request: Request) -> None:
+        if request.method == "PUT":
+            puts.append(request)
+            if len(puts) == 2:
+                moto_server.request("DELETE", f"/{bucket}/p/a")
+
+    fault_proxy.rule = withdraw_before_the_second
+    async with s3_store(bucket, fault_proxy.endpoint) as store:
+        assert await store.mark_done("a", {"n": 1}, first_wins=True) is True
+        assert await store.mark_done("a", {"n": 2}, first_wins=True) is False
+        assert fault_proxy.requests[-2].headers["if-none-match"] == "*"
+    assert caplog.records == []
+
+
+async def test_a_mark_is_stored_though_its_proof_fails(bucket: str, fault_proxy: FaultProxy) -> None:
+    puts: list[Request] = []
+
+    def fail_the_second(request: Request) -> Answer | None:
+        if request.method != "PUT":
+            return None
+        puts.append(request)
+        return error_answer(400, "InvalidRequest") if len(puts) == 2 else None
+
+    fault_proxy.rule = fail_the_second
+    async with s3_store(bucket, fault_proxy.endpoint) as store:
+        assert await store.mark_done("a", {"n": 1}, first_wins=True) is True
+        assert await store.mark_done("a", {"n": 2}, first_wins=True) is False
+        assert await store.mark_done("b", {"n": 3}, first_wins=True) is True
+        assert len(puts) == 4  # proven by b, then
+
+
 async def test_a_race_that_s3_answers_with_a_conflict_is_tried_again(bucket: str, fault_proxy: FaultProxy) -> None:
     async with s3_store(bucket, fault_proxy.endpoint) as store:
         conflict = error_answer(409, "ConditionalRequestConflict")
@@ -304,6 +347,39 @@ async def test_pages_that_cannot_be_trusted_are_replaced_by_a_whole_listing(
         assert (page.names, page.through) == (("s3", "s4"), None)
         assert "ignore StartAfter" in caplog.text
         assert await store.withdraw([*names, *(f"x{n}" for n in range(40))]) == names
+
+
+async def test_pages_without_keys_are_passed_over(bucket: str, fault_proxy: FaultProxy) -> None:
+    empty = (
+        "<ListBucketResult><KeyCount>0</KeyCount><IsTruncated>true</IsTruncated>"
+        "<NextContinuationToken>more</NextContinuationToken></ListBucketResult>"
+    )
+    async with s3_store(bucket, fault_proxy.endpoint) as store:
+        await store.mark_done("a", RECORD)
+        fault_proxy.inject(Answer(200, empty.encode(), {"Content-Type": "application/xml"}))
+        fault_proxy.rewrite = lambda target: target.replace("continuation-token=more", "")
+        page = await store.done_page()
+        assert (page.names, page.through) == (("a",), None)
+
+
+async def test_characters_that_xml_cannot_carry_spoil_no_withdrawal(
+    moto_server: MotoServer, bucket: str, s3_endpoint: str
+) -> None:
+    names = ["a", "b\ufffe", "c\uffff", "d\ufffd"]
+    async with s3_store(bucket, s3_endpoint) as store:
+        await asyncio.gather(*(store.mark_done(name, RECORD) for name in names))
+        assert await store.list_done() == names
+        assert await store.withdraw(names) == names
+    assert moto_server.keys(bucket) == []
+
+
+async def test_a_withdrawal_that_fails_alone_is_told(bucket: str, fault_proxy: FaultProxy) -> None:
+    async with s3_store(bucket, fault_proxy.endpoint) as store:
+        await asyncio.gather(*(store.mark_done(name, RECORD) for name in ("a", "b\uffff")))
+        fault_proxy.inject(error_answer(403, "AccessDenied"), when=named("DELETE"))
+        with pytest.raises(StoreError, match=r"not withdrawn: 'b\\uffff'.*withdrawn: 'a'"):
+            await store.withdraw(["a", "b\uffff"])
+        assert await store.list_done() == ["b\uffff"]
 
 
 async def test_a_request_that_fails_beside_others_is_told_with_them(

@@ -25,6 +25,8 @@ from asyncsteps._errors import (
 )
 from asyncsteps.store import StepStore, open_store
 
+pytestmark = pytest.mark.usefixtures("no_retry_pauses")
+
 RECORD = {"run_id": "r1"}
 ONE_ATTEMPT = botocore.config.Config(retries={"total_max_attempts": 1})
 

@@ -3,15 +3,25 @@
 import asyncio
 import gc
 import logging
+from typing import Any
 
+import aioboto3
 import anyio
 import pytest
 from servers import Cut, FaultProxy, Hold, MotoServer, slow_down
 
-from asyncsteps._errors import StoreClosedError
+from asyncsteps._errors import EndpointUnreachableError, StoreClosedError, ThrottledError
 from asyncsteps.store import S3Store, open_store
 
+pytestmark = pytest.mark.usefixtures("no_retry_pauses")
+
 RECORD = {"run_id": "r1"}
+
+
+def attempts_at(proxy: FaultProxy) -> set[int]:
+    """Which attempts botocore made, as its requests say."""
+    said = (request.headers["amz-sdk-request"] for request in proxy.requests)
+    return {int(text.partition("attempt=")[2].partition(";")[0]) for text in said}
 
 
 async def test_throttling_and_broken_connections_are_retried(bucket: str, fault_proxy: FaultProxy) -> None:
@@ -24,6 +34,54 @@ async def test_throttling_and_broken_connections_are_retried(bucket: str, fault_
         fault_proxy.inject(slow_down(), times=2, when=lambda request: request.is_listing)
         assert await store.list_done() == ["a"]
     assert len(fault_proxy.requests) == 3 + 2 + 3
+
+
+async def test_no_mark_is_lost_when_many_are_throttled_at_once(bucket: str, fault_proxy: FaultProxy) -> None:
+    """The retry quota of botocore's mode "standard" covers a hundred."""
+    fault_proxy.inject(slow_down(), times=120)
+    async with open_store(f"s3://{bucket}/p", endpoint_url=fault_proxy.endpoint, concurrency=120) as store:
+        assert all(await asyncio.gather(*(store.mark_done(f"s{n}", RECORD) for n in range(120))))
+
+
+async def test_a_server_out_of_reach_is_given_up_sooner_than_one_that_throttles(
+    bucket: str, fault_proxy: FaultProxy, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("asyncsteps.store._s3_client._ATTEMPTS", 3)
+    monkeypatch.setattr("asyncsteps.store._s3_client._ATTEMPTS_AT_REACHING", 2)
+    async with open_store(f"s3://{bucket}/p", endpoint_url=fault_proxy.endpoint) as store:
+        fault_proxy.rule = lambda _: Cut()
+        with pytest.raises(EndpointUnreachableError):
+            await store.mark_done("a", RECORD)
+        assert attempts_at(fault_proxy) == {1, 2}
+        fault_proxy.rule = lambda _: slow_down()
+        with pytest.raises(ThrottledError):
+            await store.mark_done("a", RECORD)
+        assert attempts_at(fault_proxy) == {1, 2, 3}
+
+
+@pytest.mark.parametrize("callers", [False, True])
+async def test_pages_that_do_not_come_through_are_not_retried_by_two_to_the_full(
+    bucket: str, fault_proxy: FaultProxy, callers: bool
+) -> None:
+    async with aioboto3.Session().client("s3", endpoint_url=fault_proxy.endpoint) as client:
+        given: dict[str, Any] = {"client": client} if callers else {"endpoint_url": fault_proxy.endpoint}
+        async with open_store(f"s3://{bucket}/p", **given) as store:
+            fault_proxy.rule = lambda _: Cut()
+            with pytest.raises(EndpointUnreachableError):
+                await store.list_done()
+    assert attempts_at(fault_proxy) == {1, 2}  # by botocore; the listing's own come on top
+
+
+async def test_a_body_that_breaks_off_is_read_again(
+    moto_server: MotoServer, bucket: str, fault_proxy: FaultProxy
+) -> None:
+    moto_server.put(bucket, "p/a", b'{"padding": "%s"}' % (b"x" * 1000))
+    async with open_store(f"s3://{bucket}/p", endpoint_url=fault_proxy.endpoint) as store:
+        fault_proxy.inject(Cut(after_bytes=900), times=2)
+        assert await store.read_done("a") == {"padding": "x" * 1000}
+        fault_proxy.inject(Cut(after_bytes=900), times=3)
+        with pytest.raises(EndpointUnreachableError):
+            await store.read_done("a")
 
 
 async def test_a_page_of_done_names_is_retried_too(bucket: str, fault_proxy: FaultProxy) -> None:

@@ -1,8 +1,10 @@
 """Interoperation with simpleflow's own objects, both ways: the same keys, byte for byte."""
 
 import json
+import os
 import subprocess
 import sys
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
@@ -25,36 +27,53 @@ RECORD = {"run_id": "r1", "workflow_id": "ingest-1", "version": "2", "result": [
 
 # In a process of its own: simpleflow keeps clients and buckets in module-level caches, and configures logging.
 SIMPLEFLOW = """
-import json, sys, types
+import json, sys
 from simpleflow.step.tasks import GetStepsDoneTask, MarkStepDoneTask
 
-order = json.load(sys.stdin)
-for name in order["mark"]:
-    task = MarkStepDoneTask(order["bucket"], order["path"], name)
-    task.context = {"run_id": "sf", "workflow_id": "sf-1", "version": "1", "more": "left out"}
-    task.execute()
-json.dump(sorted(GetStepsDoneTask(order["bucket"], order["path"]).execute()), sys.stdout)
+for line in sys.stdin:
+    order = json.loads(line)
+    for name in order["mark"]:
+        task = MarkStepDoneTask(order["bucket"], order["path"], name)
+        task.context = {"run_id": "sf", "workflow_id": "sf-1", "version": "1", "more": "left out"}
+        task.execute()
+    print(json.dumps(sorted(GetStepsDoneTask(order["bucket"], order["path"]).execute())), flush=True)
 """
 
+Simpleflow = Callable[[str, str, list[str]], list[str]]
+"""Marks with simpleflow's task, and lists with its other one."""
 
-def simpleflow(bucket: str, path: str, mark: list[str]) -> list[str]:
-    """Mark with simpleflow's task, and list with its other one."""
-    done = subprocess.run(
+
+@pytest.fixture(scope="module")
+def simpleflow(moto_server: MotoServer) -> Iterator[Simpleflow]:
+    environment = {name: value for name, value in os.environ.items() if not name.startswith("AWS_")}
+    environment |= dict.fromkeys(("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"), "testing")
+    environment |= dict.fromkeys(("AWS_CONFIG_FILE", "AWS_SHARED_CREDENTIALS_FILE"), os.devnull)
+    environment |= {"AWS_DEFAULT_REGION": "us-east-1", "AWS_ENDPOINT_URL": moto_server.endpoint}
+    with subprocess.Popen(
         [sys.executable, "-W", "ignore", "-c", SIMPLEFLOW],
-        input=json.dumps({"bucket": bucket, "path": path, "mark": mark}),
-        capture_output=True,
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
         text=True,
-        timeout=60,
-        check=False,
-    )
-    assert done.returncode == 0, done.stderr
-    listed: list[str] = json.loads(done.stdout)
-    return listed
+        env=environment,
+    ) as process:
+
+        def ask(bucket: str, path: str, mark: list[str]) -> list[str]:
+            assert process.stdin is not None
+            assert process.stdout is not None
+            process.stdin.write(json.dumps({"bucket": bucket, "path": path, "mark": mark}) + "\n")
+            process.stdin.flush()
+            listed: list[str] = json.loads(process.stdout.readline())
+            return listed
+
+        try:
+            yield ask
+        finally:
+            process.kill()
 
 
 @pytest.mark.parametrize("path", ["people/42/steps", "people/42/steps/"])
 async def test_each_lists_and_reads_what_the_other_marked(
-    moto_server: MotoServer, bucket: str, monkeypatch: pytest.MonkeyPatch, path: str
+    moto_server: MotoServer, bucket: str, simpleflow: Simpleflow, monkeypatch: pytest.MonkeyPatch, path: str
 ) -> None:
     monkeypatch.setenv("AWS_ENDPOINT_URL", moto_server.endpoint)
     theirs = [f"theirs.{name}" for name in NAMES]
@@ -73,7 +92,7 @@ async def test_each_lists_and_reads_what_the_other_marked(
 
 
 async def test_the_same_step_is_the_same_object(
-    moto_server: MotoServer, bucket: str, monkeypatch: pytest.MonkeyPatch
+    moto_server: MotoServer, bucket: str, simpleflow: Simpleflow, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("AWS_ENDPOINT_URL", moto_server.endpoint)
     simpleflow(bucket, "steps/", NAMES)

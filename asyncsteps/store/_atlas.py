@@ -24,7 +24,7 @@ _MOST_LEVELS = 48
 _MOST_TAIL = 12
 _MOST_ANALOGUES = 4
 _FEWEST_PRESENT = 2
-_FINEST = 1e-6
+_COARSEST, _FINEST, _ACCURACY = 0.05, 1e-6, 0.1
 _LONGEST = 1000
 """In bytes: a string this long is not made longer still; S3 takes 1,024."""
 
@@ -83,7 +83,7 @@ class Atlas:
         at = bisect_left(self._samples, few[0])
         self._samples[at : bisect_right(self._samples, few[-1], at)] = few
         self._ascii = self._ascii and all(map(str.isascii, samples))
-        for sample in few:
+        for sample in (few[0], few[-1]):  # what lies between is listed: old guesses about it do no harm
             for end in range(len(self.prefix), len(sample)):
                 self._levels.pop(sample[:end], None)
         return samples
@@ -150,8 +150,7 @@ class Atlas:
         if stem in self._groups:
             return Level(self._groups[stem], known=True)
         size = len(stem)
-        start = bisect_left(self._samples, stem)
-        stop = bisect_left(self._samples, bump(stem), start)
+        start, stop = self._range(stem)
         if start < stop and self._samples[start] == stem:
             start += 1
         pattern = self._pattern(stem, self._samples[start][size:] if start < stop else "")
@@ -164,15 +163,14 @@ class Atlas:
         if run and run[0] not in string.digits:
             return Level([stem + constant_part(run)], known=False)
         seen = {run[0]} if run else self._seen(stem, start, stop)
-        unseen = closure(seen, first[size:]) - seen
+        closed = closure(seen, first[size:])
+        present, lacking = self._elsewhere(stem, seen, closed)
+        unseen = (closed | present) - seen
         absent = self._absent(stem, unseen)
-        unseen -= absent
-        if unseen:
-            others = self._absent_elsewhere(stem, seen, unseen)
-            unseen -= others
-            absent -= others
+        unseen -= absent | lacking
         share = len(seen) / (len(seen) + len(absent))
-        return Level([stem + char for char in sorted(seen | unseen)], known=not run, share=share)
+        known = not run or not present <= seen
+        return Level([stem + char for char in sorted(seen | unseen)], known=known, share=share)
 
     def _borrowed(self, stem: str) -> Level:
         """Nothing below ``stem`` was seen: suppose what a neighbour has at the same place."""
@@ -191,25 +189,46 @@ class Atlas:
             return unseen
         return {char for char in unseen if not self._territory.is_open(stem + char, bump(stem + char))}
 
-    def _absent_elsewhere(self, stem: str, seen: set[str], unseen: set[str]) -> set[str]:
-        """Which characters are known not to follow stems like this one: no month begins with a 2."""
-        analogues = self._analogues(stem, 1)
-        if not analogues:
+    def _elsewhere(self, stem: str, seen: set[str], chars: set[str]) -> tuple[set[str], set[str]]:
+        """What follows stems like this one, and which of ``chars`` do not: no month begins with a 2."""
+        alike = self._analogues(stem, 1)
+        cousins = alike or self._cousins(stem)
+        present = {char for cousin in cousins for char in self._seen(cousin, *self._range(cousin))}
+        if 2 * len(present & seen) < len(seen):
+            present = set()  # another kind of names
+        if not alike:
             # A next-door neighbour tells of letters; of running numbers it may be the last and not full.
-            analogues = self._analogues(stem, 0)
-            unseen = unseen.difference(string.digits)
-        present = {char for char in seen | unseen if any(self._has(analogue + char) for analogue in analogues)}
-        if len(present) < min(_FEWEST_PRESENT, len(seen) + 1):
-            return set()  # they may be mere stumps
-        return {char for analogue in analogues for char in self._absent(analogue, unseen)} - present
+            alike = self._analogues(stem, 0)
+            chars = chars.difference(string.digits)
+        theirs = {char for char in chars if any(self._has(other + char) for other in alike)}
+        if len(theirs) < _FEWEST_PRESENT:
+            return present, set()  # they may be mere stumps
+        return present, {char for other in alike for char in self._absent(other, chars - theirs - present)}
+
+    def _cousins(self, stem: str) -> list[str]:
+        """Stems that were seen, and differ from ``stem`` in the name of its group."""
+        end = stem.rfind(DELIMITER, len(self.prefix)) + 1
+        if not end:
+            return []
+        group, rest = stem[:end], stem[end:]
+        parent = self.parent(group[:-1])
+        start, stop = self._range(group)
+        first, _ = self._range(parent)
+        found: dict[str, None] = {}
+        for at in (first, start - 1, stop):
+            neighbour = self._samples[at] if 0 <= at < len(self._samples) else ""
+            cut = neighbour.find(DELIMITER, len(parent)) + 1
+            if cut and neighbour.startswith(parent) and self._has(neighbour[:cut] + rest):
+                found[neighbour[:cut] + rest] = None
+        found.pop(stem, None)
+        return list(found)
 
     def _analogues(self, stem: str, tail: int) -> list[str]:
         """Stems that were seen, and differ from ``stem`` in one character, at least ``tail`` before its end."""
         head = stem[: len(stem) - tail]
         while (at := self._branching(head)) >= max(len(self.prefix), len(stem) - _MOST_TAIL):
             head = stem[:at]
-            start = bisect_left(self._samples, head)
-            others = self._seen(head, start, bisect_left(self._samples, bump(head), start)) - {stem[at]}
+            others = self._seen(head, *self._range(head)) - {stem[at]}
             found = [head + other + stem[at + 1 :] for other in sorted(others, reverse=True)[:_MOST_ANALOGUES]]
             found = [analogue for analogue in found if self._has(analogue)]
             if found:
@@ -222,6 +241,11 @@ class Atlas:
         above = bisect_left(self._samples, bump(stem), below + 1)
         neighbours = self._samples[max(0, below) : below + 1] + self._samples[above : above + 1]
         return max((len(shared(stem, neighbour)) for neighbour in neighbours), default=-1)
+
+    def _range(self, stem: str) -> tuple[int, int]:
+        """Where the samples that start with ``stem`` are."""
+        start = bisect_left(self._samples, stem)
+        return start, bisect_left(self._samples, bump(stem), start)
 
     def _has(self, stem: str) -> bool:
         """Whether keys below ``stem`` were seen."""
@@ -242,7 +266,7 @@ class Atlas:
         return seen
 
     def start(self, last: str, below: str) -> str:
-        """The stem of what lies between a key and the end of its piece; their group, where its groups are known."""
+        """The stem of what lies between a key and a piece's end; or their group, if its groups are known."""
         stem = shared(last, below)
         if not stem.startswith(self.prefix):
             return self.prefix
@@ -263,13 +287,23 @@ class Atlas:
                 return
             stem = level.children[at]
 
-    def place(self, stem: str, text: str) -> float:
-        """How far into ``stem`` ``text`` is, from 0 to 1."""
+    def extent(self, stem: str, first: str | None, last: str) -> float:
+        """How much of ``stem`` lies between two keys, from 0 to 1; None stands for where it begins."""
+        finest = _COARSEST
+        while True:
+            begin = 0 if first is None else self.place(stem, first, finest)
+            extent = self.place(stem, last, finest) - begin
+            if extent > finest / _ACCURACY or finest < _FINEST:
+                return extent
+            finest *= _ACCURACY
+
+    def place(self, stem: str, text: str, finest: float = _COARSEST) -> float:
+        """How far into ``stem`` ``text`` is, from 0 to 1, give or take ``finest``."""
         place, width = 0.0, 1.0
         for _, level, at in self.path(stem, text):
             width /= len(level.children)
             place += width * max(at, 0)
-            if width < _FINEST:
+            if width < finest:
                 break
         return place
 

@@ -98,7 +98,8 @@ class DirectoryStore(BaseStore):
         try:
             return await to_thread.run_sync(function, limiter=self._limiter)
         except OSError as error:
-            where = None if error.filename is None else str(error.filename)
+            file = error.filename2 or error.filename  # of two, the second is the step's, the first a temporary one
+            where = None if file is None else str(file)
             if isinstance(error, PermissionError):
                 raise AccessDeniedError(
                     f"the operating system denies it ({error.strerror}): give this user read and write permission "

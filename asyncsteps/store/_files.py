@@ -3,6 +3,7 @@
 import contextlib
 import errno
 import os
+import stat
 import time
 import uuid
 from collections.abc import Sequence
@@ -22,34 +23,32 @@ def list_files(base: Path) -> tuple[list[str], list[str]]:
     """The names of all steps' files, and the paths of foreign files and (with a slash at the end) directories."""
     names: list[str] = []
     foreign: list[str] = []
-    _walk(base, "", names, foreign)
+    unread = [""]
+    while unread:
+        above = unread.pop()
+        try:
+            entries = os.scandir(base / above)
+        except FileNotFoundError:  # nothing was marked yet, or a foreign hand was quicker
+            continue
+        with entries:
+            for entry in entries:
+                path = above + entry.name
+                # A link to a directory is foreign: it might lead in a circle.
+                if entry.is_dir(follow_symlinks=False) and entry.name.endswith("~"):
+                    unread.append(f"{path}/")
+                elif entry.is_dir():
+                    if path != TEMPORARY:
+                        foreign.append(f"{path}/")
+                elif (name := decode_path(path)) is not None and is_name(name) and entry.is_file():
+                    names.append(name)
+                else:
+                    foreign.append(path)
     return names, foreign
-
-
-def _walk(directory: Path, above: str, names: list[str], foreign: list[str]) -> None:
-    try:
-        entries = os.scandir(directory)
-    except FileNotFoundError:  # nothing was marked yet, or a foreign hand was quicker
-        return
-    with entries:
-        for entry in entries:
-            path = above + entry.name
-            if entry.is_dir():
-                if entry.name.endswith("~"):
-                    _walk(directory / entry.name, f"{path}/", names, foreign)
-                elif path != TEMPORARY:
-                    foreign.append(f"{path}/")
-                continue
-            name = decode_path(path) if entry.is_file() else None
-            if name is not None and is_name(name):
-                names.append(name)
-            else:
-                foreign.append(path)
 
 
 def exists(base: Path, name: str) -> bool:
     """Whether the step's file is there."""
-    return (base / encode_name(name)).is_file() or _nothing_at(base)
+    return _is_file(base / encode_name(name)) or _nothing_at(base)
 
 
 def read(base: Path, name: str) -> bytes | None:
@@ -59,6 +58,14 @@ def read(base: Path, name: str) -> bytes | None:
     except (FileNotFoundError, NotADirectoryError, IsADirectoryError):
         _nothing_at(base)
         return None
+
+
+def _is_file(path: Path) -> bool:
+    """`Path.is_file`, which from Python 3.14 on takes a missing permission for a missing file."""
+    try:
+        return stat.S_ISREG(path.stat().st_mode)
+    except (FileNotFoundError, NotADirectoryError):
+        return False
 
 
 def _nothing_at(base: Path) -> bool:
@@ -85,6 +92,8 @@ def write(base: Path, name: str, *, body: bytes, first_wins: bool) -> bool:
             try:
                 os.link(temporary, target)
             except FileExistsError:
+                if os.path.lexists(target) and not _is_file(target):  # a directory, or a link to nothing
+                    raise
                 return False
         else:
             os.replace(temporary, target)  # noqa: PTH105 -- beside os.link, which pathlib spells the wrong way round
@@ -101,10 +110,10 @@ def remove(base: Path, names: Sequence[str]) -> list[str]:
     parents: set[Path] = set()
     try:
         for name in names:
-            target = base / encode_name(name)
-            if target.is_dir():
+            if not exists(base, name):
                 continue
-            with contextlib.suppress(FileNotFoundError, NotADirectoryError):
+            target = base / encode_name(name)
+            with contextlib.suppress(FileNotFoundError):  # another process was quicker
                 target.unlink()
                 removed.append(name)
                 parents.add(target.parent)

@@ -14,8 +14,8 @@ from asyncsteps.store._pivots import WORTH_SPLITTING, between, outline, pivots_o
 from asyncsteps.store._stems import DELIMITER, bump
 
 _FIRST_SPECULATIONS = 6
-_FEWEST_SPECULATIONS = 2
-_WASTE_PER_USEFUL = 0.3
+_FEWEST_SPECULATIONS = 4
+_WASTE_PER_USEFUL = 0.1
 _USEFUL = 0.25
 
 

@@ -23,8 +23,12 @@ from asyncsteps.store._frontier import Frontier, Request
 from asyncsteps.store._page import FetchPage, Page
 
 _ATTEMPTS = 5
+_ATTEMPTS_WHEN_THROTTLED = 8
+_ATTEMPTS_WHEN_UNCLEAR = 2
 _BACKOFF = 0.1
+_LONGEST_BACKOFF = 5.0
 _RECOVERY = 0.5
+_TRANSIENT = (EndpointUnreachableError, ThrottledError)
 _FINAL = (BucketNotFoundError, ClockSkewError, StoreClosedError, StoreURLError, WrongRegionError)
 
 
@@ -94,8 +98,9 @@ class _Listing:
             if batch is not None:
                 return batch
             if not self._tasks and not self._pauses:
-                assert self._frontier.done
-                return None
+                if self._frontier.done:
+                    return None
+                raise ListingError(f"the listing of {self._prefix!r} stands still: this is a bug of asyncsteps")
             self._news.clear()
             await self._news.wait()
         raise self._error
@@ -156,16 +161,18 @@ class _Listing:
                 delimiter=request.delimiter,
                 token=request.token,
             )
-        except (EndpointUnreachableError, ThrottledError) as error:
+        except _FINAL:
+            raise
+        except StoreError as error:
             if isinstance(error, ThrottledError) and throttlings == self._throttlings:
                 # The others that are under way since the last halving do not halve it again.
                 self._throttlings += 1
                 self._limit = max(1, self._limit / 2)
-            self._pause(request, attempt, error)
-        except _FINAL:
-            raise
-        except StoreError:
-            if not self._frontier.refused(request):
+            if attempt < self._attempts(error):
+                self._pause(request, attempt)
+            elif isinstance(error, _TRANSIENT) and self._pages > 0:
+                raise self._failure(error, attempt) from error
+            elif isinstance(error, _TRANSIENT) or not self._frontier.refused(request):
                 raise
         else:
             if throttlings == self._throttlings:
@@ -174,24 +181,33 @@ class _Listing:
         if self._frontier.chained and not chained:
             self._drop()
 
-    def _pause(self, request: Request, attempt: int, error: StoreError) -> None:
+    def _attempts(self, error: StoreError) -> int:
+        """How many times a page is asked for that fails so; the client has tried again on its own, too."""
+        if isinstance(error, ThrottledError):
+            return _ATTEMPTS_WHEN_THROTTLED
+        if isinstance(error, EndpointUnreachableError) and self._pages > 0:
+            return _ATTEMPTS
+        # What may be a server's internal error, or its way to refuse: a second time it is the latter.
+        return _ATTEMPTS_WHEN_UNCLEAR if type(error) is StoreError or isinstance(error, _TRANSIENT) else 1
+
+    def _failure(self, error: StoreError, attempts: int) -> ListingError:
+        """What the consumer is told when a page kept failing."""
+        return ListingError(
+            f"a page of the listing of {self._prefix!r} failed {attempts} times: {error}",
+            url=error.url,
+            bucket=error.bucket,
+            endpoint=error.endpoint,
+        )
+
+    def _pause(self, request: Request, attempt: int) -> None:
         """Ask again a little later."""
-        if attempt == _ATTEMPTS:
-            if self._pages == 0:
-                raise error
-            raise ListingError(
-                f"a page of the listing of {self._prefix!r} failed {attempt} times: {error}",
-                url=error.url,
-                bucket=error.bucket,
-                endpoint=error.endpoint,
-            ) from error
 
         def go_on() -> None:
             self._pauses.discard(pause)
             self._again.append((request, attempt + 1))
             self._send()
 
-        pause = asyncio.get_running_loop().call_later(_BACKOFF * 2**attempt, go_on)
+        pause = asyncio.get_running_loop().call_later(min(_BACKOFF * 2**attempt, _LONGEST_BACKOFF), go_on)
         self._pauses.add(pause)
 
     def _land(self, request: Request, page: Page) -> None:

@@ -101,7 +101,6 @@ def _size_of_a_child(
     atlas: Atlas, level: Level, at: int, samples: Sequence[str], each: float, *, whole: bool
 ) -> float:
     """How many keys a child holds, by what the page passed of them; ``whole`` if it came in before the first."""
-    last = samples[-1]
     first = bisect_left(samples, level.children[at]) if at >= 0 else len(samples)
     if first > 0:  # more than one child was passed: the last one, not yet whole, tells nothing
         passed: float = at
@@ -110,7 +109,7 @@ def _size_of_a_child(
             passed -= before + (atlas.place(level.children[before], samples[0]) if before >= 0 else 0)
         return each * first / max(passed, 0.1)
     child = level.children[at]
-    passed = atlas.place(child, last) - (0 if whole else atlas.place(child, samples[0]))
+    passed = atlas.extent(child, None if whole else samples[0], samples[-1])
     return each * len(samples) / max(passed, 1e-4)
 
 

@@ -4,6 +4,7 @@ import contextlib
 import logging
 from collections.abc import AsyncGenerator, Iterable, Mapping
 from functools import partial
+from itertools import pairwise
 from typing import Any, Self, cast
 
 from asyncsteps._errors import ListingError, StoreError, StoreOptionError
@@ -29,9 +30,10 @@ _DIRECTORY_BUCKET = "--x-s3"
 class S3Store(BaseStore):
     """Done steps as objects: the key is the prefix and the step's name, the body a JSON object.
 
-    Nothing is sent before the first use. Retries are botocore's (mode ``standard``, five attempts, unless
-    ``AWS_RETRY_MODE``, ``AWS_MAX_ATTEMPTS`` or a ``config`` say otherwise). The credentials need ``s3:ListBucket``
-    on the bucket, ``s3:GetObject``, ``s3:PutObject`` and, for withdrawal, ``s3:DeleteObject`` on the prefix.
+    Nothing is sent before the first use. Retries are botocore's (unless ``AWS_MAX_ATTEMPTS`` or a ``config`` says
+    otherwise: six attempts, four where the server is out of reach); a listing tries its pages again on its own.
+    The credentials need ``s3:ListBucket`` on the bucket, ``s3:GetObject``, ``s3:PutObject`` and, for withdrawal,
+    ``s3:DeleteObject`` on the prefix.
 
     Args:
         bucket: The bucket's name, or an access point's ARN.
@@ -131,10 +133,15 @@ class S3Store(BaseStore):
         if self._ordered:
             after = self._prefix + _sendable(start_after, MAX_KEY_BYTES - len(self._prefix.encode()))
             page = await self._fetch(self._prefix, start_after=after if after != self._prefix else None)
-            in_order = all(low < high for low, high in zip(page.keys, page.keys[1:], strict=False))
-            if in_order and (not page.keys or page.keys[0] > after or after == self._prefix):
-                names = (key[len(self._prefix) :] for key in page.keys)
-                through = page.keys[-1][len(self._prefix) :] if page.token is not None else None
+            keys = page.keys
+            while page.token is not None and (not keys or after < keys[-1] <= self._prefix + start_after):
+                # No keys, or keys between what could be sent and what was meant: no answer yet.
+                page = await self._fetch(self._prefix, token=page.token)
+                keys = [*keys[-1:], *page.keys]
+            in_order = all(low < high for low, high in pairwise(keys))
+            if in_order and (not keys or keys[0] > after or after == self._prefix):
+                names = (key[len(self._prefix) :] for key in keys)
+                through = keys[-1][len(self._prefix) :] if page.token is not None else None
                 return DonePage(tuple(name for name in names if name > start_after and is_name(name)), through)
             self._ordered = False
             logger.warning(
@@ -152,7 +159,7 @@ class S3Store(BaseStore):
         if below and await self.is_done(under):
             yield [under]
         batches = list_keys(
-            partial(self._fetch, retry_throttled=False),  # the listing itself slows down and tries again
+            partial(self._fetch, retries_itself=True),
             self._prefix + below,
             concurrency=1 if self._is_directory_bucket else self._client.concurrency,
             on_progress=on_progress,
@@ -170,12 +177,12 @@ class S3Store(BaseStore):
         start_after: str | None = None,
         delimiter: str | None = None,
         token: str | None = None,
-        retry_throttled: bool = True,
+        retries_itself: bool = False,
     ) -> Page:
         """One page, as `FetchPage` has it."""
         given = {"StartAfter": start_after, "Delimiter": delimiter, "ContinuationToken": token}
         params = {name: value for name, value in given.items() if value is not None}
-        with listing(retry_throttled=retry_throttled):
+        with listing(retries_itself=retries_itself):
             reply = await self._client.call("list_objects_v2", Prefix=prefix, **params)
         following = reply.get("NextContinuationToken") if reply.get("IsTruncated") else None
         if reply.get("IsTruncated") and not following:

@@ -2,7 +2,7 @@
 
 What a client of ours saves against a stock one:
 
-- no ``Expect: 100-continue`` (a round trip a PUT);
+- no ``Expect: 100-continue`` (a round trip a PUT), no body wrapped into a file, no checks of what is never sent;
 - a fixed ``User-Agent`` (botocore composes it twice a request otherwise);
 - checksums and parameter validation only where S3 requires them;
 - endpoint rules evaluated once instead of once a key. They do not depend on the key, but it is among their
@@ -27,7 +27,7 @@ from botocore.exceptions import ClientError
 
 from asyncsteps._errors import StoreOptionError
 from asyncsteps.store import _slim
-from asyncsteps.store._s3_errors import is_throttling
+from asyncsteps.store._s3_errors import is_throttling, is_unreachable
 
 if TYPE_CHECKING:
     import aioboto3
@@ -36,7 +36,24 @@ if TYPE_CHECKING:
 logger = logging.getLogger("asyncsteps.store")
 
 _IRRELEVANT_TO_ENDPOINTS = ("Key", "Prefix", "CopySource")
-_no_retry_of_throttling: ContextVar[bool] = ContextVar("asyncsteps_no_retry_of_throttling", default=False)
+_NEEDLESS = (
+    ("before-call.s3", "add_expect_header"),
+    ("before-parameter-build.s3.PutObject", "convert_body_to_file_like_object"),
+    ("before-parameter-build.s3.PutObject", "sse_md5"),
+    ("before-parameter-build.s3.PutObject", "validate_ascii_metadata"),
+)
+"""Handlers of botocore that do nothing for what this package sends, or what it can do without."""
+
+_ATTEMPTS = 6
+"""Attempts at a request that the server throttles or fails; the pauses between them are 31 s together at most."""
+
+_ATTEMPTS_AT_REACHING = 4
+"""Attempts at a request that does not reach the server; the pauses are 7 s at most: an operator is told soon."""
+
+_ATTEMPTS_AT_REACHING_PAGES = 2
+_RETRY_EVENT = "needs-retry.s3.ListObjectsV2"
+_RETRY_ID = "asyncsteps-listing-retries"
+_retries_itself: ContextVar[bool] = ContextVar("asyncsteps_retries_itself", default=False)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -103,24 +120,26 @@ def _is_session(value: object) -> bool:
 
 
 @contextlib.contextmanager
-def listing(*, retry_throttled: bool) -> Iterator[None]:
+def listing(*, retries_itself: bool) -> Iterator[None]:
     """Inside the block listings are read slimly.
 
     Args:
-        retry_throttled: Whether botocore retries a throttled one; False: it fails at once.
+        retries_itself: Whether the caller tries pages again itself: then a throttled one fails at once, and one
+            that does not come through after two attempts, where botocore would go on.
     """
-    reset = _no_retry_of_throttling.set(not retry_throttled)
+    reset = _retries_itself.set(retries_itself)
     try:
         with _slim.slim_pages():
             yield
     finally:
-        _no_retry_of_throttling.reset(reset)
+        _retries_itself.reset(reset)
 
 
 async def open_client(options: ClientOptions, stack: contextlib.AsyncExitStack) -> Any:
     """The client to use: the caller's, or a tuned one of ours, which ``stack`` closes."""
     if options.client is not None:
         _slim.install(options.client, own=False)
+        options.client.meta.events.register_first(_RETRY_EVENT, _leave_to_listing, unique_id=_RETRY_ID)
         return options.client
     session = options.session if options.session is not None else _own_session()
     client = await stack.enter_async_context(
@@ -132,6 +151,8 @@ async def open_client(options: ClientOptions, stack: contextlib.AsyncExitStack) 
         )
     )
     tune(client)
+    if _retries_are_ours(options.config):
+        client.meta.events.register_first("needs-retry.s3", _give_up_the_unreachable)
     return client
 
 
@@ -152,23 +173,25 @@ def _shared_loader() -> Any:
     return botocore.loaders.create_loader()
 
 
+def _retries_are_ours(config: Config | None) -> bool:
+    """Whether nobody else says how often a request is tried."""
+    return "AWS_MAX_ATTEMPTS" not in os.environ and not getattr(config, "retries", None)
+
+
 def _own_config(concurrency: int, config: Config | None) -> "AioConfig":
     import aiobotocore
     from aiobotocore.config import AioConfig
 
-    retries: dict[str, Any] = {}
-    if "AWS_RETRY_MODE" not in os.environ:
-        retries["mode"] = "standard"
-    if "AWS_MAX_ATTEMPTS" not in os.environ:
-        retries["total_max_attempts"] = 5
+    # Not the mode "standard": its quota ends retries where a hundred requests fail at once, which loses marks.
+    retries = {"total_max_attempts": _ATTEMPTS} if _retries_are_ours(config) else None
     own = AioConfig(
-        connect_timeout=10,
+        connect_timeout=5,
         read_timeout=30,
         max_pool_connections=concurrency,
         parameter_validation=False,
         request_checksum_calculation="when_required",
         response_checksum_validation="when_required",
-        retries=retries or None,
+        retries=retries,
         user_agent=f"asyncsteps aiobotocore/{aiobotocore.__version__} python/{platform.python_version()}",
     )
     if config is None:
@@ -181,23 +204,34 @@ def tune(client: Any) -> None:
     import botocore.handlers
 
     events = client.meta.events
-    expect = getattr(botocore.handlers, "add_expect_header", None)
-    if expect is not None:
-        events.unregister("before-call.s3", expect)
-    events.register_first("needs-retry.s3.ListObjectsV2", _fail_throttled_listing)
+    needless = [(event, getattr(botocore.handlers, handler, None)) for event, handler in _NEEDLESS]
+    for event, handler in needless:
+        if handler is not None:
+            events.unregister(event, handler)
+    events.register_first(_RETRY_EVENT, _leave_to_listing, unique_id=_RETRY_ID)
     _slim.install(client)
     parameters = getattr(getattr(client, "_ruleset_resolver", None), "_param_definitions", None)
-    if expect is None or not isinstance(parameters, dict):
+    if any(handler is None for _, handler in needless) or not isinstance(parameters, dict):
         logger.debug("this botocore is unknown: requests cost more CPU time than they need to")
         return
     for name in _IRRELEVANT_TO_ENDPOINTS:
         parameters.pop(name, None)
 
 
-def _fail_throttled_listing(*, response: Any, operation: Any, **_: object) -> None:
-    """Handle ``needs-retry``: end a throttled listing request of ours without botocore's own retries."""
-    if response is None or not _no_retry_of_throttling.get():
+def _give_up_the_unreachable(*, attempts: int, caught_exception: Exception | None = None, **_: object) -> None:
+    """Handle ``needs-retry``: where nobody answers, end the retries earlier than where a server asks for time."""
+    if caught_exception is not None and attempts >= _ATTEMPTS_AT_REACHING and is_unreachable(caught_exception):
+        raise caught_exception
+
+
+def _leave_to_listing(
+    *, response: Any, operation: Any, attempts: int, caught_exception: Exception | None = None, **_: object
+) -> None:
+    """Handle ``needs-retry``: end botocore's retries early where the caller of `listing` goes on with its own."""
+    if not _retries_itself.get():
         return
-    error = ClientError(response[1], operation.name)
-    if is_throttling(error):
+    error = caught_exception if response is None else ClientError(response[1], operation.name)
+    if error is not None and (
+        is_throttling(error) or (attempts >= _ATTEMPTS_AT_REACHING_PAGES and is_unreachable(error))
+    ):
         raise error

@@ -20,6 +20,10 @@ _FEW = 16
 """So many names are cheaper asked for one by one than by a page of 1,000."""
 
 _HEADS = 64
+
+_NOT_IN_XML = ("\ufffe", "\uffff")
+"""Characters that keys may have and XML may not; the keys of a batch are sent as XML."""
+
 _TRANSIENT = {"InternalError", "ServiceUnavailable", "SlowDown"}
 
 IsDone = Callable[[str], Awaitable[bool]]
@@ -69,8 +73,15 @@ async def delete(client: BucketClient, names: Sequence[str], *, prefix: str) -> 
     Raises:
         StoreError: When some could not be deleted; it says which, and which were.
     """
-    batches = [names[start : start + _BATCH] for start in range(0, len(names), _BATCH)]
-    outcomes = await gather([partial(_delete_batch, client, prefix, batch) for batch in batches])
+    alone = [name for name in names if any(char in prefix + name for char in _NOT_IN_XML)]
+    together = [name for name in names if name not in set(alone)] if alone else names
+    batches = [together[start : start + _BATCH] for start in range(0, len(together), _BATCH)]
+    outcomes = await gather(
+        [
+            *(partial(_delete_batch, client, prefix, batch) for batch in batches),
+            *(partial(_delete_alone, client, prefix, name) for name in alone),
+        ]
+    )
     refused = {name: reason for outcome in outcomes for name, reason in outcome.refused.items()}
     errors = [outcome.error for outcome in outcomes if outcome.error is not None]
     if not refused:
@@ -120,6 +131,14 @@ async def _delete_batch(client: BucketClient, prefix: str, names: Sequence[str])
         left = list(refused)
         await sleep(pause)
     return _Outcome(refused)
+
+
+async def _delete_alone(client: BucketClient, prefix: str, name: str) -> _Outcome:
+    try:
+        await client.call("delete_object", key=prefix + name, step=name)
+    except StoreError as error:
+        return _Outcome({name: str(error)}, error)
+    return _Outcome({})
 
 
 def _listed(names: Sequence[str]) -> str:

@@ -57,7 +57,7 @@ _SKEW = timedelta(minutes=15)
 _CREDENTIALS_REMEDY = (
     "check AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY and AWS_SESSION_TOKEN, the profile (AWS_PROFILE), or the role"
 )
-_UNREACHABLE = (
+UNREACHABLE = (
     boto.ConnectionError,
     boto.HTTPClientError,
     boto.IncompleteReadError,
@@ -66,6 +66,8 @@ _UNREACHABLE = (
     TimeoutError,
     OSError,
 )
+"""What is raised where no whole reply came."""
+
 _NO_CREDENTIALS = (
     boto.CredentialRetrievalError,
     boto.InvalidConfigError,
@@ -105,6 +107,11 @@ def is_throttling(error: BaseException) -> bool:
     )
 
 
+def is_unreachable(error: BaseException) -> bool:
+    """Whether no reply of the server itself came."""
+    return isinstance(error, UNREACHABLE) or error_code(error) in _UNREACHABLE_CODES
+
+
 def store_error(error: Exception, operation: str, *, place: Place) -> StoreError:  # noqa: PLR0911 -- a list of causes
     """The error to raise (``from error``) for one of botocore, aiobotocore or aiohttp.
 
@@ -119,7 +126,7 @@ def store_error(error: Exception, operation: str, *, place: Place) -> StoreError
         return _of_reply(error, operation, place)
     if isinstance(error, _NO_CREDENTIALS):
         return AccessDeniedError(f"there are no usable AWS credentials: {error}; {_CREDENTIALS_REMEDY}", **place)
-    if isinstance(error, _UNREACHABLE):
+    if is_unreachable(error):
         return EndpointUnreachableError(
             f"no answer to {operation} from the endpoint, retries included: {_text(error)}; check the endpoint "
             "(endpoint_url, AWS_ENDPOINT_URL_S3, AWS_ENDPOINT_URL), the network, and that the server is up",
@@ -163,7 +170,7 @@ def _of_reply(error: boto.ClientError, operation: str, place: Place) -> StoreErr
         result = ThrottledError(
             f"{said}, retries included: the server asks to slow down; lower the concurrency or try later", **place
         )
-    elif code in _UNREACHABLE_CODES:
+    elif is_unreachable(error):
         result = EndpointUnreachableError(
             f"{said}, retries included: check the network and what lies before the server", **place
         )
@@ -182,6 +189,7 @@ def _permission(operation: str) -> str:
             "s3:GetObject, and s3:ListBucket on the bucket (without it S3 answers 403 for a missing key too)"
         ),
         "list_objects_v2": "s3:ListBucket on the bucket",
+        "delete_object": "s3:DeleteObject",
         "delete_objects": "s3:DeleteObject",
     }
     return f"the credentials need the permission {needed[operation]}" if operation in needed else "not permitted"

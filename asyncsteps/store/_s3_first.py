@@ -24,8 +24,8 @@ class FirstWins:
     """Writes objects that do not exist yet, one winner among racers.
 
     ``If-None-Match: *`` does it, where the server honours it; some ignore it and overwrite. So the first write is
-    made twice: the second must be refused. Where it is not, that is logged once, and existence is looked up
-    before each write and the winner read back after it: true for what it says, but two racers may both write.
+    made again: that must be refused. Where it is not, that is logged once, and existence is looked up before each
+    write and the winner read back after it: true for what it says, but two racers may both write.
 
     Args:
         client: The bucket.
@@ -47,6 +47,8 @@ class FirstWins:
         owner = uuid.uuid4().hex
         params = {**params, "Metadata": {_MARK: owner}}
         if self._honoured is None:
+            if await self._owner(key, step) is not None:
+                return False
             async with self._proving:
                 if self._honoured is None:
                     return await self._prove(key, step, params, owner)
@@ -56,25 +58,25 @@ class FirstWins:
 
     async def _prove(self, key: str, step: str, params: Mapping[str, object], owner: str) -> bool:
         """The first write of the store, which also finds out what the server does with conditions."""
-        if await self._owner(key, step) is not None:
+        if await self._owner(key, step) is not None:  # since this task waited for its turn
             return False
         try:
-            if not await self._put_conditionally(key, step, params, owner):
-                self._honoured = True
-                return False
-            self._honoured = await self._is_refused(key, step, params)
+            stored = await self._put_conditionally(key, step, params, owner)
+            self._honoured = not stored or await self._is_refused(key, step, params)
         except StoreError as error:
             if error_code(error.__cause__) not in _NOT_IMPLEMENTED:
                 raise
-            self._honoured = False
-        if self._honoured:
-            return True
+            stored = self._honoured = False
+        if self._honoured is not False:
+            return stored
         logger.warning(
             "the server at %s does not honour 'If-None-Match: *': the first of two marks is kept only as far as "
             "looking before and after writing can see",
             self._client.place().get("endpoint"),
         )
-        return await self._owner(key, step) == owner or await self._put_unconditionally(key, step, params, owner)
+        if not stored:
+            return await self._put_unconditionally(key, step, params, owner)
+        return await self._owner(key, step) in {owner, None}  # None: stored, and withdrawn since
 
     async def _put_conditionally(self, key: str, step: str, params: Mapping[str, object], owner: str) -> bool:
         for conflicts in range(_MAX_CONFLICTS):
@@ -92,13 +94,19 @@ class FirstWins:
             await sleep(random.uniform(0, 0.02 * 2**conflicts))  # noqa: S311 -- to come apart, not to be secret
         raise AssertionError("the last conflict is raised")  # pragma: no cover
 
-    async def _is_refused(self, key: str, step: str, params: Mapping[str, object]) -> bool:
-        try:
-            await self._attempt(key, step, params)
-        except StoreError as error:
-            if error_code(error.__cause__) in _EXISTS:
-                return True
-            raise
+    async def _is_refused(self, key: str, step: str, params: Mapping[str, object]) -> bool | None:
+        """Whether the server refuses to write what was just written; None when it fails to tell.
+
+        Asked twice, since somebody may withdraw the mark meanwhile, and then it is right to write it.
+        """
+        for _ in range(2):
+            try:
+                await self._attempt(key, step, params)
+            except StoreError as error:
+                code = error_code(error.__cause__)
+                if code in _EXISTS or code in _CONFLICT:
+                    return True
+                return False if code in _NOT_IMPLEMENTED else None
         return False
 
     async def _attempt(self, key: str, step: str, params: Mapping[str, object]) -> None:

@@ -7,9 +7,14 @@ from anyio import CancelScope, CapacityLimiter, Event, Lock
 
 from asyncsteps._errors import AccessDeniedError, EndpointUnreachableError, StoreClosedError, StoreError
 from asyncsteps.store._s3_client import ClientOptions, open_client
-from asyncsteps.store._s3_errors import Place, error_code, store_error
+from asyncsteps.store._s3_errors import UNREACHABLE, Place, error_code, store_error
 
-_ALWAYS_IN_REPLIES = {"put_object": "ETag", "head_object": "ETag", "list_objects_v2": "IsTruncated"}
+_ALWAYS_IN_REPLIES = {
+    "get_object": "ETag",
+    "head_object": "ETag",
+    "list_objects_v2": "IsTruncated",
+    "put_object": "ETag",
+}
 
 
 class BucketClient:
@@ -84,7 +89,9 @@ class BucketClient:
                     self._idle.set()
         raise StoreClosedError("the store was closed before the request was through", **self.place(key, step))
 
-    async def _send(self, operation: str, params: dict[str, Any], step: str | None) -> dict[str, Any]:
+    async def _send(
+        self, operation: str, params: dict[str, Any], step: str | None, *, body_attempts: int = 3
+    ) -> dict[str, Any]:
         client = self._client or await self._make()
         reply: dict[str, Any] = await getattr(client, operation)(Bucket=self.bucket, **params)
         expected = _ALWAYS_IN_REPLIES.get(operation)
@@ -95,8 +102,13 @@ class BucketClient:
                 **self.place(params.get("Key"), step),
             )
         if "Body" in reply:
-            async with reply["Body"] as stream:
-                reply["Body"] = await stream.read()
+            try:
+                async with reply["Body"] as stream:
+                    reply["Body"] = await stream.read()
+            except UNREACHABLE:  # botocore's retries end where the body begins
+                if body_attempts == 1:
+                    raise
+                return await self._send(operation, params, step, body_attempts=body_attempts - 1)
         return reply
 
     async def head(self, key: str, step: str) -> dict[str, Any] | None:

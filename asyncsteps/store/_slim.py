@@ -8,9 +8,9 @@ the normal way: better slow than wrong.
 
 import contextlib
 import re
-from collections.abc import Iterator, Mapping, MutableMapping
+from collections.abc import Iterator, Mapping, MutableMapping, Sequence
 from contextvars import ContextVar
-from typing import Any
+from typing import Any, overload
 from urllib.parse import unquote_to_bytes
 
 # The wildcard form runs ahead of the handlers on `before-parse.s3.*`, which parse the body a second time.
@@ -34,6 +34,28 @@ _CONTROL = bytes(range(0x20))
 _SEPARATOR = b"\x00"
 
 _slim: ContextVar[bool] = ContextVar("asyncsteps_slim_pages", default=False)
+
+
+class _Objects(Sequence[dict[str, str]]):
+    """A page's objects, made as they are asked for: a thousand that stay would keep the garbage collector busy."""
+
+    __slots__ = ("_keys",)
+
+    def __init__(self, keys: list[str]) -> None:
+        self._keys = keys
+
+    def __len__(self) -> int:
+        return len(self._keys)
+
+    @overload
+    def __getitem__(self, at: int) -> dict[str, str]: ...
+    @overload
+    def __getitem__(self, at: slice) -> "_Objects": ...
+    def __getitem__(self, at: int | slice) -> "dict[str, str] | _Objects":
+        return _Objects(self._keys[at]) if isinstance(at, slice) else {"Key": self._keys[at]}
+
+    def __iter__(self) -> Iterator[dict[str, str]]:
+        return ({"Key": key} for key in self._keys)
 
 
 class _UnexpectedReplyError(Exception):
@@ -107,7 +129,7 @@ def _read(body: bytes) -> dict[str, Any]:
     elif single.get(b"IsTruncated") != b"false":
         raise _UnexpectedReplyError
     if raw_keys:
-        page["Contents"] = [{"Key": key} for key in _decoded(raw_keys, url_encoded=url_encoded)]
+        page["Contents"] = _Objects(_decoded(raw_keys, url_encoded=url_encoded))
     if raw_prefixes:
         page["CommonPrefixes"] = [{"Prefix": prefix} for prefix in _decoded(raw_prefixes, url_encoded=url_encoded)]
     return page

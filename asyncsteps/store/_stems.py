@@ -1,15 +1,15 @@
 """Strings as places in a key space: what they share, what lies just above them, what to suppose beside them."""
 
 import string
-from collections.abc import Set as AbstractSet
 
 DELIMITER = "."
 """What separates the segments of step names."""
 
 LAST_CHARACTER = chr(0x10FFFF)
 
-_SEPARATORS = frozenset(".-_/: ")
+SEPARATORS = frozenset(".-_/: ")
 _SURROGATES = range(0xD800, 0xE000)
+_FIRST_PRINTABLE = 0x20
 _MOST_CHARACTERS = 256
 """As many as a key of 1,024 bytes holds of the last one."""
 
@@ -29,7 +29,7 @@ def bump(text: str) -> str:
 def just_before(text: str, *, top: str) -> str:
     """A string that sorts before ``text``, and after what else sorts before it as far as ``top`` sorts last."""
     code = ord(text[-1]) - 1
-    if code < 0:
+    if code < _FIRST_PRINTABLE:  # servers repeat it in their replies, and XML has no control characters
         return text[:-1]
     if code in _SURROGATES:
         code = _SURROGATES.start - 1
@@ -63,14 +63,14 @@ def constant_part(run: str) -> str:
 def past_constant(parent: str, child: str, prefix: str) -> str | None:
     """The pivot past a child that has no known sibling: past its group, or past its first letter."""
     for end in range(len(child), len(parent), -1):
-        if child[end - 1] in _SEPARATORS:
+        if child[end - 1] in SEPARATORS:
             return bump(child[:end])
-    if parent == prefix or parent[-1] in _SEPARATORS:
+    if parent == prefix or parent[-1] in SEPARATORS:
         return bump(child[: len(parent) + 1])
     return None
 
 
-def closure(seen: AbstractSet[str], rest: str) -> set[str]:
+def closure(seen: set[str], rest: str) -> set[str]:
     """The characters to suppose where those were seen: all of their class."""
     supposed = set(seen)
     if not seen.isdisjoint(string.digits):
