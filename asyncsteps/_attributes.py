@@ -91,7 +91,7 @@ class ActivityAttributes:
             raise StepDefinitionError(
                 f"retry={self.retry!r} is refused: it is the number of further attempts, an int of at least 0"
             )
-        if self.raises_on_failure not in {True, False, None}:
+        if not isinstance(self.raises_on_failure, bool | None):
             raise StepDefinitionError(
                 f"raises_on_failure={self.raises_on_failure!r} is refused: it is a bool or None"
             )

@@ -6,7 +6,7 @@ from typing import Any, Self
 
 import anyio
 
-from asyncsteps._activity import Activity, ActivityTask
+from asyncsteps._activity import ActivityTask
 from asyncsteps._attributes import is_count
 from asyncsteps._errors import StepDefinitionError
 from asyncsteps._model import Marker, StepOutcome
@@ -19,36 +19,25 @@ _FORMS = (
 )
 
 
-def as_submittable(given: object) -> Submittable:
-    """What a caller gives to be submitted, as a `Submittable`.
+def as_submittable(given: object, *args: Any, **kwargs: Any) -> Submittable:
+    """What a caller gives to be submitted, as a `Submittable`; arguments are those of a callable.
 
     Raises:
         StepDefinitionError: Naming what cannot be submitted, and what to give instead.
     """
-    if isinstance(given, Submittable):
-        return given
-    if isinstance(given, Activity) or (callable(given) and not isclass(given)):
-        return ActivityTask(given)
-    if isinstance(given, tuple):
-        return _from_tuple(given)
-    if isclass(given):
-        if issubclass(given, Submittable):
-            raise StepDefinitionError(f"the class {given.__name__} cannot be submitted: make an instance of it")
-        return ActivityTask(given)
-    if isinstance(given, list | set | frozenset | Iterator):
-        remedy = "wrap its members in Chain(...) to play them one after the other, or in Group(...) side by side"
-    elif isinstance(given, Coroutine):
-        given.close()  # so that the error is not followed by a warning that nobody awaited it
-        remedy = "submit the function and its arguments, as in (function, argument), not a call of it; for signals"
-        remedy += ", SignalTask(name) and WaitForSignal(name)"
-    elif isinstance(given, Marker):
-        remedy = "it is recorded already; to record one in its turn, give MarkerTask(name, details)"
-    else:
-        remedy = f"give {_FORMS}"
-    raise StepDefinitionError(f"{given!r} cannot be submitted: {remedy}")
+    if isinstance(given, Submittable) or not callable(given):
+        if args or kwargs:
+            raise StepDefinitionError(f"{given!r} takes no arguments here: only a callable does")
+        return given if isinstance(given, Submittable) else _from_tuple(given)
+    if isclass(given) and issubclass(given, Submittable):
+        raise StepDefinitionError(f"the class {given.__name__} cannot be submitted: make an instance of it")
+    return ActivityTask(given, *args, **kwargs)
 
 
-def _from_tuple(given: tuple[Any, ...]) -> Submittable:
+def _from_tuple(given: object) -> Submittable:
+    """What a ``(callable, argument, ...)`` tuple means; anything else cannot be submitted."""
+    if not isinstance(given, tuple):
+        raise _not_submittable(given)
     if not given:
         raise StepDefinitionError("an empty tuple cannot be submitted: give (callable, argument, ...)")
     first, *arguments = given
@@ -64,6 +53,20 @@ def _from_tuple(given: tuple[Any, ...]) -> Submittable:
             "own; to play several, use Chain(...) or Group(...)"
         )
     return first
+
+
+def _not_submittable(given: object) -> StepDefinitionError:
+    if isinstance(given, list | set | frozenset | Iterator):
+        remedy = "wrap its members in Chain(...) to play them one after the other, or in Group(...) side by side"
+    elif isinstance(given, Coroutine):
+        given.close()  # so that the error is not followed by a warning that nobody awaited it
+        remedy = "submit the function and its arguments, as in (function, argument), not a call of it; for signals"
+        remedy += ", SignalTask(name) and WaitForSignal(name)"
+    elif isinstance(given, Marker):
+        remedy = "it is recorded already; to record one in its turn, give MarkerTask(name, details)"
+    else:
+        remedy = f"give {_FORMS}"
+    return StepDefinitionError(f"{given!r} cannot be submitted: {remedy}")
 
 
 def result_of(played: Played) -> Any:
@@ -126,11 +129,7 @@ class Group(Submittable):
         Raises:
             StepDefinitionError: When it cannot be one.
         """
-        if args or kwargs:
-            if isinstance(submittable, Submittable) or not callable(submittable):
-                raise StepDefinitionError(f"{submittable!r} takes no arguments here: only a callable does")
-            submittable = ActivityTask(submittable, *args, **kwargs)
-        member = as_submittable(submittable)
+        member = as_submittable(submittable, *args, **kwargs)
         self._check_member(member)
         if self.raises_on_failure is not None:
             member.propagate_attribute("raises_on_failure", self.raises_on_failure)

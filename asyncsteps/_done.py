@@ -6,6 +6,7 @@ what is known is a set of intervals, and a question inside them costs no request
 
 from bisect import bisect_left, bisect_right, insort
 from collections.abc import Iterable
+from types import TracebackType
 
 from anyio import Event
 
@@ -20,13 +21,14 @@ _MAX_FETCHES = 32
 class _Question:
     """A name that somebody waits to know; its first asker may be told to fetch the page that answers it."""
 
-    __slots__ = ("error", "fetch", "name", "turn")
+    __slots__ = ("error", "fetch", "name", "trace", "turn")
 
     def __init__(self, name: str) -> None:
         self.name = name
         self.turn = Event()
         self.fetch = False
         self.error: Exception | None = None
+        self.trace: TracebackType | None = None
 
 
 class DoneSteps:
@@ -137,7 +139,8 @@ class DoneSteps:
         finally:
             self._leave(question)
         if question.error is not None:
-            raise question.error
+            # All that ask raise the same error: its trace is put back, so that it does not grow with each of them.
+            raise question.error.with_traceback(question.trace)
 
     def _leave(self, question: _Question) -> None:
         """Take a question back, answered or not, and let another asker of its name fetch in its place."""
@@ -190,9 +193,10 @@ class DoneSteps:
             self._answers_per_page = answered if before is None else (before + answered) / 2
 
     def _answer(self, names: list[str], error: Exception | None = None) -> None:
+        trace = None if error is None else error.__traceback__
         for name in names:
             for question in self._drop(name):
-                question.error = error
+                question.error, question.trace = error, trace
                 question.turn.set()
 
     def _dispatch(self) -> None:

@@ -21,7 +21,7 @@ def _broken_rule(name: object) -> str | None:
         rule = "it must have at least one segment of at least one character"
     elif "/" in name:
         rule = "it must not contain '/', which would leave the steps' prefix"
-    elif any(unicodedata.category(char) in {"Cc", "Cs"} for char in name):
+    elif not name.isprintable() and any(unicodedata.category(char) in {"Cc", "Cs"} for char in name):
         rule = "it must not contain control characters or lone surrogates"
     elif name == EVERYTHING:
         rule = "'*' is the selector of all steps"

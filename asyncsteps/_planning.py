@@ -4,7 +4,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, NoReturn, Self
 
-from asyncsteps._model import Action, Marker, Status
+from asyncsteps._model import STEP_MARKER, Action, Marker, Status
 from asyncsteps._storing import Ended, Storing
 
 
@@ -111,7 +111,6 @@ class PlannedStoring(Storing):
     def __init__(self, storing: Storing) -> None:
         self._storing = storing
         self._planned: dict[str, bool] = {}
-        self.withdrawn: dict[str, list[str]] = {}
 
     async def is_done(self, name: str) -> bool:
         """Whether ``name`` is done, or would be by now."""
@@ -138,10 +137,9 @@ class PlannedStoring(Storing):
         self._planned[name] = True
         return Ended(None, None)
 
-    async def withdraw(self, names: list[str], *, step: str) -> Ended:
+    async def withdraw(self, names: list[str]) -> Ended:
         """Plan a withdrawal."""
         self._planned.update(dict.fromkeys(names, False))
-        self.withdrawn[step] = names
         return Ended(None, None)
 
     async def no_withdrawal_of(self, name: str) -> None:
@@ -153,9 +151,13 @@ class PlannedStoring(Storing):
 
 
 def plan_of(
-    markers: Iterable[Marker], withdrawn: Mapping[str, list[str]], *, incomplete: str | None, unmatched: list[str]
+    markers: Iterable[Marker],
+    withdrawn: Mapping[int, list[str]],
+    *,
+    incomplete: str | None,
+    unmatched: list[str],
 ) -> Plan:
-    """The plan that a planning's markers tell."""
+    """The plan that a planning's markers tell; ``withdrawn`` are the withdrawals, by the marker's id."""
     actions = {Status.SCHEDULED: Action.RUN, Status.SKIPPED: Action.SKIP}
     return Plan(
         tuple(
@@ -164,12 +166,10 @@ def plan_of(
                 actions[marker.details["status"]],
                 marker.details["forced"],
                 tuple(marker.details["reasons"]),
-                tuple(withdrawn.get(marker.details["step"], ()))
-                if marker.details["status"] == "scheduled"
-                else (),
+                tuple(withdrawn.get(id(marker), ())),
             )
             for marker in markers
-            if marker.name == "log.step" and marker.details["status"] in actions
+            if marker.name == STEP_MARKER and marker.details["status"] in actions
         ),
         incomplete,
         tuple(unmatched),

@@ -14,6 +14,7 @@ from asyncsteps._model import (
     EmitSignal,
     ForceDependents,
     MarkDone,
+    Marker,
     Phase,
     Play,
     RecordStatus,
@@ -48,8 +49,10 @@ class _Playing:
 
     step: Step
     started: datetime
+    done: bool = False
     decision: Decision = _UNDECIDED
     status: Status = Status.FAILED
+    marker: Marker | None = None
     result: Any = None
     error: Exception | None = None
     fatal: bool = False
@@ -103,6 +106,8 @@ class StepPlayer:
         self._check_open = check_open
         self._on_failure = on_failure
         self.turns = Turns()
+        self.withdrawn: dict[int, list[str]] = {}
+        """What was withdrawn, by the id of the step's marker ``scheduled``."""
 
     async def play(self, step: Step) -> Played:
         """Play one submission of a step, when it is its turn."""
@@ -119,12 +124,13 @@ class StepPlayer:
             self._fail(playing, failed.error, fatal=failed.fatal)
         except Exception as error:  # noqa: BLE001 - activities' errors come as _StepError: it is the store's
             self._fail(playing, error, fatal=True)
-        except (asyncio.CancelledError, KeyboardInterrupt, SystemExit):
+        except BaseException:  # a cancellation, an interruption, or what an activity raised that is no Exception
             self._cancel(playing)
             raise
+        played = self._played(playing)
         if playing.cancelled is not None:
             raise playing.cancelled
-        return self._played(playing)
+        return played
 
     def _played(self, playing: _Playing) -> Played:
         outcome, error = playing.outcome(), playing.error
@@ -152,7 +158,7 @@ class StepPlayer:
 
     async def _decide_and_play(self, playing: _Playing) -> None:
         step, rules = playing.step, playing.step.rules
-        done = await self._storing.is_done(rules.name)
+        playing.done = done = await self._storing.is_done(rules.name)
         # From here to the first phase that awaits, nothing else runs: the decision, the dependents it forces and
         # the beginning are one moment.
         playing.decision = self._planner.decide(rules, done=done)
@@ -180,14 +186,14 @@ class StepPlayer:
     def _record_status(self, playing: _Playing, status: Status) -> None:
         name = playing.step.step_name
         if status is Status.SCHEDULED:
-            self._planner.begin(name)
-        playing.status = status
-        self._recorder.record_step(name, status, playing.decision)
+            self._planner.begin(name, outdated=playing.done)
+        playing.status, playing.marker = status, self._recorder.record_step(name, status, playing.decision)
 
     async def _play_activities(self, playing: _Playing, what: str) -> None:
         step = playing.step
         if what == "activities":
             await self._storing.no_withdrawal_of(step.step_name)
+            self._planner.start(step.step_name)
         self._check_open()
         submittable: Submittable = getattr(step, what)
         played = await submittable.play(self._player)
@@ -212,7 +218,8 @@ class StepPlayer:
             done = [*done, phase.own]
         # The names are under withdrawal from the moment they are known: none of them begins in between unseen.
         names = self._planner.invalidated(phase, done)
-        _conclude(playing, await self._storing.withdraw(names, step=playing.step.step_name))
+        self.withdrawn[id(playing.marker)] = names
+        _conclude(playing, await self._storing.withdraw(names))
         if playing.cancelled is not None:
             raise playing.cancelled
 

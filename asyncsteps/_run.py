@@ -231,11 +231,7 @@ class StepRun:
                 logged and listed, and the result is None.
         """
         self._lifetime.check_open()
-        if args or kwargs:
-            if isinstance(submittable, Submittable) or not callable(submittable):
-                raise StepDefinitionError(f"{submittable!r} takes no arguments here: only a callable does")
-            submittable = ActivityTask(submittable, *args, **kwargs)
-        item = as_submittable(submittable)
+        item = as_submittable(submittable, *args, **kwargs)
         with self._lifetime.working():
             async with self._slots.lent():
                 played = await item.play(self._player)
@@ -339,7 +335,7 @@ class StepRun:
         """
         self._lifetime.check_open()
         self._has_planned = True
-        shadow, storing = self._shadow()
+        shadow = self._shadow()
         incomplete = None
         token = standalone.set(_unknown)
         try:
@@ -352,22 +348,20 @@ class StepRun:
             incomplete = str(end)
         finally:
             standalone.reset(token)
-        return plan_of(
-            shadow.markers, storing.withdrawn, incomplete=incomplete, unmatched=shadow.unmatched_selectors
-        )
+        withdrawn = shadow._player.steps.withdrawn  # noqa: SLF001 - its own kind
+        return plan_of(shadow.markers, withdrawn, incomplete=incomplete, unmatched=shadow.unmatched_selectors)
 
-    def _shadow(self) -> tuple["StepRun", PlannedStoring]:
+    def _shadow(self) -> "StepRun":
         """A run like this one, as it is now, that only plans."""
         shadow = copy.copy(self)
-        storing = PlannedStoring(self._storing)
         shadow._assemble(  # noqa: SLF001 - its own kind
             copy.deepcopy(self._planner),
-            storing,
+            PlannedStoring(self._storing),
             Recorder(silent=True),
             self._signals.copy(),
             Slots(MAX_PARALLEL),
         )
-        return shadow, storing
+        return shadow
 
 
 PlannableCode = Iterable[object] | Submittable | Callable[[StepRun], Awaitable[object]]

@@ -35,8 +35,9 @@ class Slots:
         Without this, activities that submit and wait would fill all slots, and what they wait for would never
         get one.
         """
-        held = _held.get()
-        if held is None or held.slots is not self:
+        current = _held.get()
+        held = None if current is None else current.of(self)
+        if held is None:
             yield
             return
         held.lend()
@@ -52,14 +53,25 @@ class Slot:
     def __init__(self, slots: Slots) -> None:
         self.slots = slots
         self._owned = False
-        self._ended = False
+        self.ended = False
         self._lent = 0
+        self.outer: Slot | None = None
         self._token: Token[Slot | None] | None = None
 
     async def __aenter__(self) -> None:
         await self.slots.semaphore.acquire()
         self._owned = True
+        self.outer = _held.get()
+        while self.outer is not None and self.outer.ended:  # a task may outlive the activity that started it
+            self.outer = self.outer.outer
         self._token = _held.set(self)
+
+    def of(self, slots: Slots) -> "Slot | None":
+        """The innermost slot of ``slots`` that the code holding this one is within."""
+        slot: Slot | None = self
+        while slot is not None and slot.slots is not slots:
+            slot = slot.outer
+        return slot
 
     async def __aexit__(
         self,
@@ -69,7 +81,7 @@ class Slot:
     ) -> None:
         assert self._token is not None
         _held.reset(self._token)
-        self._ended = True
+        self.ended = True
         self._release()
 
     def lend(self) -> None:
@@ -89,7 +101,7 @@ class Slot:
             self.slots.semaphore.release()
 
     def _is_due(self) -> bool:
-        return not (self._lent or self._owned or self._ended)
+        return not (self._lent or self._owned or self.ended)
 
     def _release(self) -> None:
         if self._owned:

@@ -39,14 +39,10 @@ async def finish(work: Coroutine[Any, Any, object], *, timeout: float) -> Ended:
     task = asyncio.create_task(work)
     cancelled: asyncio.CancelledError | None = None
     try:
-        await asyncio.shield(task)
+        await asyncio.wait({task})
     except asyncio.CancelledError as cancellation:
-        current = asyncio.current_task()
-        if current is not None and current.cancelling():
-            cancelled = cancellation
-            await _wait(task, timeout)
-    except Exception as failure:  # noqa: BLE001 - it is the answer
-        return Ended(failure, None)
+        cancelled = cancellation
+        await _wait(task, timeout)
     if not task.done():
         task.cancel()
         await _wait(task, timeout)
@@ -140,7 +136,7 @@ class Storing:
             done.forget()  # it may be stored, or not
         return ended
 
-    async def withdraw(self, names: list[str], *, step: str) -> Ended:  # noqa: ARG002 - a plan keeps it
+    async def withdraw(self, names: list[str]) -> Ended:
         """Withdraw the marks of ``names``, whom `no_withdrawal_of` holds up until it has ended."""
         if not names:
             return Ended(None, None)
@@ -184,8 +180,9 @@ class Storing:
                 continue
             self._opening = anyio.Event()
             try:
+                policy = self._policy()
                 store = await self._open_store()
-                self._opened = (store, DoneSteps(store), self._policy())
+                self._opened = (store, DoneSteps(store), policy)
             finally:
                 self._opening.set()
                 self._opening = None

@@ -9,18 +9,37 @@ import anyio
 
 from asyncsteps._errors import StepDeadlockError
 
-_Lineage = tuple[tuple["Turns", str], ...]
 
-_lineage: ContextVar[_Lineage] = ContextVar("asyncsteps_lineage", default=())
-"""The steps, of whichever run, that the current code is played by."""
+class _Turn:
+    """A turn under way.
+
+    Attributes:
+        turns: Whose.
+        name: The step's name.
+        over: Whether it has ended.
+        ended: The event of its end, once somebody waits for that.
+        waits: The names that submissions from within it wait for.
+    """
+
+    __slots__ = ("ended", "name", "over", "turns", "waits")
+
+    def __init__(self, turns: "Turns", name: str) -> None:
+        self.turns = turns
+        self.name = name
+        self.over = False
+        self.ended: anyio.Event | None = None
+        self.waits: Counter[str] = Counter()
+
+
+_lineage: ContextVar[tuple[_Turn, ...]] = ContextVar("asyncsteps_lineage", default=())
+"""The steps, of whichever run, that the current code is played by; those that it has outlived among them."""
 
 
 class Turns:
     """Whose turn it is, for each name of a run."""
 
     def __init__(self) -> None:
-        self._holders: dict[str, anyio.Event | None] = {}
-        self._waits: dict[str, Counter[str]] = {}
+        self._holders: dict[str, _Turn] = {}
 
     @property
     def held(self) -> tuple[str, ...]:
@@ -34,40 +53,38 @@ class Turns:
         Raises:
             StepDeadlockError: When it could never come, as the submissions wait for each other.
         """
-        lineage = _lineage.get()
+        lineage = tuple(turn for turn in _lineage.get() if not turn.over)
         if name in self._holders:
-            await self._wait(name, tuple(held for turns, held in lineage if turns is self))
-        self._holders[name] = None
-        token = _lineage.set((*lineage, (self, name)))
+            await self._wait(name, [turn for turn in lineage if turn.turns is self])
+        turn = self._holders[name] = _Turn(self, name)
+        token = _lineage.set((*lineage, turn))
         try:
             yield
         finally:
             _lineage.reset(token)
-            ended = self._holders.pop(name)
-            if ended is not None:
-                ended.set()
+            del self._holders[name]
+            turn.over = True
+            if turn.ended is not None:
+                turn.ended.set()
 
-    async def _wait(self, name: str, within: tuple[str, ...]) -> None:
+    async def _wait(self, name: str, within: list[_Turn]) -> None:
         """Wait until nobody holds ``name``; ``within`` are the steps that cannot end before that."""
-        cycle = self._path(name, within)
+        cycle = self._path(name, {turn.name for turn in within})
         if cycle is not None:
             raise StepDeadlockError(cycle)
-        for step in within:
-            self._waits.setdefault(step, Counter())[name] += 1
+        for turn in within:
+            turn.waits[name] += 1
         try:
             while name in self._holders:
-                ended = self._holders[name]
-                if ended is None:
-                    ended = self._holders[name] = anyio.Event()
-                await ended.wait()
+                holder = self._holders[name]
+                if holder.ended is None:
+                    holder.ended = anyio.Event()
+                await holder.ended.wait()
         finally:
-            for step in within:
-                self._waits[step][name] -= 1
-                self._waits[step] += Counter()  # drops what has come to zero
-                if not self._waits[step]:
-                    del self._waits[step]
+            for turn in within:
+                turn.waits[name] -= 1
 
-    def _path(self, name: str, within: tuple[str, ...]) -> tuple[str, ...] | None:
+    def _path(self, name: str, within: set[str]) -> tuple[str, ...] | None:
         """How ``name`` waits, over others, for one of ``within``; None when it does not."""
         paths: list[tuple[str, ...]] = [(name,)]
         seen = {name}
@@ -75,7 +92,8 @@ class Turns:
             path = paths.pop()
             if path[-1] in within:
                 return path
-            for step in self._waits.get(path[-1], ()):
+            holder = self._holders.get(path[-1])
+            for step in () if holder is None else +holder.waits:
                 if step not in seen:
                     seen.add(step)
                     paths.append((*path, step))

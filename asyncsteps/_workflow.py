@@ -3,14 +3,14 @@
 import importlib
 import os
 from collections.abc import AsyncIterator, Iterable, Mapping
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from inspect import iscoroutinefunction
 from typing import Any, ClassVar, Self, TypeVar, Unpack, overload
 
 from asyncsteps._activity import Activity, ActivityTask
 from asyncsteps._canvas import Group
-from asyncsteps._errors import StepDefinitionError, WorkflowIdError
+from asyncsteps._errors import StepDefinitionError, StoreOptionError, WorkflowIdError
 from asyncsteps._model import Marker, StepOutcome
 from asyncsteps._options import GivenSelectors, RunOptions
 from asyncsteps._planning import Plan
@@ -90,7 +90,12 @@ class Workflow:
     @classmethod
     @asynccontextmanager
     async def opened(
-        cls, store: StepStore | None = None, *, workflow_id: str | None = None, **options: Unpack[RunOptions]
+        cls,
+        store: StepStore | None = None,
+        *,
+        workflow_id: str | None = None,
+        endpoint_url: str | None = None,
+        **options: Unpack[RunOptions],
     ) -> AsyncIterator[Self]:
         """A workflow over an entered run, for an ``async with`` block; its ``run`` is the caller's to await.
 
@@ -98,12 +103,15 @@ class Workflow:
             store: The store, open; None: made from the hooks, and closed at the end of the block.
             workflow_id: Recorded in the done marks; the default prefix is made from it. May be None where neither
                 the default prefix nor anything else needs it; the class's name is recorded then.
+            endpoint_url: The S3 server of the store that the hooks make; it wins over the host in
+                ``host/bucket``. None: that host, or what botocore's environment and profiles say.
             options: Those of `StepRun`; ``version`` and ``step_activity_params`` are the class's.
 
         Raises:
             WorkflowIdError: When the id is empty, or missing where the prefix would be made from it.
+            StoreOptionError: When ``endpoint_url`` is given beside a store, which has its own.
         """
-        async with _hooked(cls, store, workflow_id, options) as (run, hooks):
+        async with _hooked(cls, store, workflow_id, endpoint_url, options) as (run, hooks):
             hooks.workflow = workflow = cls(run)
             yield workflow
 
@@ -114,6 +122,7 @@ class Workflow:
         *,
         workflow_id: str | None = None,
         params: Mapping[str, Any] | None = None,
+        endpoint_url: str | None = None,
         **options: Unpack[RunOptions],
     ) -> WorkflowOutcome:
         """Play one run to its end.
@@ -122,13 +131,15 @@ class Workflow:
             store: As for `opened`.
             workflow_id: As for `opened`.
             params: The parameters of ``run``.
+            endpoint_url: As for `opened`.
             options: As for `opened`.
 
         Raises:
             WorkflowIdError: As for `opened`.
+            StoreOptionError: As for `opened`.
             Exception: What ``run`` raised.
         """
-        async with cls.opened(store, workflow_id=workflow_id, **options) as workflow:
+        async with cls.opened(store, workflow_id=workflow_id, endpoint_url=endpoint_url, **options) as workflow:
             result = await workflow.run(**params or {})
         run = workflow.step_run
         return WorkflowOutcome(result, tuple(run.markers), tuple(run.failures), run.run_id)
@@ -140,10 +151,11 @@ class Workflow:
         *,
         workflow_id: str | None = None,
         params: Mapping[str, Any] | None = None,
+        endpoint_url: str | None = None,
         **options: Unpack[RunOptions],
     ) -> Plan:
         """What a run would decide, with nothing played and nothing written: see `StepRun.plan`."""
-        async with _hooked(cls, store, workflow_id, options) as (run, hooks):
+        async with _hooked(cls, store, workflow_id, endpoint_url, options) as (run, hooks):
 
             async def code(shadow: StepRun) -> None:
                 hooks.workflow = workflow = cls(shadow)
@@ -182,6 +194,21 @@ class Workflow:
     def get_step_activity_params(self) -> Mapping[str, Any]:
         """Parameters of the listing and marking activities; natively ``retry`` and the timeouts count."""
         return {}
+
+    def open_step_store(self, *, endpoint_url: str | None = None) -> AbstractAsyncContextManager[StepStore]:
+        """The store that the hooks name, and the setting ``SIMPLEFLOW_S3_SSE``, for an ``async with`` block.
+
+        Args:
+            endpoint_url: The S3 server; as for `opened`.
+        """
+        from asyncsteps.store import open_bucket
+
+        return open_bucket(
+            self.get_step_bucket(),
+            self.get_step_path_prefix(),
+            endpoint_url=endpoint_url,
+            sse=bool(_setting("SIMPLEFLOW_S3_SSE")),
+        )
 
     @overload
     async def submit(self, submittable: Step, /) -> StepOutcome: ...
@@ -260,19 +287,14 @@ class _Hooks:
 
     workflow: Workflow
 
-    def __init__(self, store: StepStore | None, stack: AsyncExitStack) -> None:
+    def __init__(self, store: StepStore | None, endpoint_url: str | None, stack: AsyncExitStack) -> None:
         self._store = store
+        self._endpoint_url = endpoint_url
         self._stack = stack
 
     async def open_store(self) -> StepStore:
         if self._store is None:
-            from asyncsteps.store import open_bucket
-
-            opened = open_bucket(
-                self.workflow.get_step_bucket(),
-                self.workflow.get_step_path_prefix(),
-                sse=bool(_setting("SIMPLEFLOW_S3_SSE")),
-            )
+            opened = self.workflow.open_step_store(endpoint_url=self._endpoint_url)
             self._store = await self._stack.enter_async_context(opened)
         return self._store
 
@@ -282,9 +304,18 @@ class _Hooks:
 
 @asynccontextmanager
 async def _hooked(
-    cls: type[Workflow], store: StepStore | None, workflow_id: str | None, options: RunOptions
+    cls: type[Workflow],
+    store: StepStore | None,
+    workflow_id: str | None,
+    endpoint_url: str | None,
+    options: RunOptions,
 ) -> AsyncIterator[tuple[StepRun, _Hooks]]:
     """An entered run whose store and parameters come from a workflow's hooks; the store outlives the run."""
+    if store is not None and endpoint_url is not None:
+        raise StoreOptionError(
+            f"endpoint_url={endpoint_url!r} is for the store that the hooks make; give it to open_store() instead",
+            url=store.url,
+        )
     if workflow_id is None:
         if store is None and cls.get_step_path_prefix is Workflow.get_step_path_prefix:
             raise WorkflowIdError(
@@ -294,7 +325,7 @@ async def _hooked(
             )
         workflow_id = cls.name or cls.__name__
     async with AsyncExitStack() as stack:
-        hooks = _Hooks(store, stack)
+        hooks = _Hooks(store, endpoint_url, stack)
         given = RunOptions(version=cls.version, step_activity_params=hooks.params)
         given.update(options)
         async with StepRun(hooks.open_store, workflow_id=workflow_id, **given) as run:

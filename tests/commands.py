@@ -1,13 +1,19 @@
-"""The installed command, run as a process."""
+"""The command: in this process, or as the installed script where a process is what is tested."""
 
+import contextlib
 import json
+import logging
 import os
 import subprocess
 import sys
-from collections.abc import Mapping
+import tempfile
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+from unittest.mock import patch
+
+from asyncsteps.cli import main
 
 COMMAND = Path(sys.executable).parent / "asyncsteps"
 
@@ -26,12 +32,74 @@ class Ended:
 
 
 def command(
+    *arguments: str | os.PathLike[str], env: Mapping[str, str] | None = None, cwd: Path | None = None
+) -> Ended:
+    """Run the command in this process: what its script does, without a new interpreter and its imports."""
+    with (
+        tempfile.TemporaryFile() as out,
+        tempfile.TemporaryFile() as err,
+        Path(os.devnull).open(encoding="utf-8") as stdin,
+        patch.dict(os.environ, environment(env)),
+        contextlib.chdir(cwd or Path.cwd()),
+        _own_imports(),
+        _no_log_handlers(),
+    ):
+        with (
+            patch("sys.stdin", stdin),
+            _written_to("stdout", 1, out.fileno()),
+            _written_to("stderr", 2, err.fileno()),
+        ):
+            code = main([os.fspath(argument) for argument in arguments])
+        written = [os.pread(file.fileno(), 100_000_000, 0).decode() for file in (out, err)]
+    return _checked(Ended(code, *written), *arguments)
+
+
+@contextlib.contextmanager
+def _written_to(name: str, number: int, target: int) -> Iterator[None]:
+    """Have the file descriptor, and Python's stream on it, write to ``target``."""
+    getattr(sys, name).flush()
+    ours = os.dup(number)
+    try:
+        os.dup2(target, number)
+        with (
+            open(number, "w", encoding="utf-8", closefd=False) as stream,
+            patch(f"sys.{name}", stream),
+        ):
+            yield
+    finally:
+        os.dup2(ours, number)
+        os.close(ours)
+
+
+@contextlib.contextmanager
+def _own_imports() -> Iterator[None]:
+    """Forget the target afterwards, and what it imported from its folder."""
+    path, modules = list(sys.path), set(sys.modules)
+    try:
+        yield
+    finally:
+        folders = set(sys.path) - set(path)
+        sys.path[:] = path
+        for name in set(sys.modules) - modules:
+            file = getattr(sys.modules[name], "__file__", None)
+            if file is not None and str(Path(file).parent) in folders:
+                del sys.modules[name]
+
+
+@contextlib.contextmanager
+def _no_log_handlers() -> Iterator[None]:
+    """Leave logging as a process finds it: pytest has handlers of its own."""
+    with patch.object(logging.getLogger(), "handlers", []):
+        yield
+
+
+def installed(
     *arguments: str | os.PathLike[str],
     env: Mapping[str, str] | None = None,
     cwd: Path | None = None,
     stdin: str | None = None,
 ) -> Ended:
-    """Run ``asyncsteps`` with the arguments, and wait for its end."""
+    """Run the installed script ``asyncsteps`` with the arguments, and wait for its end."""
     ended = subprocess.run(
         [COMMAND, *arguments],
         input=stdin,
@@ -44,8 +112,12 @@ def command(
         timeout=100,
         check=False,
     )
-    assert "Traceback" not in ended.stderr or "--traceback" in arguments, ended.stderr
-    return Ended(ended.returncode, ended.stdout, ended.stderr)
+    return _checked(Ended(ended.returncode, ended.stdout, ended.stderr), *arguments)
+
+
+def _checked(ended: Ended, *arguments: str | os.PathLike[str]) -> Ended:
+    assert "Traceback" not in ended.err or "--traceback" in arguments, ended.err
+    return ended
 
 
 def environment(extra: Mapping[str, str] | None = None) -> dict[str, str]:

@@ -21,6 +21,12 @@ def aws_environment(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("AWS_DEFAULT_REGION", "us-east-1")
 
 
+@pytest.fixture
+def no_retry_pauses(monkeypatch: pytest.MonkeyPatch) -> None:
+    """botocore retries at once: its pauses are random parts of 1, 2, 4, … seconds, and no option shortens them."""
+    monkeypatch.setattr("botocore.retryhandler.random.random", lambda: 0.0)
+
+
 @pytest.fixture(scope="session")
 def moto_server() -> Iterator[MotoServer]:
     """One real moto server a test session (a worker's, under pytest-xdist)."""

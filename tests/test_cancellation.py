@@ -174,7 +174,7 @@ async def test_while_waiting_for_a_turn_there_is_nothing_to_tell(cancel: Cancel)
         gate.set()
         assert (await first).status == "completed"
         assert story(run) == [("a", "scheduled"), ("a", "completed")]
-        assert run._player.steps.turns._waits == {}
+        assert not any(turn.waits.total() for turn in run._player.steps.turns._holders.values())
 
 
 @both
@@ -223,3 +223,29 @@ async def test_cancelled_at_every_await_a_step_is_either_done_and_marked_or_neit
             assert task.cancelled()
         if played:
             assert "b" not in store.done
+
+
+async def test_a_mark_that_fails_while_cancelled_is_on_the_list_of_failures() -> None:
+    store = GatedStore()
+    store.marking.shut()
+    async with run_over(store, mark_timeout=0.01) as run:
+        await by_task(run, Step("a", noop), store.marking.arrived.wait)
+        (failure,) = run.failures
+        assert "not known to be stored" in str(failure)
+
+
+@pytest.mark.parametrize("raised", [KeyboardInterrupt, BaseExceptionGroup("several", [GeneratorExit()])])
+async def test_what_is_no_exception_goes_through_and_the_marker_says_what_was_under_way(
+    raised: type[BaseException] | BaseException,
+) -> None:
+    async def activity() -> None:
+        raise raised
+
+    store = GatedStore()
+    async with run_over(store) as run:
+        coroutine = run.submit(Step("a", activity))
+        with pytest.raises((KeyboardInterrupt, BaseExceptionGroup)):
+            await coroutine
+        assert story(run) == [("a", "scheduled"), ("a", "cancelled")]
+        assert store.done == []
+        assert (await run.submit(Step("a", noop))).status == "completed"

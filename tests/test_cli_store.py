@@ -1,5 +1,6 @@
-"""ls, show, mark and forget, run as the installed command on real stores."""
+"""ls, show, mark and forget on real stores; each as the installed script at least once."""
 
+import asyncio
 import json
 import os
 import pty
@@ -9,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from commands import COMMAND, Ended, command, environment
+from commands import COMMAND, Ended, command, environment, installed
 from servers import MotoServer
 
 import asyncsteps
@@ -23,25 +24,31 @@ def store(tmp_path: Path) -> str:
 
 
 @pytest.fixture
-async def filled(store: str) -> str:
-    await _fill(store, NAMES)
+def filled(store: str) -> str:
+    _fill(store, NAMES)
     return store
 
 
-async def _fill(url: str, names: list[str], **record: Any) -> None:
-    async with asyncsteps.open_store(url) as opened:
-        for name in names:
-            await opened.mark_done(name, {"run_id": "r", "workflow_id": "w", "version": "1", **record})
+def _fill(url: str, names: list[str], **record: Any) -> None:
+    async def fill() -> None:
+        async with asyncsteps.open_store(url) as opened:
+            for name in names:
+                await opened.mark_done(name, {"run_id": "r", "workflow_id": "w", "version": "1", **record})
+
+    asyncio.run(fill())
 
 
-async def _done(url: str) -> list[str]:
-    async with asyncsteps.open_store(url) as opened:
-        return await opened.list_done()
+def _done(url: str) -> list[str]:
+    async def done() -> list[str]:
+        async with asyncsteps.open_store(url) as opened:
+            return await opened.list_done()
+
+    return asyncio.run(done())
 
 
 class TestLs:
     def test_draws_a_tree(self, filled: str) -> None:
-        ended = command("ls", filled)
+        ended = installed("ls", filled)
         assert ended.code == 0
         first, *tree = ended.out.splitlines()
         assert first.endswith(": 5 done steps")
@@ -59,8 +66,8 @@ class TestLs:
         assert ended.out.splitlines()[0].endswith(": 2 done steps under report")
         assert ended.out.splitlines()[1:] == ["└── report (2, itself too)", "    └── graph"]
 
-    async def test_rolls_large_groups_up(self, store: str) -> None:
-        await _fill(store, [f"census.m{number:02}" for number in range(21)])
+    def test_rolls_large_groups_up(self, store: str) -> None:
+        _fill(store, [f"census.m{number:02}" for number in range(21)])
         assert command("ls", store).out.splitlines()[1:] == ["└── census (21)"]
         assert len(command("ls", store, "census").out.splitlines()) == 2 + 21
         assert len(command("ls", store, "--depth", "2").out.splitlines()) == 2 + 21
@@ -73,6 +80,13 @@ class TestLs:
         ended = command("ls", filled, "--depth", "0")
         assert (ended.code, ended.out) == (2, "")
         assert "--depth 0" in ended.err
+
+    @pytest.mark.parametrize("arguments", [["ls"], ["show", "a"], ["mark", "a"], ["forget", "a", "--yes"]])
+    def test_a_store_that_lasts_no_longer_is_refused(self, arguments: list[str]) -> None:
+        name, *rest = arguments
+        ended = command(name, "memory:", *rest)
+        assert (ended.code, ended.out) == (2, "")
+        assert "'memory:' lasts no longer than this command" in ended.err
 
     def test_writes_plain_names(self, filled: str) -> None:
         assert command("ls", filled, "--names").out.splitlines() == NAMES
@@ -89,7 +103,10 @@ class TestLs:
         ended = command("ls", store)
         assert ended.code == 0
         assert ended.out.endswith(": 0 done steps\n")
-        assert command("ls", store, "--names").out == ""
+        assert f"there is no directory {store!r}" in ended.err
+        Path(store).mkdir()
+        ended = command("ls", store, "--names")
+        assert (ended.code, ended.out, ended.err) == (0, "", "")
 
     def test_a_malformed_selector_is_refused(self, filled: str) -> None:
         ended = command("ls", filled, "a..b")
@@ -104,8 +121,10 @@ class TestLs:
         assert ended.out.splitlines()[1:] == ["└── a (1)", "    └── b"]
         assert "foreign key" in ended.err
         assert "'folder/'" in ended.err
-        listed = command("ls", f"s3://{bucket}/steps", "--endpoint-url", moto_server.endpoint, "--json").json
-        assert listed["foreign"] == ["folder/"]
+        assert "perhaps" not in ended.err
+        ended = command("ls", f"s3://{bucket}", "--endpoint-url", moto_server.endpoint, "--json")
+        assert ended.json["foreign"] == ["steps/a.b", "steps/folder/"]
+        assert f"a store is a complete prefix: s3://{bucket}/steps, perhaps?" in ended.err
 
     def test_a_reader_that_stops_reading_is_no_error(self, filled: str) -> None:
         read, write = os.pipe()
@@ -123,22 +142,22 @@ class TestLs:
 
 
 class TestShow:
-    async def test_shows_the_record(self, store: str) -> None:
-        await _fill(store, ["a"], result={"lines": 3})
-        ended = command("show", store, "a")
+    def test_shows_the_record(self, store: str) -> None:
+        _fill(store, ["a"], result={"lines": 3})
+        ended = installed("show", store, "a")
         assert ended.code == 0
         assert ended.out.splitlines()[0] == "a"
         assert '  result       {"lines": 3}' in ended.out.splitlines()
         assert "  workflow_id  w" in ended.out.splitlines()
 
-    async def test_writes_json(self, store: str) -> None:
-        await _fill(store, ["a"])
+    def test_writes_json(self, store: str) -> None:
+        _fill(store, ["a"])
         shown = command("show", store, "a", "--json").json
         assert shown["done"] is True
         assert shown["record"] == {"run_id": "r", "workflow_id": "w", "version": "1"}
 
     def test_a_step_that_is_not_done_ends_with_1(self, store: str) -> None:
-        ended = command("show", store, "a")
+        ended = installed("show", store, "a")
         assert (ended.code, ended.out) == (1, "")
         assert "a is not done" in ended.err
         ended = command("show", store, "a", "--json")
@@ -151,11 +170,11 @@ class TestShow:
 
 
 class TestMark:
-    async def test_marks_and_says_by_whom(self, store: str) -> None:
-        ended = command("mark", store, "a.b", "c", "a.b", "--reason", "done by hand")
+    def test_marks_and_says_by_whom(self, store: str) -> None:
+        ended = installed("mark", store, "a.b", "c", "a.b", "--reason", "done by hand")
         assert ended.code == 0
         assert ended.out == "marked a.b\nmarked c\n"
-        assert await _done(store) == ["a.b", "c"]
+        assert _done(store) == ["a.b", "c"]
         record = command("show", store, "c", "--json").json["record"]
         assert {"run_id", "workflow_id", "version"} <= record.keys()
         assert record["reason"] == "done by hand"
@@ -178,47 +197,47 @@ class TestMark:
         assert ended.out == "marked report\n"
         assert command("show", filled, "report", "--json").json["record"]["run_id"] != "r"
 
-    async def test_a_bad_name_marks_none(self, store: str) -> None:
+    def test_a_bad_name_marks_none(self, store: str) -> None:
         ended = command("mark", store, "good", "bad/name")
         assert (ended.code, ended.out) == (2, "")
         assert "'bad/name'" in ended.err
-        assert await _done(store) == []
+        assert _done(store) == []
 
     def test_needs_a_name(self, store: str) -> None:
         assert command("mark", store).code == 2
 
 
 class TestForget:
-    async def test_withdraws_what_is_selected(self, filled: str) -> None:
-        ended = command("forget", filled, "report", "census.json", "--yes")
+    def test_withdraws_what_is_selected(self, filled: str) -> None:
+        ended = installed("forget", filled, "report", "census.json", "--yes")
         assert ended.code == 0
         assert ended.out == "withdrawn census.json\nwithdrawn report\nwithdrawn report.graph\n"
-        assert await _done(filled) == ["census.asyncio", "übung: 1"]
+        assert _done(filled) == ["census.asyncio", "übung: 1"]
 
-    async def test_a_dry_run_only_says(self, filled: str) -> None:
+    def test_a_dry_run_only_says(self, filled: str) -> None:
         ended = command("forget", filled, "report", "--dry-run")
         assert ended.code == 0
         assert "would withdraw 2 done marks" in ended.out
         assert "report (2, itself too)" in ended.out
-        assert await _done(filled) == NAMES
+        assert _done(filled) == NAMES
         told = command("forget", filled, "report", "--dry-run", "--json").json
         assert (told["matched"], told["withdrawn"]) == (["report", "report.graph"], [])
 
-    async def test_refuses_where_nobody_can_be_asked(self, filled: str) -> None:
-        ended = command("forget", filled, "*", stdin="y\n")
+    def test_refuses_where_nobody_can_be_asked(self, filled: str) -> None:
+        ended = installed("forget", filled, "*", stdin="y\n")
         assert (ended.code, ended.out) == (2, "")
         assert "5 done marks" in ended.err
         assert "--yes" in ended.err
-        assert await _done(filled) == NAMES
+        assert _done(filled) == NAMES
 
     @pytest.mark.parametrize(("answer", "code", "left"), [(b"y\n", 0, 3), (b"\n", 1, 5), (b"no\n", 1, 5)])
-    async def test_asks_on_a_terminal(self, filled: str, answer: bytes, code: int, left: int) -> None:
+    def test_asks_on_a_terminal(self, filled: str, answer: bytes, code: int, left: int) -> None:
         assert _with_terminal(["forget", filled, "census"], answer).code == code
-        assert len(await _done(filled)) == left
+        assert len(_done(filled)) == left
 
-    async def test_an_interrupt_at_the_question_withdraws_nothing(self, filled: str) -> None:
+    def test_an_interrupt_at_the_question_withdraws_nothing(self, filled: str) -> None:
         assert _with_terminal(["forget", filled, "census"], None).code == 130
-        assert await _done(filled) == NAMES
+        assert _done(filled) == NAMES
 
     def test_nothing_to_forget_is_said(self, filled: str) -> None:
         ended = command("forget", filled, "nothing", "--yes")
@@ -263,7 +282,7 @@ def _with_terminal(arguments: list[str], answer: bytes | None) -> Ended:
 
 class TestErrors:
     def test_a_missing_bucket_ends_with_3(self, moto_server: MotoServer) -> None:
-        ended = command("ls", "s3://no-such-bucket-here/x", "--endpoint-url", moto_server.endpoint)
+        ended = installed("ls", "s3://no-such-bucket-here/x", "--endpoint-url", moto_server.endpoint)
         assert (ended.code, ended.out) == (3, "")
         assert "no-such-bucket-here" in ended.err
         assert len(ended.err.splitlines()) == 1
@@ -285,12 +304,23 @@ class TestErrors:
         assert ended.code == 2
         assert "endpoint_url" in ended.err
 
-    @pytest.mark.parametrize("arguments", [["nonsense"], ["ls"], ["ls", "a", "b", "c"], ["ls", "a", "--what"]])
-    def test_bad_usage_ends_with_2_and_one_line(self, arguments: list[str]) -> None:
+    @pytest.mark.parametrize(
+        ("arguments", "said"),
+        [
+            (["nonsense"], 'Unknown command "nonsense"'),
+            (["ls"], "ls needs STORE (see asyncsteps ls --help)"),
+            (["ls", "a", "b", "c"], "'c'"),
+            (["ls", "a", "--what"], "--what"),
+            (["run", "a.py:b"], "run needs --workflow-id and its value (see asyncsteps run --help)"),
+            (["run", "a.py:b", "--workflow-di", "w"], "did you mean --workflow-id instead of --workflow-di?"),
+        ],
+    )
+    def test_bad_usage_ends_with_2_and_one_line(self, arguments: list[str], said: str) -> None:
         ended = command(*arguments)
         assert (ended.code, ended.out) == (2, "")
         assert len(ended.err.splitlines()) == 1
         assert ended.err.startswith("asyncsteps: error: ")
+        assert said in ended.err
 
     def test_help_names_the_exit_codes(self) -> None:
         ended = command("--help")
@@ -302,7 +332,7 @@ class TestErrors:
     def test_says_its_version(self) -> None:
         from importlib.metadata import version
 
-        assert command("--version").out.strip() == version("asyncsteps")
+        assert installed("--version").out.strip() == version("asyncsteps")
 
 
 def test_records_are_what_simpleflow_reads(tmp_path: Path) -> None:

@@ -24,6 +24,10 @@ async def main(run): ...
 async def nothing(): ...
 
 
+async def yielding(run):
+    yield 1
+
+
 async def named_only(*, run): ...
 
 
@@ -92,6 +96,7 @@ def test_a_file_is_a_module_of_the_name_of_its_stem(here: Path) -> None:
         ("flow_here:Holder.maim", "has no 'Holder.maim'"),
         ("flow_here:work", "a plain function, and neither"),
         ("flow_here:work", "make it `async def`"),
+        ("flow_here:yielding", "an async generator, and neither"),
         ("flow_here:FLAG", "of type int"),
         ("flow_here:Plain", "the class Plain"),
         ("flow_here:Workflow", "the class Workflow"),

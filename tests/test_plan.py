@@ -209,6 +209,18 @@ def test_never_withdrawn_is_a_mark_of_this_run_or_what_it_is_playing(planner: Pl
     assert planner.invalidated(Withdraw(None, ("*",)), ["made", "playing"]) == ["playing"]
 
 
+def test_an_old_mark_is_withdrawn_by_others_until_the_activities_that_replace_it_start(planner: Planner) -> None:
+    planner.begin("b", outdated=True)
+    assert planner.invalidated(Withdraw(None, ("b",)), ["b"]) == ["b"]  # its own withdrawal could fail
+    planner.start("b")
+    assert planner.invalidated(Withdraw(None, ("b",)), ["b"]) == []
+    planner.fail("b")
+    planner.begin("b", outdated=True)
+    planner.fail("b")
+    planner.begin("b")
+    assert planner.invalidated(Withdraw(None, ("b",)), ["b"]) == []
+
+
 def test_a_marks_details_have_simpleflows_keys_in_simpleflows_order() -> None:
     details = step_details("a.b", Status.SCHEDULED, FORCED)
     assert json.dumps(details) == (

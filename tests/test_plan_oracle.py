@@ -204,7 +204,7 @@ submissions = st.builds(Submit, rules, st.booleans(), st.lists(selections, max_s
 scripts = st.lists(submissions | selections, max_size=14)
 
 
-@settings(max_examples=500)
+@settings(max_examples=200)
 @given(scripts, st.sets(names), st.booleans())
 def test_a_run_goes_as_the_specification_says(
     script: list[Submit | Select], store: set[str], withdraws: bool
@@ -281,7 +281,7 @@ def test_from_an_empty_store_the_second_run_plays_nothing_cycles_included(workfl
     assert played(play(workflow, first.store)) == []
 
 
-@settings(max_examples=300)
+@settings(max_examples=150)
 @given(workflows(cycles=False), st.sets(names), st.lists(st.integers(0, 30), max_size=3))
 def test_from_any_state_and_after_any_crash_runs_come_to_rest(
     workflow: Workflow, store: set[str], crashes: list[int]
@@ -295,7 +295,7 @@ def test_from_any_state_and_after_any_crash_runs_come_to_rest(
     assert last.store >= {step.name for step in workflow}
 
 
-@settings(max_examples=300)
+@settings(max_examples=150)
 @given(workflows(cycles=False), st.sets(names), st.integers(0, 30))
 def test_whatever_played_before_a_crash_its_done_dependents_play_again(
     workflow: Workflow, store: set[str], crash: int

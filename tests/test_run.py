@@ -248,7 +248,7 @@ async def test_activities_that_submit_do_not_wait_for_each_others_slots() -> Non
         assert run._slots.semaphore.value == 1
 
 
-async def test_ten_thousand_concurrent_steps() -> None:
+async def test_thousands_of_concurrent_steps() -> None:
     store = MemoryStore()
     under_way = peak = 0
 
@@ -260,9 +260,9 @@ async def test_ten_thousand_concurrent_steps() -> None:
         under_way -= 1
 
     async with run_over(store, max_parallel=50) as run:
-        outcomes = await run.submit(Group(*(Step(f"s.{n}", counted) for n in range(10_000))))
+        outcomes = await run.submit(Group(*(Step(f"s.{n}", counted) for n in range(2_000))))
     assert {outcome.status for outcome in outcomes} == {"completed"}
-    assert len(store.records) == 10_000
+    assert len(store.records) == 2_000
     assert peak == 50
 
 

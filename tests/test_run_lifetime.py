@@ -18,6 +18,7 @@ from asyncsteps import (
     SelectorError,
     Step,
     StepDefinitionError,
+    StepOutcome,
     StepRun,
     WorkflowIdError,
     open_store,
@@ -143,3 +144,42 @@ async def test_an_opening_that_is_cancelled_is_begun_again_by_another() -> None:
         first.cancel()
         assert (await second).status == "completed"
         assert first.cancelled()
+
+
+async def test_runs_within_runs_lend_each_others_slots() -> None:
+    async with (
+        MemoryStore() as store,
+        StepRun(store, workflow_id="outer", max_parallel=1) as outer,
+        StepRun(store, workflow_id="inner", max_parallel=1) as inner,
+    ):
+
+        async def back() -> None:
+            await outer.submit(Step("third", noop))
+
+        async def there() -> None:
+            await inner.submit(Step("second", back))
+
+        with anyio.fail_after(10):
+            await outer.submit(Step("first", there))
+        assert sorted(store.records) == ["first", "second", "third"]
+
+
+async def test_a_task_that_outlives_the_step_it_was_started_in_may_submit_that_step_again() -> None:
+    gate, again = anyio.Event(), anyio.Event()
+    outcomes: list[StepOutcome] = []
+    async with MemoryStore() as store, anyio.create_task_group() as tasks, StepRun(store, workflow_id="w") as run:
+
+        async def later() -> None:
+            await again.wait()
+            outcomes.append(await run.submit(Step("a", noop)))
+
+        async def starts() -> None:
+            tasks.start_soon(later)
+
+        await run.submit(Step("a", starts))
+        tasks.start_soon(run.submit, Step("a", gate.wait, force=True))
+        await anyio.wait_all_tasks_blocked()
+        again.set()
+        await anyio.wait_all_tasks_blocked()
+        gate.set()
+    assert [outcome.status for outcome in outcomes] == ["skipped"]

@@ -237,3 +237,10 @@ def test_handing_on_what_is_unknown_is_no_use_of_it() -> None:
     assert repr([unknown]) == "[<unknown result of load>]"
     assert unknown is not None
     assert copy.copy(unknown) is copy.deepcopy([unknown])[0] is unknown
+
+
+async def test_each_submission_of_a_step_tells_its_own_withdrawals() -> None:
+    async with run_over(MemoryStore({"a": {}, "b": {}})) as run:
+        step = Step("a", never, force=True, force_steps_if_executed=["b"])
+        plan = await run.plan([step, step])
+        assert [planned.withdraws for planned in plan.decisions] == [("a", "b"), ()]

@@ -1,6 +1,7 @@
 """A store that fails: always a `StoreError` for the caller, whatever bubbles; and no mark is lost to a race."""
 
 import asyncio
+import traceback
 from collections.abc import Mapping
 from typing import Any
 
@@ -21,6 +22,7 @@ from asyncsteps import (
     StoreError,
     open_store,
 )
+from asyncsteps.store._base import DonePage
 
 
 @pytest.mark.parametrize("method", ["done_page", "mark_done", "withdraw", "read_done"])
@@ -152,3 +154,36 @@ async def test_an_endpoint_that_goes_away_is_told_as_such(fault_proxy: FaultProx
     ):
         with pytest.raises(EndpointUnreachableError):
             await run.submit(Step("a", noop))
+
+
+async def test_a_forced_dependent_that_never_withdrew_its_mark_is_withdrawn_by_what_it_depends_on() -> None:
+    """B, forced, is cancelled before its own withdrawal, while A, which it depends on, plays."""
+
+    class Stalls(GatedStore):
+        async def done_page(self, start_after: str = "") -> DonePage:
+            if start_after > "bz":
+                await anyio.sleep_forever()
+            page = await super().done_page(start_after)
+            return DonePage(page.names, "bz")
+
+    store = Stalls(["b"])
+    async with run_over(store, force=["b"]) as run:
+        await run.plan([Step("a", noop), Step("b", noop)])  # what is known needs no page that stalls
+        step = Step("b", noop, force_steps_if_executed=["c"])
+        withdraws_late = asyncio.create_task(run.submit(step))
+        await anyio.wait_all_tasks_blocked()
+        assert story(run) == [("b", "scheduled")]
+        assert (await run.submit(Step("a", noop, force_steps_if_executed=["b"]))).status == "completed"
+        withdraws_late.cancel()
+        await asyncio.wait({withdraws_late})
+    assert store.done == ["a"]
+
+
+async def test_many_that_ask_in_vain_tell_one_error_with_a_trace_that_does_not_grow() -> None:
+    store = GatedStore()
+    store.fail.add("done_page")
+    async with run_over(store) as run:
+        with pytest.raises(StoreError) as caught:
+            await run.submit(Group(*(Step(f"s.{n}", noop) for n in range(50))))
+        assert len(run.failures) == 1
+        assert len(traceback.format_tb(caught.value.__traceback__)) < 20

@@ -16,6 +16,7 @@ from asyncsteps import (
     Step,
     StepDefinitionError,
     StepOutcome,
+    StoreOptionError,
     Workflow,
     WorkflowIdError,
 )
@@ -130,6 +131,22 @@ async def test_without_a_store_the_hooks_make_it_with_what_run_has_set(
     assert body["workflow_id"] == "Hooked"
     assert (await Hooked.start(workflow_id="w", params=params)).result == "skipped"
     assert [step.action for step in (await Hooked.plan(params=params)).decisions] == ["skip"]
+
+
+async def test_the_hooks_store_may_be_on_another_endpoint(s3_endpoint: str, bucket: str) -> None:
+    options: Any = {
+        "params": {"people_id": "42", "bucket": f"s3.amazonaws.com/{bucket}"},
+        "endpoint_url": s3_endpoint,
+    }
+    assert (await Hooked.start(**options)).result == "completed"
+    assert [step.action for step in (await Hooked.plan(**options)).decisions] == ["skip"]
+    async with Hooked.opened(endpoint_url=s3_endpoint) as workflow:
+        assert await workflow.run(**options["params"]) == "skipped"
+        async with workflow.open_step_store(endpoint_url=s3_endpoint) as store:
+            assert await store.list_done() == ["my_step"]
+    async with MemoryStore() as given:
+        with pytest.raises(StoreOptionError, match="give it to open_store"):
+            await Hooked.start(given, **options)
 
 
 async def test_with_a_store_its_url_is_the_prefix_and_the_hooks_are_not_used() -> None:

@@ -23,4 +23,6 @@ def main(tokens: Sequence[str] | None = None) -> int:
         message = "the command needs the extra 'cli', which is not installed: pip install 'asyncsteps[cli]'"
         print(f"asyncsteps: error: {message}", file=sys.stderr)
         return 2
+    except KeyboardInterrupt:  # the imports take a moment
+        return 130
     return run_command(sys.argv[1:] if tokens is None else tokens)

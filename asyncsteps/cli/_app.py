@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Final
 
-from cyclopts import App, CycloptsError, Parameter
+from cyclopts import App, CycloptsError, MissingArgumentError, Parameter
 
 from asyncsteps.cli import _output, _run, _store
 from asyncsteps.cli._exit import ExitCode, Interrupted, report
@@ -248,7 +248,7 @@ def run_command(tokens: Sequence[str]) -> int:
     try:
         code = app(tokens, exit_on_error=False, print_error=False)
     except CycloptsError as error:
-        _output.error(f"{' '.join(str(error).split())} (see asyncsteps --help)")
+        _output.error(_misuse(error))
         return ExitCode.USAGE
     except Interrupted as interrupted:
         return interrupted.code
@@ -257,3 +257,16 @@ def run_command(tokens: Sequence[str]) -> int:
     except Exception as error:  # noqa: BLE001 - the outermost edge: everything becomes a line and an exit code
         return report(error, with_traceback="--traceback" in tokens)
     return code if isinstance(code, int) else ExitCode.OK
+
+
+def _misuse(error: CycloptsError) -> str:
+    """One line about a command line that cannot be read, and where help is."""
+    command = " ".join(error.command_chain or ())
+    text = _output.one_line(str(error))
+    if isinstance(error, MissingArgumentError) and error.argument is not None:
+        # cyclopts says of an option that is not there that it "requires an argument".
+        _, guess, hint = text.partition(" Did you mean ")
+        name = error.argument.name
+        text = f"{command} needs {name}{' and its value' if name.startswith('-') else ''}"
+        text += f"; did you mean {hint}" if guess else ""
+    return f"{text} (see asyncsteps {command}{command and ' '}--help)"

@@ -31,6 +31,10 @@ class UsageError(asyncsteps.AsyncstepsError, ValueError):
     """What was asked for cannot be done as asked; the message says why, and what to give instead."""
 
 
+class ExitCalledError(asyncsteps.AsyncstepsError):
+    """The workflow's code called ``sys.exit``, which would end a run without a word, and as if all were well."""
+
+
 class Interrupted(BaseException):
     """A signal ended the work, and the work has cleaned up. Like KeyboardInterrupt it is no ``Exception``.
 
@@ -65,11 +69,15 @@ def leaves(error: BaseException) -> Iterator[BaseException]:
 
 
 def describe(error: BaseException) -> str:
-    """One line about an error: its class too, unless it is one of ours, whose messages stand for themselves."""
-    text = " ".join(str(error).split())
+    """One line about an error: its class too, unless it is one of ours, whose messages stand for themselves.
+
+    Notes on it, such as that of the activity it comes from, follow in parentheses.
+    """
+    text = _output.one_line(str(error))
     if isinstance(error, asyncsteps.AsyncstepsError) and text:
         return text
-    return f"{type(error).__name__}: {text}" if text else type(error).__name__
+    notes = _output.one_line("; ".join(getattr(error, "__notes__", ())))
+    return type(error).__name__ + (text and f": {text}") + (notes and f" ({notes})")
 
 
 _ERRORS_SHOWN: Final = 10
@@ -122,6 +130,7 @@ def run_async(main: Callable[[], Coroutine[Any, Any, T]]) -> T:
 
     Raises:
         Interrupted: When a signal came, whatever ``main`` made of its cancellation.
+        ExitCalledError: When something in ``main`` called ``sys.exit``.
     """
     stop = _Stop()
 
@@ -139,6 +148,11 @@ def run_async(main: Callable[[], Coroutine[Any, Any, T]]) -> T:
         result = asyncio.run(attached())
     except BaseException as error:
         if stop.signum is None:
+            if isinstance(error, SystemExit):
+                raise ExitCalledError(
+                    f"the workflow's code called sys.exit({error.code!r}), which cancels all that is under way; "
+                    "raise an error instead, or return"
+                ) from error
             raise
         if not isinstance(error, asyncio.CancelledError):
             _output.error(f"while stopping: {describe(error)}")

@@ -61,6 +61,12 @@ def data_only() -> Iterator[None]:
         os.close(ours)
 
 
+def one_line(text: str, *, at_most: int | None = None) -> str:
+    """A text of several lines, such as an error's, on one; cut to ``at_most`` characters."""
+    line = " ".join(text.split())
+    return line if at_most is None or len(line) <= at_most else f"{line[:at_most]}…"
+
+
 def count(number: int, noun: str) -> str:
     """``1 step``, ``2 steps``."""
     return f"{number:,} {noun}{'' if number == 1 else 's'}"

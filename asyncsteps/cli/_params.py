@@ -2,6 +2,7 @@
 
 import inspect
 import json
+import re
 import types
 import typing
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -13,6 +14,7 @@ import cyclopts
 
 from asyncsteps.cli._exit import UsageError
 
+_MODULE: Final = re.compile(r"\b(?:[^\W\d]\w*\.)+(?=[^\W\d])")
 _UNTYPED: Final = (Parameter.empty, Any, object)
 _SEQUENCES: Final[dict[Any, Callable[[list[Any]], Any]]] = {
     list: list,
@@ -81,12 +83,16 @@ def _hints(function: Callable[..., Any], target: str) -> dict[str, Any]:
 def _describe(named: Mapping[str, Parameter], hints: Mapping[str, Any], extra: Parameter | None) -> str:
     shown = [
         f"{name}: {type_name(hints.get(name, Any))}"
-        + ("" if each.default is Parameter.empty else f" = {each.default!r}")
+        + ("" if each.default is Parameter.empty else f" = {_default(each.default)}")
         for name, each in named.items()
     ]
     if extra is not None:
         shown.append("any other")
     return ", ".join(shown) or "none"
+
+
+def _default(value: Any) -> str:
+    return value.name if isinstance(value, Enum) else repr(value)
 
 
 def type_name(hint: Any) -> str:
@@ -95,7 +101,7 @@ def type_name(hint: Any) -> str:
         return "Any"
     if isinstance(hint, type) and not get_args(hint):
         return hint.__name__
-    return str(hint).replace("typing.", "")
+    return _MODULE.sub("", str(hint))
 
 
 def from_text(text: str, hint: Any) -> Any:  # noqa: C901, PLR0911 - one branch a kind of type

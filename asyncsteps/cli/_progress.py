@@ -24,8 +24,10 @@ Follower = Callable[[asyncsteps.Marker], object]
 """Told of each marker of a run."""
 
 
-def because(reasons: Sequence[str]) -> str:
-    """The reasons of a decision, to follow a step's name; of many the first ones, as --json has them all."""
+def because(reasons: Sequence[str], *, forced: bool = False) -> str:
+    """Why a decision was taken, to follow a step's name: the first reasons, when --json has many more."""
+    if forced and not reasons:
+        return " (forced)"
     if len(reasons) > _SHOWN_REASONS + 1:
         return f": {'; '.join(reasons[:_SHOWN_REASONS])}; and {len(reasons) - _SHOWN_REASONS:,} more"
     return f": {'; '.join(reasons)}" if reasons else ""
@@ -50,7 +52,7 @@ class Plain:
             return
         started = self._started.pop(step, None)
         took = f" in {(marker.at - started).total_seconds():.2f} s" if started is not None else ""
-        why = because(details["reasons"]) if status == "skipped" else ""
+        why = because(details["reasons"], forced=details["forced"]) if status == "skipped" else ""
         _output.say(f"{_WORDS.get(status, status)} {step}{took}{why}")
 
 
@@ -120,7 +122,7 @@ class _SayHandler(logging.Handler):
 
     def emit(self, record: logging.LogRecord) -> None:
         """Say the record: its message, and its traceback where that is asked for."""
-        text = f"asyncsteps: {record.levelname.lower()}: {record.getMessage()}"
+        text = f"asyncsteps: {record.levelname.lower()}: {_output.one_line(record.getMessage())}"
         if self._with_traceback and record.exc_info:
             text += f"\n{logging.Formatter().formatException(record.exc_info)}"
         self._say(text)

@@ -2,7 +2,7 @@
 
 import json
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, Final
@@ -15,8 +15,12 @@ from asyncsteps.cli._progress import because, step_details
 _NAMED: Final = 10
 """More steps than this that are decided alike are rolled up."""
 
+_LINES: Final = 20
+"""More lines than this about steps of one status are rolled up too."""
+
 _COUNTS: Final = {"played": "completed", "skipped": "skipped", "failed": "failed", "cancelled": "cancelled"}
 _RESULT_SHOWN: Final = 1_000
+_ERROR_SHOWN: Final = 500
 
 
 @dataclass(slots=True)
@@ -112,27 +116,65 @@ class RunReport:
             return
         told = " · ".join(f"{word} {number:,}" for word, number in counts.items() if number or word != "cancelled")
         lines = [f"{told} in {self.seconds:.1f} s (workflow {self.workflow_id}, run {run_id})"]
-        lines += _alike("played", ((step.step, step.reasons) for step in steps if step.status == "completed"))
-        lines += _alike("skipped", ((step.step, step.reasons) for step in steps if step.status == "skipped"))
-        lines += _alike("failed", ((step.step, [step.error or ""]) for step in steps if step.status == "failed"))
-        lines += _alike("cancelled", ((step.step, []) for step in steps if step.status in _CUT_SHORT))
+        lines += _decided(steps) + self._other_errors(steps)
         if self.result is not None:
             lines.append(f"result: {_shown(self.result)}")
         _output.emit("\n".join(lines))
+
+    def _other_errors(self, steps: Iterable[StepReport]) -> list[str]:
+        """Lines for what failed outside of steps."""
+        told = {step.error for step in steps}  # the store's errors among them, which are no StepFailedError
+        errors = [
+            describe(failure)
+            for failure in (self.run.failures if self.run is not None else ())
+            if not isinstance(failure, asyncsteps.StepFailedError)
+            and f"{type(failure).__name__}: {failure}" not in told
+        ]
+        return [
+            f"  error: {_output.one_line(each, at_most=_ERROR_SHOWN)}" for each in (errors + self.raised)[:_LINES]
+        ]
 
 
 _CUT_SHORT: Final = {"cancelled", "scheduled"}
 
 
-def _alike(word: str, decided: Iterable[tuple[str, Sequence[str]]]) -> list[str]:
-    """Lines for the steps that were decided alike: each named while they are few, rolled up when they are many."""
-    by_reasons: dict[tuple[str, ...], list[str]] = {}
-    for name, reasons in decided:
-        by_reasons.setdefault(tuple(reasons), []).append(name)
+def _decided(steps: Iterable[StepReport]) -> list[str]:
+    """Lines for the steps, each with the reasons of its decision or with its error."""
+    told: dict[str, list[tuple[str, str]]] = {word: [] for word in _COUNTS}
+    for step in steps:
+        if step.status in _CUT_SHORT:
+            told["cancelled"].append((step.step, ""))
+        elif step.status == "failed":
+            told["failed"].append((step.step, _failure(step)))
+        else:
+            word = "played" if step.status == "completed" else "skipped"
+            told[word].append((step.step, because(step.reasons, forced=step.forced)))
+    return [line for word, each in told.items() for line in _alike(word, each)]
+
+
+def _failure(step: StepReport) -> str:
+    return f": {_output.one_line(step.error or 'no error is told', at_most=_ERROR_SHOWN)}"
+
+
+def _alike(word: str, told: Iterable[tuple[str, str]]) -> list[str]:
+    """Lines for the steps of one status, of each its name and why.
+
+    Those with the same why are named one by one while they are few, and rolled up when they are many; so are those
+    that would make too many lines.
+    """
+    by_why: dict[str, list[str]] = {}
+    for name, why in told:
+        by_why.setdefault(why, []).append(name)
     lines: list[str] = []
-    for reasons, names in by_reasons.items():
+    left: list[str] = []
+    for why, names in by_why.items():
         shown = names if len(names) <= _NAMED else [_tree.roll_up(names)]
-        lines += [f"  {word} {name}{because(reasons)}" for name in shown]
+        if len(lines) + len(shown) > _LINES:
+            left += names
+        else:
+            lines += [f"  {word} {name}{why}" for name in shown]
+    if left:
+        lines.append(f"  {word} too, each for its own reason, which --json tells: {_tree.roll_up(left)}")
     return lines
 
 
@@ -174,10 +216,10 @@ def write_plan(
     more = "" if plan.complete else " · and what comes after: the plan is incomplete"
     lines = [f"would run {counts['run']:,} · skip {counts['skip']:,}{more}"]
     if show_all:
-        lines += [f"  {_verb(step)} {step.step}{because(step.reasons)}" for step in plan.decisions]
+        lines += [f"  {_verb(step)} {step.step}{_why(step)}" for step in plan.decisions]
     else:
         for verb in ("force", "run", "skip"):
-            lines += _alike(verb, ((step.step, step.reasons) for step in plan.decisions if _verb(step) == verb))
+            lines += _alike(verb, ((step.step, _why(step)) for step in plan.decisions if _verb(step) == verb))
     withdrawn = sorted({name for step in plan.decisions for name in step.withdraws})
     if withdrawn:
         lines.append(f"  would withdraw the marks of {_tree.roll_up(withdrawn)}")
@@ -188,3 +230,7 @@ def write_plan(
 
 def _verb(step: asyncsteps.PlannedStep) -> str:
     return "force" if step.forced and step.action == "run" else str(step.action)
+
+
+def _why(step: asyncsteps.PlannedStep) -> str:
+    return because(step.reasons, forced=step.forced and _verb(step) != "force")

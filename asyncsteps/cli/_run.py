@@ -11,13 +11,22 @@ from typing import Any, Final
 
 import asyncsteps
 from asyncsteps.cli import _output
-from asyncsteps.cli._exit import ExitCode, Interrupted, UsageError, code_of, describe, leaves, report, run_async
+from asyncsteps.cli._exit import (
+    ExitCalledError,
+    ExitCode,
+    Interrupted,
+    UsageError,
+    code_of,
+    describe,
+    leaves,
+    report,
+    run_async,
+)
 from asyncsteps.cli._params import bind
 from asyncsteps.cli._progress import Follower, followed
 from asyncsteps.cli._report import RunReport, write_plan
 from asyncsteps.cli._store import open_store
 from asyncsteps.cli._targets import Target, load
-from asyncsteps.store import open_bucket
 
 _END_OF_SELECTOR: Final = re.compile(r"(?<!\\)=")
 
@@ -71,8 +80,7 @@ class _Code:
             opened = open_store(self.request.store, endpoint_url)
         else:
             assert self.workflow is not None
-            bucket, prefix = self.workflow.get_step_bucket(), self.workflow.get_step_path_prefix()
-            opened = open_bucket(bucket, prefix, endpoint_url=endpoint_url)
+            opened = self.workflow.open_step_store(endpoint_url=endpoint_url)
         store = await stack.enter_async_context(opened)
         self.url = store.url
         return store
@@ -142,6 +150,9 @@ def run(request: Request, *, quiet: bool, as_json: bool, with_traceback: bool) -
             except Interrupted as interrupted:
                 code = interrupted.code
                 _output.say(f"asyncsteps: ended by {interrupted}; nothing half done is marked")
+            except ExitCalledError as error:
+                code = report(error, with_traceback=with_traceback)
+                outcome.raised.append(describe(error))
     outcome.seconds = time.monotonic() - begun
     outcome.store = code_to_run.url or request.store
     outcome.write(code, as_json=as_json)
@@ -154,12 +165,14 @@ async def _play(code: _Code, outcome: RunReport, follower: Follower, *, with_tra
     if code.request.max_parallel is not None:
         options["max_parallel"] = code.request.max_parallel
     raised: Exception | None = None
-    async with code.entered(**options) as run:
-        outcome.run = run
-        try:
-            outcome.result = await code(run)
-        except Exception as error:  # noqa: BLE001 - whatever the user's code raises
-            raised = error
+    try:
+        async with code.entered(**options) as outcome.run:
+            outcome.result = await code(outcome.run)
+    except Exception as error:
+        if outcome.run is None:
+            raise
+        raised = error  # whatever the user's code raises
+    run = outcome.run
     if raised is None:
         return ExitCode.FAILED if run.failures else ExitCode.OK
     # The log has told the failures of steps already; what is left is the workflow's own, or the store's.

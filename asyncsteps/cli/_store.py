@@ -27,12 +27,23 @@ def open_store(url: str, endpoint_url: str | None) -> AbstractAsyncContextManage
     return asyncsteps.open_store(url, endpoint_url=endpoint_url)
 
 
+def _lasting(url: str) -> None:
+    """Refuse the store that would be empty, and be gone with this command.
+
+    Raises:
+        UsageError: When ``url`` names a store in memory.
+    """
+    if url.startswith("memory:"):
+        raise UsageError(f"{url!r} lasts no longer than this command; name a directory, or s3://bucket/prefix")
+
+
 def ls(
     url: str, selector: str, *, depth: int | None, names_only: bool, endpoint_url: str | None, as_json: bool
 ) -> int:
     """List done steps: as a tree, as plain names, or as JSON."""
     if depth is not None and depth < 1:
         raise UsageError(f"--depth {depth} opens nothing; give 1 or more")
+    _lasting(url)
 
     async def main() -> int:
         foreign: list[str] = []
@@ -40,6 +51,8 @@ def ls(
             names = await store.list_done(selector, on_foreign=foreign.append)
             shown_url = store.url
         _tell_foreign(foreign)
+        if not names and selector == "*":
+            _tell_why_empty(store, foreign)
         tree = _tree.grow(names)
         if as_json:
             groups = {segment: child.total for segment, child in tree.children.items()}
@@ -75,8 +88,20 @@ def _tell_foreign(foreign: Sequence[str]) -> None:
         )
 
 
+def _tell_why_empty(store: asyncsteps.StepStore, foreign: Sequence[str]) -> None:
+    """Name the mistakes that an empty listing may come of."""
+    folders = sorted({folder for folder, slash, _ in (key.partition("/") for key in foreign) if folder and slash})
+    if folders:
+        _output.warning(
+            f"no step lies right here; a store is a complete prefix: {store.url}{folders[0]}, perhaps?"
+        )
+    elif isinstance(store, asyncsteps.DirectoryStore) and not store.path.exists():
+        _output.warning(f"there is no directory {str(store.path)!r}; the first step that is marked makes it")
+
+
 def show(url: str, name: str, *, endpoint_url: str | None, as_json: bool) -> int:
     """Show the record of a done step."""
+    _lasting(url)
 
     async def main() -> int:
         async with open_store(url, endpoint_url) as store:
@@ -112,6 +137,7 @@ def mark(
     as_json: bool,
 ) -> int:
     """Mark steps as done by hand; the record says by whom."""
+    _lasting(url)
     wanted = list(dict.fromkeys(names))
     record: dict[str, Any] = {
         "run_id": str(uuid.uuid4()),
@@ -168,6 +194,7 @@ def forget(
     as_json: bool,
 ) -> int:
     """Withdraw done marks, after saying which."""
+    _lasting(url)
     wanted = list(dict.fromkeys(selectors))
     shown_url, matched = run_async(lambda: _find(url, wanted, endpoint_url))
     agreed = bool(matched) and not dry_run

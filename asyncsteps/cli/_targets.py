@@ -61,7 +61,9 @@ def _target(text: str, found: Any, module: ModuleType) -> Target:
                 f"target {text!r} takes no run; its first parameter must be the run: async def main(run, …)"
             )
         return Target(text, function=found)
-    remedy = "make it `async def`" if inspect.isfunction(found) else "name one of these"
+    remedy = "name one of these"
+    if inspect.isfunction(found):
+        remedy = "make it `async def`, without any `yield`"
     raise UsageError(
         f"target {text!r} is {_what(found)}, and neither a Workflow class nor an `async def main(run, …)`; "
         f"{remedy}{_instead(module)}"
@@ -76,6 +78,8 @@ _POSITIONAL = (
 
 
 def _what(found: Any) -> str:
+    if inspect.isasyncgenfunction(found):
+        return "an async generator"
     if inspect.isfunction(found):
         return "a plain function"
     if inspect.isclass(found):

@@ -1,0 +1,281 @@
+"""The whole of asyncsteps in a few seconds, on real input, each claim checked: ``make demo``.
+
+The census of the installed standard library (census.py) is run by the installed command on S3: on a moto server
+that is started here and stopped at the end, or on the store that ``--store`` names, which must be empty and is
+left so.
+"""
+
+import argparse
+import contextlib
+import http.client
+import json
+import os
+import re
+import shlex
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+EXAMPLES = Path(__file__).resolve().parent
+COMMAND = Path(sys.executable).parent / "asyncsteps"
+TARGET = os.path.relpath(EXAMPLES / "census.py") + ":census"
+START_SECONDS = 60.0
+
+Json = dict[str, Any]
+
+
+class NotAsSaidError(Exception):
+    """Something did not happen as the demo says it does."""
+
+
+def title(text: str) -> None:
+    print(f"\n\033[1m{text}\033[0m" if sys.stdout.isatty() else f"\n{text}", flush=True)
+
+
+def check(holds: object, claim: str) -> None:
+    """Print a claim that holds; the first one that does not ends the demo."""
+    if not holds:
+        raise NotAsSaidError(claim)
+    print(f"  ✓ {claim}", flush=True)
+
+
+class Shell:
+    """Runs the installed command on one store and shows each command line.
+
+    Args:
+        store: The store's URL.
+        env: The environment of the commands.
+    """
+
+    def __init__(self, store: str, env: dict[str, str]) -> None:
+        self.store = store
+        self._env = env
+
+    def text(self, *arguments: str) -> str:
+        """What a command that must end well writes to stdout."""
+        print(f"  $ asyncsteps {shlex.join(arguments)}", flush=True)
+        return self._output_of(COMMAND, *arguments)
+
+    def python(self, script: Path, *arguments: str, **env: str) -> Any:
+        """The JSON that a script writes, run with the variables ``env``."""
+        variables = "".join(f"{name}={shlex.quote(value)} " for name, value in env.items())
+        print(f"  $ {variables}python {os.path.relpath(script)} {shlex.join(arguments)}", flush=True)
+        return json.loads(self._output_of(sys.executable, script, *arguments, **env))
+
+    def _output_of(self, *command: str | Path, **env: str) -> str:
+        ended = subprocess.run(
+            command, stdout=subprocess.PIPE, text=True, encoding="utf-8", env=self._env | env, check=False
+        )
+        if ended.returncode != 0:
+            raise NotAsSaidError(f"the command ends with 0, not {ended.returncode}")
+        return ended.stdout
+
+    def run(self, workflow_id: str, *options: str) -> Json:
+        """What ``asyncsteps run`` reports of one run of the census."""
+        arguments = ("run", TARGET, "--store", self.store, "--workflow-id", workflow_id, *options)
+        quiet = [] if sys.stderr.isatty() else ["--quiet"]  # live progress is worth seeing, and lines are not
+        report: Json = self.json(*arguments, *quiet)
+        return report
+
+    def json(self, *arguments: str) -> Any:
+        """What a command that must end well writes with ``--json``."""
+        return json.loads(self.text(*arguments, "--json"))
+
+
+def first_run(shell: Shell) -> Json:
+    title("1. A first run: one step for each module of the standard library")
+    report = shell.run("census-1")
+    played = report["counts"]["played"]
+    result = report["result"]
+    size = result["size"]
+    check(
+        played == result["modules"] + 2 and report["counts"]["skipped"] == 0,
+        f"{played} steps were played in {report['seconds']:.1f} s: {result['modules']} modules, and 2 reports",
+    )
+    ranking = ", ".join(f"{each['module']} ({each['lines']:,} lines)" for each in size["largest"][:3])
+    check(size["lines"] > 0, f"{size['lines']:,} lines are counted; the largest modules are {ranking}")
+    edges, most = result["graph"]["edges"], result["graph"]["most_imported"][0]
+    check(
+        edges > 0,
+        f"{edges:,} imports; most import {most['module']}: {most['by']}",
+    )
+    return dict(result)
+
+
+def second_run(shell: Shell, first: Json) -> None:
+    title("2. The same run again: everything is done, so everything is skipped")
+    report = shell.run("census-2")
+    check(report["counts"]["played"] == 0, "no step was played")
+    reasons = {reason for step in report["steps"] for reason in step["reasons"]}
+    check(
+        reasons == {"Step was already played"},
+        f"{report['counts']['skipped']} were skipped in {report['seconds']:.1f} s, because: {', '.join(reasons)}",
+    )
+    check(report["result"] == first, "the results came back from the store, and equal the first run's")
+
+
+def forced_run(shell: Shell, first: Json) -> None:
+    title("3. One step forced: it is played again, and so is what depends on it")
+    report = shell.run("census-3", "--force", "census.asyncio=the parser was mended")
+    played = {step["step"]: step for step in report["steps"] if step["status"] == "completed"}
+    check(
+        sorted(played) == ["census.asyncio", "report.graph", "report.largest"],
+        f"played: {', '.join(sorted(played))}",
+    )
+    for name, step in sorted(played.items()):
+        check(step["forced"] and step["reasons"], f"{name} was forced, because: {'; '.join(step['reasons'])}")
+    check(played["report.graph"]["reasons"] == ["Dep of census.asyncio"], "a dependent says whose it is")
+    check(report["result"] == first, "nothing changed in the library, so the results are the same")
+
+
+def a_plan(shell: Shell) -> None:
+    title("4. A plan: what a run would do, without doing it")
+    options = ("--store", shell.store, "--workflow-id", "census-4", "--force", "census.json=as an example")
+    plan = shell.json("plan", TARGET, *options)
+    forced = {step["step"]: step["reasons"] for step in plan["steps"] if step["action"] == "run"}
+    check(sorted(forced) == ["census.json", "report.graph", "report.largest"], "three steps would run")
+    for name, reasons in forced.items():
+        check(reasons, f"{name} would be forced, because: {'; '.join(reasons)}")
+    check(plan["counts"]["skip"] > 0, f"{plan['counts']['skip']} others would be skipped")
+    check(plan["complete"], "the plan reaches the workflow's end: no result that is not known was needed")
+
+
+def the_tree(shell: Shell, first: Json) -> None:
+    title("5. What the store holds")
+    shown = shell.text("ls", shell.store).splitlines()
+    for line in shown:
+        print(f"  {line}")
+    modules = first["modules"]
+    check(
+        shown[0].endswith(f": {modules + 2} done steps")
+        and shown[1:3] == [f"├── census ({modules})", "└── report (2)"],
+        "one object for each step that is done, named as the step is",
+    )
+    record = shell.json("show", shell.store, "census.asyncio")["record"]
+    check(
+        record["workflow_id"] == "census-3", "and each says who marked it: census.asyncio was marked by census-3"
+    )
+
+
+def handed_to_simpleflow(shell: Shell, bucket: str) -> None:
+    title("6. The census handed to simpleflow, from asyncio over the bridge")
+    with tempfile.TemporaryDirectory() as folder:
+        first = shell.python(EXAMPLES / "bridge_census.py", folder, STEP_BUCKET=bucket, LOG_LEVEL="WARNING")
+        completed = [marker["step"] for marker in first if marker["status"] == "completed"]
+        check(completed and completed[-1] == "report.largest", f"simpleflow played {', '.join(completed)}")
+        check(
+            len(first) == 2 * len(completed), "and recorded a scheduled and a completed marker for each, in order"
+        )
+        again = shell.python(EXAMPLES / "bridge_census.py", folder, STEP_BUCKET=bucket, LOG_LEVEL="WARNING")
+        check({marker["status"] for marker in again} == {"skipped"}, "a second workflow run skipped them all")
+    listed = shell.json("ls", f"s3://{bucket}/census-simpleflow/steps")["steps"]
+    check(listed == sorted(completed), "the command lists what simpleflow's workflow has marked")
+
+
+def play(shell: Shell) -> None:
+    """All acts, in order; each checks what it says."""
+    first = first_run(shell)
+    second_run(shell, first)
+    forced_run(shell, first)
+    a_plan(shell)
+    the_tree(shell, first)
+
+
+@contextlib.contextmanager
+def moto_server() -> Iterator[str]:
+    """A moto server on a free port of the loopback interface, as a process; stopped at the end. Gives its URL."""
+    with tempfile.TemporaryFile() as log:
+        process = subprocess.Popen(
+            [sys.executable, "-m", "moto.server", "-H", "127.0.0.1", "-p", "0"],
+            stdin=subprocess.DEVNULL,
+            stdout=log,
+            stderr=log,
+            env={**os.environ, "PYTHONUNBUFFERED": "1"},
+        )
+        try:
+            yield f"http://127.0.0.1:{_port_of(process, lambda: os.pread(log.fileno(), 100_000, 0))}"
+        finally:
+            process.terminate()
+            try:
+                process.wait(timeout=10)
+            except subprocess.TimeoutExpired:
+                process.kill()
+                process.wait()
+
+
+def _port_of(process: subprocess.Popen[bytes], written: Callable[[], bytes]) -> int:
+    """The port that the server says it listens on, polled for: the system picked it."""
+    deadline = time.monotonic() + START_SECONDS
+    while not (found := re.search(rb"Running on http://127\.0\.0\.1:(\d+)", written())):
+        if process.poll() is not None or time.monotonic() > deadline:
+            raise NotAsSaidError(f"the moto server starts; it wrote: {written().decode(errors='replace')}")
+        time.sleep(0.02)
+    return int(found.group(1))
+
+
+def create_bucket(endpoint: str, bucket: str) -> None:
+    """Create a bucket by plain HTTP, as moto checks no signatures."""
+    connection = http.client.HTTPConnection(endpoint.removeprefix("http://"), timeout=30)
+    with contextlib.closing(connection):
+        connection.request("PUT", f"/{bucket}")
+        status = connection.getresponse().status
+    check(status == http.HTTPStatus.OK, f"a moto server listens at {endpoint} and has the bucket {bucket!r}")
+
+
+def on_moto() -> None:
+    title("An S3 server of our own")
+    with moto_server() as endpoint:
+        create_bucket(endpoint, "library")
+        env = {name: value for name, value in os.environ.items() if not name.startswith("AWS_")}
+        env |= {
+            "AWS_ENDPOINT_URL_S3": endpoint,
+            "AWS_ACCESS_KEY_ID": "demo",
+            "AWS_SECRET_ACCESS_KEY": "demo",
+            "AWS_DEFAULT_REGION": "us-east-1",
+            "AWS_CONFIG_FILE": os.devnull,
+            "AWS_SHARED_CREDENTIALS_FILE": os.devnull,
+        }
+        shell = Shell("s3://library/steps", env)
+        play(shell)
+        handed_to_simpleflow(shell, "library")
+
+
+def on_store(store: str) -> None:
+    """Play on a store that is empty, so that nothing of anybody else's is touched, and leave it empty."""
+    title("A store of your own")
+    shell = Shell(store, dict(os.environ))
+    held = shell.json("ls", store)["count"]
+    check(
+        held == 0,
+        f"{store} is empty (if not: name another, or empty it: asyncsteps forget {shlex.quote(store)} '*')",
+    )
+    play(shell)
+    title("Nothing is left behind")
+    forgotten = shell.json("forget", store, "*", "--yes")["withdrawn"]
+    check(shell.json("ls", store)["count"] == 0, f"{len(forgotten)} done marks were withdrawn")
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--store", help="a directory, or an s3:// URL; it must be empty, and is left so")
+    store: str | None = parser.parse_args().store
+    try:
+        if store is None:
+            on_moto()
+        else:
+            on_store(store)
+    except NotAsSaidError as error:
+        print(f"  ✗ NOT AS SAID: {error}", file=sys.stderr)
+        return 1
+    except KeyboardInterrupt:
+        return 130
+    title("All as said.")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

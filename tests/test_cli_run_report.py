@@ -1,0 +1,188 @@
+"""run: what is said of failures, of bad options and of what was decided, and with which exit code it ends."""
+
+import os
+import subprocess
+from pathlib import Path
+
+import pytest
+from cli_flow import Run, done, runner, steps, write_flow
+from commands import COMMAND, Ended, command, environment, installed
+
+
+@pytest.fixture
+def flow(tmp_path: Path) -> Path:
+    return write_flow(tmp_path)
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> str:
+    return str(tmp_path / "steps")
+
+
+@pytest.fixture
+def run(flow: Path, store: str) -> Run:
+    return runner(flow, store)
+
+
+class TestFailures:
+    def test_a_failed_step_ends_with_1(self, run: Run, store: str) -> None:
+        ended = run("failing", "--json", by=installed)
+        assert ended.code == ended.json["exit_code"] == 1
+        assert steps(ended) == {
+            "good": ("completed", False, []),
+            "bad": ("failed", False, []),
+            "later": ("completed", False, []),
+        }
+        assert [step["error"] for step in ended.json["steps"]] == [None, "ValueError: no luck", None]
+        assert "ValueError: no luck" in ended.err
+        assert done(store) == ["good", "later"]
+
+    def test_one_that_bubbles_too(self, run: Run) -> None:
+        ended = run("bubbling", "--json")
+        assert ended.code == 1
+        assert ended.json["counts"]["failed"] == 1
+        assert ended.json["errors"]
+
+    def test_the_traceback_is_shown_when_asked_for(self, run: Run) -> None:
+        ended = run("failing", "--traceback")
+        assert ended.code == 1
+        assert "Traceback" in ended.err
+        assert "in fail" in ended.err
+
+    def test_what_the_code_itself_raises_ends_with_1(self, run: Run) -> None:
+        ended = run("raising", "--json")
+        assert ended.code == 1
+        assert ended.json["errors"] == ["RuntimeError: of my own"]
+        assert "RuntimeError: of my own" in ended.err
+
+    @pytest.mark.parametrize("name", ["outside_steps", "going_on"])
+    def test_an_activity_that_fails_outside_of_steps_is_named(self, run: Run, name: str) -> None:
+        ended = run(name)
+        assert ended.code == 1
+        (line,) = [line for line in ended.out.splitlines() if line.startswith("  error: ")]
+        assert line == "  error: ValueError: no luck (in activity flow.fail)"
+        assert "no luck" in ended.err
+
+    @pytest.mark.parametrize("name", ["leaving", "leaving_itself"])
+    def test_code_that_calls_exit_does_not_pass_for_a_success(self, run: Run, store: str, name: str) -> None:
+        ended = run(name, "--json")
+        assert ended.code == ended.json["exit_code"] == 1
+        (error,) = ended.json["errors"]
+        assert error.startswith("the workflow's code called sys.exit(0)")
+        assert f"asyncsteps: error: {error}" in ended.err.splitlines()
+        assert {step["status"] for step in ended.json["steps"]} <= {"cancelled"}
+        assert done(store) == []
+
+    def test_many_failures_are_rolled_up_and_each_is_one_line(self, run: Run) -> None:
+        ended = run("failing_much", "--quiet")
+        assert ended.code == 1
+        assert len(ended.err.splitlines()) == 25
+        assert "no luck with 24 at all" in ended.err
+        summary, *lines = ended.out.splitlines()
+        assert "failed 25" in summary
+        assert len(lines) == 21
+        assert lines[0].startswith("  failed bad.s0: ValueError: no luck with 0 at all")
+        assert all(len(line) < 600 for line in lines)
+        assert lines[-1] == "  failed too, each for its own reason, which --json tells: bad (5)"
+
+    def test_no_selector_is_called_misspelt_when_the_code_broke_off(self, run: Run) -> None:
+        assert "misspelt" not in run("raising", "--force", "later").err
+
+    def test_a_bad_step_name_ends_with_2(self, run: Run) -> None:
+        ended = run("bad_name", by=installed)
+        assert ended.code == 2
+        assert "'a/b'" in ended.err
+
+    @pytest.mark.parametrize(
+        ("options", "said"),
+        [
+            (["--force", "a..b"], "'a..b'"),
+            (["--skip", "=why"], "''"),
+            (["--param", "count=many"], "'many' is not an int"),
+            (["--param", "cuont=1"], "count: int = 2"),
+            (["--max-parallel", "0"], "max_parallel"),
+            (["--markers", "/nowhere/at/all"], "/nowhere/at/all"),
+            (["--workflow-id", ""], "workflow"),
+        ],
+    )
+    def test_bad_options_end_with_2_and_play_nothing(
+        self, run: Run, store: str, options: list[str], said: str
+    ) -> None:
+        ended = run("main", *options)
+        assert (ended.code, ended.out) == (2, "")
+        assert said in ended.err
+        assert not Path(store).exists() or done(store) == []
+
+
+class TestOutput:
+    def test_a_summary_with_reasons(self, run: Run) -> None:
+        run("main")
+        ended = run("main", "--force", "load.s1=new data")
+        assert ended.code == 0
+        assert "played 2 · skipped 1 · failed 0" in ended.out
+        assert "load.s1: new data" in ended.out
+        assert "report: Dep of load.s1" in ended.out
+        assert "Step was already played" in ended.out
+        assert "result: 1.0" in ended.out
+
+    def test_a_decision_that_is_forced_for_no_reason_says_forced(self, run: Run) -> None:
+        selection = ["--force", "good", "--skip", "bad", "--skip", "later"]
+        ended = run("failing", *selection)
+        assert ended.code == 0
+        assert {"  played good (forced)", "  skipped bad (forced)"} <= set(ended.out.splitlines())
+        assert {"started good (forced)", "skipped bad (forced)"} <= set(ended.err.splitlines())
+        planned = run("failing", *selection, by=_planned).out.splitlines()
+        assert {"  force good", "  skip bad (forced)"} <= set(planned)
+
+    def test_plain_lines_where_there_is_no_terminal(self, run: Run) -> None:
+        ended = run("main", "--force", "load=again")
+        assert "started load.s1 (forced: again)" in ended.err.splitlines()
+        assert any(line.startswith("played load.s1 in ") for line in ended.err.splitlines())
+        assert "\x1b" not in ended.err + ended.out
+        ended = run("main")
+        assert "skipped report: Step was already played" in ended.err.splitlines()
+
+    def test_quiet_leaves_progress_out(self, run: Run) -> None:
+        assert run("main", "--quiet").err == ""
+        assert "no luck" in run("failing", "--quiet").err
+
+    def test_stdout_is_the_report_alone_under_json(self, run: Run) -> None:
+        ended = run("printing", "--json", by=installed)
+        assert ended.json["counts"]["played"] == 1
+        for printed in ("printed by main", "printed by the step", "printed by its process"):
+            assert printed in ended.err
+
+    def test_stdout_is_the_targets_too_without_json(self, run: Run) -> None:
+        assert "printed by main" in run("printing").out
+
+    def test_live_on_a_terminal(self, flow: Path, store: str) -> None:
+        process, written = _on_terminal(["run", f"{flow}:main", "--store", store, "--workflow-id", "w"])
+        assert process.returncode == 0
+        assert "played 3" in written
+        assert "\x1b[" in written
+        assert "started load" not in written
+
+
+def _planned(_run: str, *arguments: str) -> Ended:
+    return command("plan", *arguments)
+
+
+def _on_terminal(arguments: list[str]) -> tuple[subprocess.Popen[bytes], str]:
+    """Run the command with a terminal as its stderr, to its end."""
+    ours, theirs = os.openpty()
+    process = subprocess.Popen(
+        [COMMAND, *arguments], stdout=subprocess.DEVNULL, stderr=theirs, env={**environment(), "TERM": "xterm"}
+    )
+    os.close(theirs)
+    written = b""
+    while True:
+        try:
+            read = os.read(ours, 10_000)
+        except OSError:  # Linux says so when the other side is closed
+            break
+        if not read:
+            break
+        written += read
+    os.close(ours)
+    process.wait(timeout=60)
+    return process, written.decode(errors="replace")
