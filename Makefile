@@ -24,7 +24,7 @@ demo: $(VENV)/.test.installed
 	@$(BIN)/python examples/demo.py $(if $(DEMO_STORE),--store '$(DEMO_STORE)')
 
 test: $(VENV)/.test.installed
-	$(BIN)/python -m pytest -n 2 -m "not long" --cov --cov-report=
+	$(BIN)/python -m pytest -n 2 --dist loadgroup -m "not long" --cov --cov-report=
 	@$(BIN)/python -m coverage report --include='asyncsteps/_names.py,asyncsteps/_model.py,asyncsteps/_plan.py,asyncsteps/_errors.py' --fail-under=100
 
 test-long: $(VENV)/.test.installed

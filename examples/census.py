@@ -35,8 +35,16 @@ def _library() -> Path:
 
 
 def modules() -> list[str]:
-    """The names of the top-level packages and modules that are installed, sorted, importing none of them."""
-    return sorted(name for name in sys.stdlib_module_names if kind_of(name) != "missing")
+    """The names of the top-level packages and modules that are installed, sorted, importing none of them.
+
+    Private modules in C (``_json``) are left out: they are parts of others, and have no source to be read here.
+    """
+    kinds = {name: kind_of(name) for name in sys.stdlib_module_names}
+    return sorted(
+        name
+        for name, kind in kinds.items()
+        if kind == "source" or (kind != "missing" and not name.startswith("_"))
+    )
 
 
 def kind_of(module: str) -> str:
