@@ -2,7 +2,7 @@ import functools
 import io
 from collections.abc import AsyncIterator, Iterator
 from typing import Any
-from urllib.parse import quote, quote_plus
+from urllib.parse import quote, quote_plus, unquote_to_bytes
 from xml.sax.saxutils import escape
 
 import aioboto3
@@ -142,6 +142,12 @@ def test_any_keys_are_read_as_they_were_written(keys: list[str]) -> None:
 def test_every_way_to_url_encode_is_decoded_once(write: Any) -> None:
     body = listing(["KEY"]).replace(b"KEY", write("a b+c%2Bd/é&amp;").encode())
     assert names(answer(body, slim=True))[0] == ["a b+c%2Bd/é&amp;"]
+
+
+@given(st.lists(st.sampled_from([b"%", b"41", b"%4", b"%3D", b"%c3%A9", b"=", b"==", b"=41", b"_", b" ", b"a"])))
+def test_escapes_of_urls_are_read_as_urllib_reads_them(parts: list[bytes]) -> None:
+    text = b"".join(parts)
+    assert _slim._unquoted(text) == unquote_to_bytes(text)
 
 
 def test_an_empty_page_has_no_contents() -> None:

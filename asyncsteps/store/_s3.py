@@ -20,6 +20,7 @@ from asyncsteps.store._s3_delete import delete, those_done
 from asyncsteps.store._s3_errors import error_code
 from asyncsteps.store._s3_first import FirstWins
 from asyncsteps.store._s3_requests import BucketClient
+from asyncsteps.store._slim import keys_of
 
 logger = logging.getLogger("asyncsteps.store")
 
@@ -164,10 +165,10 @@ class S3Store(BaseStore):
             concurrency=1 if self._is_directory_bucket else self._client.concurrency,
             on_progress=on_progress,
         )
+        start, exact = len(self._prefix), below or under == EVERYTHING
         async with contextlib.aclosing(cast("AsyncGenerator[list[str], None]", batches)):
             async for keys in batches:
-                names = [key[len(self._prefix) :] for key in keys]
-                exact = below or under == EVERYTHING
+                names = [key[start:] for key in keys]
                 yield sorter.names(names if exact else [name for name in names if matches(under, name)])
 
     async def _fetch(
@@ -188,7 +189,7 @@ class S3Store(BaseStore):
         if reply.get("IsTruncated") and not following:
             raise ListingError("the server says that there is more, and not how to go on", **self._client.place())
         return Page(
-            keys=[entry["Key"] for entry in reply.get("Contents", ())],
+            keys=keys_of(reply.get("Contents", ())),
             prefixes=[entry["Prefix"] for entry in reply.get("CommonPrefixes", ())],
             token=following,
         )
