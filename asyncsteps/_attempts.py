@@ -55,6 +55,7 @@ async def attempts(
     work: Callable[[], Awaitable[T]],
     *,
     retried: type[Exception] | tuple[type[Exception], ...] = Exception,
+    final: tuple[type[Exception], ...] = (),
     slot: Callable[[], AbstractAsyncContextManager[None]] | None = None,
 ) -> T:
     """Do ``work`` until it succeeds or its attempts are used up, each attempt and the whole under its timeouts.
@@ -66,6 +67,7 @@ async def attempts(
             for a slot.
         work: One attempt.
         retried: What a further attempt is made after.
+        final: What none is made after, though it is one of those.
         slot: What bounds the activities under way; held during an attempt, not between attempts.
 
     Raises:
@@ -87,7 +89,10 @@ async def attempts(
             try:
                 return await one()
             except retried as error:
-                logger.warning("%s failed at attempt %d of %d: %r", name, attempt, attributes.retry + 1, error)
+                if isinstance(error, final):
+                    raise
+                told = f"{type(error).__name__}: {error}"
+                logger.warning("%s failed at attempt %d of %d: %s", name, attempt, attributes.retry + 1, told)
         return await one()
 
     return await within(attributes.schedule_to_close, name, "schedule_to_close_timeout", every)

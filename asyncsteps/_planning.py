@@ -75,8 +75,8 @@ class Unknown:
 
 
 def _end(self: object, *_args: object, **_kwargs: object) -> NoReturn:
-    what = repr(self).strip("<>")
-    raise PlanEndsError(f"the code needs the {what}, which is not known before it is played")
+    what = object.__getattribute__(self, "_unknown_of")
+    raise PlanEndsError(f"the code needs the result of {what}, which is known only once that is played")
 
 
 _OPERATIONS = """

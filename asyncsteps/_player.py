@@ -16,6 +16,7 @@ from asyncsteps._slots import Slots
 from asyncsteps._step import Step
 from asyncsteps._storing import Storing
 from asyncsteps._submittable import Played
+from asyncsteps._turns import playing_step
 
 logger = logging.getLogger("asyncsteps")
 
@@ -82,7 +83,8 @@ class RunPlayer:
     async def play_activity(self, task: ActivityTask[Any]) -> Played:
         """Play an activity task in a slot; what it raises is its failure."""
         if self._planning:
-            return Played(Unknown(f"activity {task.name}"))
+            step = playing_step()
+            return Played(Unknown(f"activity {task.name}{f' in step {step}' if step else ''}"))
         try:
             return Played(await play_task(task, slots=self._slots, context=self._context))
         except asyncio.CancelledError as error:

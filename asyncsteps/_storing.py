@@ -11,10 +11,31 @@ import anyio
 from asyncsteps._attempts import attempts
 from asyncsteps._attributes import ActivityAttributes
 from asyncsteps._done import DoneSteps
-from asyncsteps._errors import ActivityTimeoutError, EndpointUnreachableError, StepResultError, StoreError
+from asyncsteps._errors import (
+    AccessDeniedError,
+    ActivityTimeoutError,
+    BucketNotFoundError,
+    ClockSkewError,
+    EndpointUnreachableError,
+    RecordError,
+    StepResultError,
+    StoreClosedError,
+    StoreError,
+    WrongRegionError,
+)
 from asyncsteps.store._base import StepStore
 
 T = TypeVar("T")
+
+_FINAL = (
+    AccessDeniedError,
+    BucketNotFoundError,
+    ClockSkewError,
+    RecordError,
+    StoreClosedError,
+    WrongRegionError,
+)
+"""What trying again does not help against."""
 
 OpenStore = Callable[[], Awaitable[StepStore]]
 """Gives the store when it is first needed."""
@@ -194,7 +215,7 @@ class Storing:
         if policy.plain:
             return await work()
         try:
-            return await attempts(what, policy, work, retried=(StoreError, ActivityTimeoutError))
+            return await attempts(what, policy, work, retried=(StoreError, ActivityTimeoutError), final=_FINAL)
         except ActivityTimeoutError as error:
             raise EndpointUnreachableError(
                 f"{what} overran its {error.timeout} of {error.seconds:g} s; raise it in the step activity params",

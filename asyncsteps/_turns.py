@@ -35,6 +35,11 @@ _lineage: ContextVar[tuple[_Turn, ...]] = ContextVar("asyncsteps_lineage", defau
 """The steps, of whichever run, that the current code is played by; those that it has outlived among them."""
 
 
+def playing_step() -> str | None:
+    """The name of the innermost step that the current code is played by; None outside any."""
+    return next((turn.name for turn in reversed(_lineage.get()) if not turn.over), None)
+
+
 class Turns:
     """Whose turn it is, for each name of a run."""
 

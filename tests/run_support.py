@@ -38,12 +38,13 @@ class GatedStore(MemoryStore):
         self.marking = Gate()
         self.withdrawing = Gate()
         self.fail: set[str] = set()
+        self.error: type[StoreError] = StoreError
         self.calls: list[str] = []
 
     def _called(self, method: str) -> None:
         self.calls.append(method)
         if method in self.fail:
-            raise StoreError(f"{method} fails")
+            raise self.error(f"{method} fails")
 
     async def mark_done(self, name: str, record: Mapping[str, Any], *, first_wins: bool = False) -> bool:
         self._called("mark_done")

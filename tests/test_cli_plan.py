@@ -41,7 +41,7 @@ class TestPlan:
         ended = self._plan(flow, store, "--json")
         assert ended.code == 0
         assert ended.json["complete"] is False
-        assert "unknown result" in ended.json["incomplete_because"]
+        assert "the result of activity flow.work in step load.s" in ended.json["incomplete_because"]
         assert [step["step"] for step in ended.json["steps"]] == ["load.s0", "load.s1"]
         assert done(store) == []
         text = self._plan(flow, store).out

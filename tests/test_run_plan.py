@@ -94,7 +94,7 @@ async def test_saved_results_are_known_and_others_are_not() -> None:
         ("a", "skip"),
         ("last", "run"),
     ]
-    assert plan.incomplete == "the code needs the unknown result of step a, which is not known before it is played"
+    assert plan.incomplete == "the code needs the result of step a, which is known only once that is played"
 
 
 async def test_what_is_awaited_alone_is_not_played_either() -> None:
@@ -222,7 +222,7 @@ USES: list[Callable[[Any], Any]] = [
 
 @pytest.mark.parametrize("use", USES)
 def test_any_use_of_what_is_unknown_ends_the_plan(use: Callable[[Any], Any]) -> None:
-    with pytest.raises(PlanEndsError, match="unknown result of load"):
+    with pytest.raises(PlanEndsError, match="the result of load"):
         use(Unknown("load"))
 
 

@@ -12,6 +12,8 @@ from run_support import GatedStore, details, noop, run_over, story
 from servers import FaultProxy
 
 from asyncsteps import (
+    AccessDeniedError,
+    BucketNotFoundError,
     Chain,
     EndpointUnreachableError,
     Group,
@@ -75,6 +77,17 @@ async def test_a_store_error_that_an_activity_raises_is_the_activitys() -> None:
         outcome = await run.submit(Step("a", uses_a_store))
         assert isinstance(outcome, StepOutcome)
         assert isinstance(outcome.error, StoreError)
+
+
+@pytest.mark.parametrize(("error", "asked"), [(StoreError, 3), (AccessDeniedError, 1), (BucketNotFoundError, 1)])
+async def test_what_trying_again_cannot_help_is_tried_once(error: type[StoreError], asked: int) -> None:
+    store = GatedStore()
+    store.fail.add("done_page")
+    store.error = error
+    async with run_over(store, step_activity_params={"retry": 2}) as run:
+        with pytest.raises(error):
+            await run.submit(Step("a", noop))
+    assert store.calls == ["done_page"] * asked
 
 
 async def test_retry_and_timeouts_of_the_step_activities_apply() -> None:

@@ -109,5 +109,5 @@ class DirectoryStore(BaseStore):
                     step=step,
                 ) from error
             raise StoreError(
-                f"the operating system fails it: {error.strerror or error}", url=self.url, key=where, step=step
+                f"the file system cannot do it: {error.strerror or error}", url=self.url, key=where, step=step
             ) from error
