@@ -1,4 +1,4 @@
-"""The table of design.md, "Rooms": what each part of asyncsteps may import."""
+"""What each part of asyncsteps may import: the rooms of docs/architecture.md."""
 
 import ast
 import sys
