@@ -164,6 +164,8 @@ class SimulatedSwf:
         attributes = decision[f"{kind[0].lower()}{kind[1:]}DecisionAttributes"]
         match kind:
             case "RecordMarker":
+                details = attributes.get("details") or ""
+                assert len(details) <= 32_768, f"the details of a marker have {len(details)} characters"
                 self._event("MarkerRecorded", {**attributes, "decisionTaskCompletedEventId": completed})
             case "ScheduleActivityTask":
                 self._schedule(attributes, completed)

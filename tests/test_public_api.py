@@ -6,18 +6,8 @@ import sys
 import pytest
 
 import asyncsteps
+import asyncsteps.swf
 from asyncsteps import _errors
-
-OF_SWF = {
-    "BridgeClosedError",
-    "DoneListError",
-    "LoopThreadError",
-    "NotConvertibleError",
-    "RunSyncTimeoutError",
-    "SimpleflowVersionError",
-    "SyncLoopClosedError",
-}
-"""Exceptions that only `asyncsteps.swf` raises."""
 
 
 def test_all_is_sorted_and_there() -> None:
@@ -43,10 +33,23 @@ def test_every_exception_is_public_and_has_the_base() -> None:
         for name, value in vars(_errors).items()
         if inspect.isclass(value) and issubclass(value, Exception)
     }
-    assert set(exceptions) - set(asyncsteps.__all__) <= {
-        name for name in exceptions if name in OF_SWF or name.startswith("Swf")
-    }
+    # Those that only `asyncsteps.swf` raises are public there.
+    assert set(exceptions) <= {*asyncsteps.__all__, *asyncsteps.swf.__all__}
     assert all(issubclass(value, asyncsteps.AsyncstepsError) for value in exceptions.values())
+
+
+def test_every_public_name_of_swf_is_there_and_its_errors_are_public() -> None:
+    from asyncsteps.swf import _client_errors
+
+    assert asyncsteps.swf.__all__ == sorted(asyncsteps.swf.__all__)
+    values = {name: getattr(asyncsteps.swf, name) for name in asyncsteps.swf.__all__}
+    assert all(inspect.getdoc(value) for value in values.values())
+    of_the_client = {
+        name
+        for name, value in vars(_client_errors).items()
+        if inspect.isclass(value) and value.__module__ == _client_errors.__name__
+    }
+    assert of_the_client <= values.keys()
 
 
 @pytest.mark.parametrize("name", asyncsteps.__all__)

@@ -2,9 +2,6 @@
 
 import json
 import logging
-import subprocess
-import sys
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -207,32 +204,3 @@ def test_a_long_history_is_warned_about_once_an_interval(caplog: pytest.LogCaptu
         assert "continue as new" in caplog.text
         swf.run()
         assert len(caplog.records) == 1
-
-
-SEEDED = """
-import sys
-sys.path.insert(0, TESTS)
-import logging
-logging.disable(logging.CRITICAL)
-from test_swf_history import *
-
-def run(self):
-    self.add_forced_steps(["a.b.c", "a"], "second")
-    self.add_forced_steps(["*"], "third")
-    futures.wait(self.submit(Group(*(Step(f"a.b.c{n}", task(n), force=bool(n % 2)) for n in range(5)))))
-
-print(*(play(run, done=["a.b.c1"]).marker_texts), sep="|")
-"""
-
-
-def test_details_are_the_same_bytes_under_any_hash_seed() -> None:
-    def texts(seed: str) -> str:
-        code = SEEDED.replace("TESTS", repr(str(Path(__file__).parent)))
-        done = subprocess.run(
-            [sys.executable, "-c", code], env={"PYTHONHASHSEED": seed}, capture_output=True, text=True, check=True
-        )
-        return done.stdout
-
-    outputs = {texts(seed) for seed in ("0", "1", "2", "31337")}
-    assert len(outputs) == 1
-    assert '"reasons":["second","third","Step is forced"]' in outputs.pop()

@@ -87,6 +87,21 @@ class TestMarkers:
             assert told(swf)[:4] == [(name, "scheduled") for name in names(4)]
             assert sorted(told(swf)[4:]) == [(name, "completed") for name in names(4)]
 
+    @pytest.mark.parametrize("reasons", [["x" * 40_000], [f"reason {number:04}" for number in range(3_000)]])
+    def test_name_as_many_reasons_as_they_can_hold(self, reasons: list[str]) -> None:
+        def run(self: Any) -> None:
+            for reason in reasons:
+                self.add_forced_steps("a", reason)
+            futures.wait(self.submit(Step("a", task(), force=True)))
+
+        swf = play(run)
+        assert told(swf) == [("a", "scheduled"), ("a", "completed")]
+        for marker in swf.markers:
+            *told_of, rest = marker["reasons"]
+            assert told_of == reasons[: len(told_of)]
+            assert rest == f"and {len(reasons) + 1 - len(told_of)} more"
+        assert len(reasons) == 1 or 32_700 < max(map(len, swf.marker_texts)) <= 32_768
+
     def test_a_users_markers_are_as_ever(self) -> None:
         def run(self: Any) -> None:
             futures.wait(self.submit(self.record_marker("mine", {"a": 1})))

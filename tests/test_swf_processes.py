@@ -17,7 +17,7 @@ import boto3
 import pytest
 from servers import MotoServer, _port_of
 
-pytestmark = [pytest.mark.xdist_group("swf_processes"), pytest.mark.timeout(300)]
+pytestmark = [pytest.mark.xdist_group("swf_processes"), pytest.mark.timeout(1200)]
 
 ROOT = Path(__file__).parent.parent
 DOMAIN = "census"
@@ -45,8 +45,8 @@ class Swf:
             workflowType={"name": workflow, "version": version},
             taskList={"name": task_list},
             input=json.dumps(given),
-            executionStartToCloseTimeout="600",
-            taskStartToCloseTimeout="60",
+            executionStartToCloseTimeout="1200",
+            taskStartToCloseTimeout="300",
             childPolicy="TERMINATE",
         )["runId"]
         execution = {"workflowId": workflow_id, "runId": run_id}
@@ -60,7 +60,7 @@ class Swf:
         return list(events)
 
 
-def wait_until(condition: Callable[[], bool], *, what: Callable[[], str], seconds: float = 120) -> None:
+def wait_until(condition: Callable[[], bool], *, what: Callable[[], str], seconds: float = 300) -> None:
     deadline = time.monotonic() + seconds
     while not condition():
         assert time.monotonic() < deadline, what()

@@ -8,9 +8,12 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 
 import pytest
+from servers import FaultProxy
 
 from asyncsteps.swf._loop import on_caller_loop, run_sync
 from asyncsteps.swf._shared import Keeper, shared
+from asyncsteps.swf._shared import keeper as keeper_of_calls
+from asyncsteps.swf._stores import use_store
 
 
 class Resource:
@@ -141,6 +144,24 @@ async def test_calls_on_a_callers_loop_share_what_its_keeper_keeps() -> None:
     assert len(kept.closed) == 1
     await asyncio.to_thread(call, None, apart)
     assert len(apart.opened) == len(apart.closed) == 3
+
+
+async def test_a_store_is_kept_only_while_the_environment_of_botocore_stays_the_same(
+    bucket: str, s3_endpoint: str, fault_proxy: FaultProxy, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    kept = Keeper()
+    token = keeper_of_calls.set(kept)
+    stores = []
+    for endpoint in (s3_endpoint, fault_proxy.endpoint, fault_proxy.endpoint, s3_endpoint):
+        monkeypatch.setenv("AWS_ENDPOINT_URL", endpoint)
+        async with use_store(bucket, "steps/") as store:
+            assert await store.list_done() == []
+            stores.append(store)
+    assert len(fault_proxy.requests) == 2
+    assert stores[0] is stores[3]
+    assert stores[1] is stores[2]
+    await kept.aclose()
+    keeper_of_calls.reset(token)
 
 
 def test_exit_closes_what_is_kept_and_a_forked_child_opens_its_own() -> None:

@@ -7,37 +7,115 @@ Everything here needs the extra ``swf``. Names are imported at their first use, 
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
-from asyncsteps._errors import MissingExtraError
+from asyncsteps._errors import (
+    BridgeClosedError,
+    DoneListError,
+    LoopThreadError,
+    MissingExtraError,
+    NotConvertibleError,
+    RunSyncTimeoutError,
+    SimpleflowVersionError,
+    SyncLoopClosedError,
+)
 from asyncsteps.swf._logging import import_simpleflow
 
 if TYPE_CHECKING:
     from asyncsteps.swf import tasks
     from asyncsteps.swf._bridge import SimpleflowBridge
     from asyncsteps.swf._client import SwfClient
+    from asyncsteps.swf._client_errors import (
+        ExecutionAlreadyStartedError,
+        ExecutionCanceledError,
+        ExecutionContinuedAsNewError,
+        ExecutionError,
+        ExecutionFailedError,
+        ExecutionNotFoundError,
+        ExecutionTerminatedError,
+        ExecutionTimedOutError,
+        SwfAccessDeniedError,
+        SwfClientClosedError,
+        SwfDomainNotFoundError,
+        SwfError,
+        SwfInputError,
+        SwfLimitError,
+        SwfThrottledError,
+        SwfUnreachableError,
+        WorkflowTypeExistsError,
+        WorkflowTypeNotFoundError,
+    )
+    from asyncsteps.swf._client_execution import Execution
+    from asyncsteps.swf._client_records import CloseStatus, Closure, ExecutionInfo, JumboField
     from asyncsteps.swf._convert import to_simpleflow
     from asyncsteps.swf._mixin import WorkflowStepMixin
     from asyncsteps.swf._step import Step
 
-__all__ = ["SimpleflowBridge", "Step", "SwfClient", "WorkflowStepMixin", "tasks", "to_simpleflow"]
+__all__ = [
+    "BridgeClosedError",
+    "CloseStatus",
+    "Closure",
+    "DoneListError",
+    "Execution",
+    "ExecutionAlreadyStartedError",
+    "ExecutionCanceledError",
+    "ExecutionContinuedAsNewError",
+    "ExecutionError",
+    "ExecutionFailedError",
+    "ExecutionInfo",
+    "ExecutionNotFoundError",
+    "ExecutionTerminatedError",
+    "ExecutionTimedOutError",
+    "JumboField",
+    "LoopThreadError",
+    "NotConvertibleError",
+    "RunSyncTimeoutError",
+    "SimpleflowBridge",
+    "SimpleflowVersionError",
+    "Step",
+    "SwfAccessDeniedError",
+    "SwfClient",
+    "SwfClientClosedError",
+    "SwfDomainNotFoundError",
+    "SwfError",
+    "SwfInputError",
+    "SwfLimitError",
+    "SwfThrottledError",
+    "SwfUnreachableError",
+    "SyncLoopClosedError",
+    "WorkflowStepMixin",
+    "WorkflowTypeExistsError",
+    "WorkflowTypeNotFoundError",
+    "tasks",
+    "to_simpleflow",
+]
 
-_MODULES = {
-    "SimpleflowBridge": "asyncsteps.swf._bridge",
-    "Step": "asyncsteps.swf._step",
-    "SwfClient": "asyncsteps.swf._client",
-    "WorkflowStepMixin": "asyncsteps.swf._mixin",
-    "tasks": "asyncsteps.swf.tasks",
-    "to_simpleflow": "asyncsteps.swf._convert",
+_OVER_SIMPLEFLOW = {
+    "SimpleflowBridge": "_bridge",
+    "Step": "_step",
+    "WorkflowStepMixin": "_mixin",
+    "tasks": "tasks",
+    "to_simpleflow": "_convert",
 }
+"""Names whose modules import simpleflow."""
+
+_OF_THE_CLIENT = {
+    "CloseStatus": "_client_records",
+    "Closure": "_client_records",
+    "Execution": "_client_execution",
+    "ExecutionInfo": "_client_records",
+    "JumboField": "_client_records",
+    "SwfClient": "_client",
+}
+"""Names whose modules import botocore alone, beside the client's errors."""
 
 
 def __getattr__(name: str) -> Any:
-    if name not in _MODULES:
+    if name not in __all__:
         msg = f"module {__name__!r} has no attribute {name!r}"
         raise AttributeError(msg)
     try:
-        if name != "SwfClient":
+        if name in _OVER_SIMPLEFLOW:
             import_simpleflow()
-        module = import_module(_MODULES[name])
+        module = import_module(f"{__name__}.{(_OVER_SIMPLEFLOW | _OF_THE_CLIENT).get(name, '_client_errors')}")
     except ModuleNotFoundError as error:
         if error.name is None or error.name.partition(".")[0] != "simpleflow":
             raise

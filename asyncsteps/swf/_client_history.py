@@ -47,6 +47,7 @@ async def read_news(fetch: FetchEvents, run: Run, *, after: int, page_size: int)
     ``page_size``, it is asked for again in the largest pages. What is recorded meanwhile is left to the next time.
     """
     newest: int | None = None
+    last: int | None = None
     markers: list[Marker] = []
     closure: Closure | None = None
     token: str | None = None
@@ -56,8 +57,11 @@ async def read_news(fetch: FetchEvents, run: Run, *, after: int, page_size: int)
             if event["eventId"] <= after:
                 token = None
                 break
+            if last is not None and event["eventId"] >= last:
+                continue  # what was recorded between two pages moved this event into the second one too
+            last = event["eventId"]
             if newest is None:
-                newest = event["eventId"]
+                newest = last
                 closure = read_closure(event)
             if marker := read_marker(event):
                 markers.append(marker)

@@ -2,7 +2,7 @@
 
 import hashlib
 import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -57,6 +57,7 @@ class DoneSource:
         self._listed: DoneNames | None = None
         self._withdrawn: set[str] | None = None
         self._leaving: set[str] = set()
+        self._sweeping: list[tuple[tuple[str, ...], frozenset[str]]] = []
 
     def listed(self) -> DoneNames:
         """The names as they were listed.
@@ -73,9 +74,17 @@ class DoneSource:
         return name in self.listed() and name not in self._all_withdrawn()
 
     def is_leaving(self, name: str) -> bool:
-        """Whether the mark of ``name`` is being withdrawn at this moment."""
+        """Whether a withdrawal that is not over may remove the mark of ``name``, one that is made now too."""
         self._all_withdrawn()
-        return name in self._leaving
+        return name in self._leaving or any(
+            name not in keep and any(matches(selector, name) for selector in under)
+            for under, keep in self._sweeping
+        )
+
+    def are_leaving(self, selectors: Iterable[str]) -> bool:
+        """Whether a withdrawal that is not over takes done names that the selectors match."""
+        self._all_withdrawn()
+        return bool(self._leaving) and any(name in self._leaving for name in self.listed().under(selectors))
 
     def under(self, selectors: Iterable[str]) -> list[str]:
         """The done names that the selectors match."""
@@ -152,32 +161,49 @@ class DoneSource:
                     "execution has played is too long for the input of an activity: continue as new before it, or "
                     "set withdraw_invalidated = False"
                 )
-        self._all_withdrawn().update(names)
-        if sf.runs_on_swf(self._workflow.executor):  # elsewhere it is over when it is submitted
-            self._leaving.update(names)
+        self._all_withdrawn()
+        # Outside of SWF it is over when it is submitted.
+        self._take_into_account(arguments, over=not sf.runs_on_swf(self._workflow.executor))
         return Withdrawal(_withdrawal_id(name, submission), self._where, arguments)
 
     def _all_withdrawn(self) -> set[str]:
         if self._withdrawn is None:
-            self._withdrawn = set()
             history = sf.swf_history(self._workflow.executor)
-            for task_id, event in history.activities.items() if history is not None else ():
-                if task_id.startswith(_WITHDRAWAL_ID) and "input" in event:
-                    names = self._withdrawn_by(event["input"])
-                    self._withdrawn |= names
-                    if event["state"] in {"scheduled", "started"}:
-                        self._leaving |= names
+            events = [
+                event
+                for task_id, event in (history.activities.items() if history is not None else ())
+                if task_id.startswith(_WITHDRAWAL_ID)
+                and "input" in event
+                and tuple(event["input"].get("args", ())) == self._where
+            ]
+            if any(event["input"]["kwargs"].get("under") for event in events):
+                self.listed()  # ahead of the state below, for it may raise
+            self._withdrawn = set()
+            for event in events:
+                over = self._is_over(event)
+                if not over or event["state"] == "completed":
+                    self._take_into_account(event["input"]["kwargs"], over=over)
         return self._withdrawn
 
-    def _withdrawn_by(self, given: dict[str, Any]) -> set[str]:
-        if tuple(given.get("args", ())) != self._where:
-            return set()
-        arguments = given.get("kwargs", {})
+    def _take_into_account(self, arguments: dict[str, Any], *, over: bool) -> None:
+        assert self._withdrawn is not None
         names = set(arguments.get("names", ()))
-        if arguments.get("under"):
+        under = tuple(arguments.get("under", ()))
+        if under:
             keep = frozenset(unpack(arguments["keep"]))
-            names.update(name for name in self.listed().under(arguments["under"]) if name not in keep)
-        return names
+            names.update(name for name in self.listed().under(under) if name not in keep)
+            if not over:
+                self._sweeping.append((under, keep))
+        self._withdrawn |= names
+        if not over:
+            self._leaving |= names
+
+    def _is_over(self, event: Mapping[str, Any]) -> bool:
+        """Whether an activity has ended for good: simpleflow schedules one that failed again, so often."""
+        if event["state"] in {"failed", "timed_out"}:
+            retries = self._workflow._get_step_activity_params()["retry"]  # noqa: SLF001 - the mixin's own
+            return bool(event.get("retry", 0) >= retries)
+        return event["state"] not in {"scheduled", "schedule_failed", "started"}
 
 
 def _withdrawal_id(name: str, submission: int) -> str:

@@ -212,10 +212,10 @@ class _ProcessLoop:
         while not stopped:
             try:
                 loop.run_forever()
-                stopped = self.closed
             except BaseException:
                 # asyncio lets a SystemExit of any task end the loop, where others' work has to go on.
                 _logger.exception("a task tried to end the event loop of run_sync()")
+            stopped = self.closed
         loop.run_until_complete(_wind_up())
         # Not shutdown_default_executor(): it starts a thread, which an exiting interpreter refuses.
         loop.close()

@@ -4,19 +4,28 @@ On SWF a run is one replay of the execution's history; on the local executor it 
 """
 
 import logging
+from bisect import bisect_left
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from simpleflow import futures
 from simpleflow.task import MarkerTask
 
 from asyncsteps._errors import StepDeadlockError
+from asyncsteps._model import Action, Decision, Status, step_details
 from asyncsteps._names import as_selectors, check_step_name
 from asyncsteps.store._location import normalise_prefix
 from asyncsteps.swf import _simpleflow as sf
-from asyncsteps.swf._constants import HISTORY_WARNING_EVENTS, HISTORY_WARNING_INTERVAL, MAX_HISTORY_EVENTS
+from asyncsteps.swf._constants import (
+    HISTORY_WARNING_EVENTS,
+    HISTORY_WARNING_INTERVAL,
+    MAX_HISTORY_EVENTS,
+    MAX_RESULT_CHARS,
+)
+from asyncsteps.swf._done_list import size
 from asyncsteps.swf._done_source import NotListedYet
 from asyncsteps.swf._hooks import overrides
 from asyncsteps.swf._place import Addition, Place
@@ -181,6 +190,11 @@ class StepsRun:
                 return futures.Future()
             self._heed_overridden_getters()
             decision = place.planner.decide(rules, done=done)
+            if decision.action is Action.RUN and place.done.are_leaving(rules.force_steps_if_executed):
+                # Another step withdraws marks that this one invalidates too: they go before its activities start.
+                return futures.Future()
+            if sf.runs_on_swf(self.workflow.executor):
+                decision = _recordable(name, decision)
         self._submissions[name] += 1
         phases = place.planner.phases(rules, decision, done=done)
         return Submission(self, place, step, phases, recorded, number=self._submissions[name]).play()
@@ -221,6 +235,21 @@ class StepsRun:
             )
             return
         sf.flush_markers(self.workflow.executor)
+
+
+def _recordable(name: str, decision: Decision) -> Decision:
+    """The decision with as many reasons as a marker holds; for one more SWF would refuse the response."""
+    reasons = decision.reasons
+
+    def first(count: int) -> Decision:
+        return replace(decision, reasons=(*reasons[:count], f"and {len(reasons) - count} more"))
+
+    def fits(shorter: Decision) -> bool:
+        return size(step_details(name, Status.COMPLETED, shorter)) <= MAX_RESULT_CHARS
+
+    if not reasons or fits(decision):
+        return decision
+    return first(bisect_left(range(len(reasons)), True, key=lambda count: not fits(first(count))) - 1)
 
 
 def _failed_lately(history: Any) -> bool:
