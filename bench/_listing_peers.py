@@ -27,6 +27,11 @@ async def asyncsteps(job: Job, meter: Meter) -> dict[str, Any]:
     return _found(names) | {"requests": requests, "peak_concurrency": concurrency}
 
 
+async def asyncsteps_chain(job: Job, meter: Meter) -> dict[str, Any]:
+    """The same with one request at a time, which is the token chain: what a page costs when nothing is decided."""
+    return await asyncsteps({**job, "concurrency": 1}, meter)
+
+
 def boto3_paginator(job: Job, meter: Meter) -> dict[str, Any]:
     """The paginator of boto3's client."""
     client, cut = boto3_client(job), len(job["prefix"])
@@ -74,6 +79,7 @@ def obstore_list(job: Job, meter: Meter) -> dict[str, Any]:
 
 PEERS = {
     "asyncsteps": "asyncsteps",
+    "asyncsteps one by one": "asyncsteps_chain",
     "obstore": "obstore_list",
     "aiobotocore": "aiobotocore_paginator",
     "boto3": "boto3_paginator",
