@@ -1,11 +1,21 @@
 """Shared fixtures: a moto server a session, a bucket a test, a fault proxy, a clean AWS environment."""
 
 import os
+import signal
 import uuid
 from collections.abc import AsyncIterator, Iterator
 
 import pytest
 from servers import FaultProxy, MotoServer, run_fault_proxy, run_moto_server
+
+
+def pytest_configure() -> None:
+    """Where the tests were started with interrupts ignored, as shells start what goes on in the background.
+
+    What they start would inherit that, and the tests of interrupts wait in vain.
+    """
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.fixture(autouse=True)

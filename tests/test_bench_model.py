@@ -63,6 +63,7 @@ def s3_client(target: Target) -> Any:
 @pytest.fixture(scope="module")
 def model() -> Iterator[Target]:
     with open_target(Options(target="model")) as target:
+        target.seed("flat-padded", 1)
         yield target
 
 
