@@ -1,6 +1,6 @@
 """A census of the Python standard library that is installed here, one step for each package or module.
 
-    asyncsteps run examples/census.py:census --store /tmp/steps --workflow-id census-1
+    asyncsteps run examples/census.py:census --store done-steps --workflow-id census-1
 
 The steps ``census.asyncio``, ``census.json``, … run side by side and save what they counted; ``report.largest``
 and ``report.graph`` stand on top of them: whatever is counted anew forces them anew.
