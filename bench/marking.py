@@ -11,7 +11,7 @@ from bench._shapes import digest, make_names
 from bench._targets import Target, open_target
 
 DEFAULTS: dict[str, object] = {"keys": (3_000,), "latencies_ms": (50.0,), "concurrency": 64}
-QUICK = ("marking",)
+QUICK = ("marking --keys 2000",)
 OURS, STOCK = "asyncsteps", "aioboto3"
 VERIFIER = "bench._listing_peers:boto3_paginator"
 
