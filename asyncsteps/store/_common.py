@@ -3,7 +3,6 @@
 import abc
 import contextlib
 import logging
-import re
 from collections.abc import AsyncGenerator, AsyncIterator, Iterable, Mapping
 from typing import Any, Self
 
@@ -13,14 +12,8 @@ from asyncsteps.store._base import DonePage, OnForeign, OnProgress
 
 logger = logging.getLogger("asyncsteps.store")
 
-_ORDINARY = re.compile(r"[A-Za-z0-9_:-]+(?:\.[A-Za-z0-9_:-]+)*", re.ASCII)
 _LONGEST_UTF8 = 4
 _SHOWN = 5
-
-
-def is_name(key: str) -> bool:
-    """`is_step_name`, quickly for most."""
-    return (len(key) <= MAX_KEY_BYTES and _ORDINARY.fullmatch(key) is not None) or is_step_name(key)
 
 
 def _are_names(keys: list[str]) -> bool:
@@ -59,7 +52,7 @@ class StepSorter:
             return keys
         names: list[str] = []
         for key in keys:
-            if is_name(key):
+            if is_step_name(key):
                 names.append(key)
             else:
                 self.foreign(key)

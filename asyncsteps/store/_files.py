@@ -9,7 +9,7 @@ import uuid
 from collections.abc import Sequence
 from pathlib import Path
 
-from asyncsteps.store._common import is_name
+from asyncsteps._names import is_step_name
 from asyncsteps.store._filenames import decode_path, encode_name
 
 TEMPORARY = ".asyncsteps-tmp"
@@ -39,7 +39,7 @@ def list_files(base: Path) -> tuple[list[str], list[str]]:
                 elif entry.is_dir():
                     if path != TEMPORARY:
                         foreign.append(f"{path}/")
-                elif (name := decode_path(path)) is not None and is_name(name) and entry.is_file():
+                elif (name := decode_path(path)) is not None and is_step_name(name) and entry.is_file():
                     names.append(name)
                 else:
                     foreign.append(path)

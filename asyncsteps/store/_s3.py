@@ -8,9 +8,9 @@ from itertools import pairwise
 from typing import Any, Self, cast
 
 from asyncsteps._errors import ListingError, StoreError, StoreOptionError
-from asyncsteps._names import EVERYTHING, MAX_KEY_BYTES, matches
+from asyncsteps._names import EVERYTHING, MAX_KEY_BYTES, is_step_name, matches
 from asyncsteps.store._base import DonePage, OnProgress
-from asyncsteps.store._common import BaseStore, StepSorter, is_name
+from asyncsteps.store._common import BaseStore, StepSorter
 from asyncsteps.store._listing import list_keys
 from asyncsteps.store._location import check_bucket, normalise_prefix
 from asyncsteps.store._page import Page
@@ -143,7 +143,9 @@ class S3Store(BaseStore):
             if in_order and (not keys or keys[0] > after or after == self._prefix):
                 names = (key[len(self._prefix) :] for key in keys)
                 through = keys[-1][len(self._prefix) :] if page.token is not None else None
-                return DonePage(tuple(name for name in names if name > start_after and is_name(name)), through)
+                return DonePage(
+                    tuple(name for name in names if name > start_after and is_step_name(name)), through
+                )
             self._ordered = False
             logger.warning(
                 "the server at %s gives pages that are out of order or ignore StartAfter: all is listed instead",
