@@ -1,9 +1,5 @@
 """Resume, force and skip the steps of long workflows, on asyncio."""
 
-from asyncsteps._activity import Activity, ActivityTask
-from asyncsteps._attributes import ActivityAttributes
-from asyncsteps._canvas import Chain, Group
-from asyncsteps._decorator import activity
 from asyncsteps._errors import (
     AccessDeniedError,
     ActivityCancelledError,
@@ -31,13 +27,17 @@ from asyncsteps._errors import (
     WorkflowIdError,
     WrongRegionError,
 )
-from asyncsteps._model import STEP_MARKER, Action, Marker, Status, StepOutcome
-from asyncsteps._planning import Plan, PlannedStep
-from asyncsteps._run import StepRun
-from asyncsteps._signals import MarkerTask, Signal, SignalTask, WaitForSignal
-from asyncsteps._step import Step
-from asyncsteps._submittable import Submittable
-from asyncsteps._workflow import Workflow, WorkflowOutcome
+from asyncsteps._plan.model import STEP_MARKER, Action, Marker, Status, StepOutcome
+from asyncsteps._run.dry_run import Plan, PlannedStep
+from asyncsteps._run.run import StepRun
+from asyncsteps._run.workflow import Workflow, WorkflowOutcome
+from asyncsteps._tasks.activity import Activity, ActivityTask
+from asyncsteps._tasks.attributes import ActivityAttributes
+from asyncsteps._tasks.canvas import Chain, Group
+from asyncsteps._tasks.decorator import activity
+from asyncsteps._tasks.signals import MarkerTask, Signal, SignalTask, WaitForSignal
+from asyncsteps._tasks.step import Step
+from asyncsteps._tasks.submittable import Submittable
 from asyncsteps.store import DirectoryStore, MemoryStore, StepStore, open_store
 
 __all__ = [

@@ -2,7 +2,7 @@
 
 It answers what step stores send (ListObjectsV2 and ListObjects, PutObject with If-None-Match, GetObject,
 HeadObject, DeleteObject, DeleteObjects, HeadBucket, GetBucketLocation, CreateBucket) as S3 does, checks no
-signature and keeps nothing on disk. tests/test_bench_model.py holds it to moto's replies.
+signature and keeps nothing on disk. tests/bench/test_bench_model.py holds it to moto's replies.
 ``python -m bench._model_server`` serves on a free port of the loopback interface until its stdin ends.
 """
 

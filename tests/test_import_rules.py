@@ -1,4 +1,4 @@
-"""What each part of asyncsteps may import: the rooms of docs/architecture.md."""
+"""Which room of asyncsteps may import which: the plan of the house, held module by module."""
 
 import ast
 import sys
@@ -12,47 +12,51 @@ import asyncsteps
 
 ROOT = Path(asyncsteps.__file__).parent
 
-PURE = {"_errors", "_names", "_model", "_plan"}
-KNOWN_NAMES = {"_intervals", "_done"}
-PLAYABLE = {
-    "_submittable",
-    "_attributes",
-    "_attempts",
-    "_slots",
-    "_activity",
-    "_decorator",
-    "_signals",
-    "_canvas",
-    "_step",
-}
-RUN = {
-    "_recording",
-    "_turns",
-    "_storing",
-    "_planning",
-    "_playing",
-    "_player",
-    "_options",
-    "_lifetime",
-    "_run",
-    "_workflow",
-}
-CORE = PURE | KNOWN_NAMES | PLAYABLE | RUN
-CONTRACT = {"store._base"}
-FACE = {""}
+AWS = {"aioboto3", "aiobotocore", "botocore"}
+SIMPLEFLOW = {"simpleflow"}
 
-ALLOWED: dict[str, tuple[set[str], set[str]]] = {
-    # module: what of asyncsteps it may import, and which distributions beside the standard library
-    "": (CORE | {"store"}, set()),
+ROOMS: dict[str, tuple[set[str], set[str]]] = {
+    # room: the rooms below it that it may import, and which distributions beside the standard library
     "_errors": (set(), set()),
-    "_names": ({"_errors"}, set()),
-    "_model": ({"_errors", "_names"}, set()),
-    "_plan": ({"_errors", "_names", "_model"}, set()),
-    **dict.fromkeys(KNOWN_NAMES, (PURE | KNOWN_NAMES | CONTRACT, {"anyio"})),
-    **dict.fromkeys(PLAYABLE, (PURE | PLAYABLE, {"anyio"})),
-    **dict.fromkeys(RUN, (CORE | CONTRACT, {"anyio"})),
-    # A workflow without a store makes one, when it needs it.
-    "_workflow": (CORE | CONTRACT | {"store"}, {"anyio"}),
+    "_plan": ({"_errors"}, set()),
+    "_tasks": ({"_errors", "_plan"}, {"anyio"}),
+    "store": ({"_errors", "_plan", "store.contract", "store._directory", "store._s3"}, {"anyio", "botocore"}),
+    "store.contract": ({"_errors", "_plan"}, {"anyio"}),
+    "store._listing": ({"_errors", "store.contract"}, set()),
+    "store._directory": ({"_errors", "_plan", "store.contract"}, {"anyio"}),
+    "store._s3": ({"_errors", "_plan", "store.contract", "store._listing"}, {"anyio", "aiohttp", *AWS}),
+    "_run": ({"_errors", "_plan", "_tasks", "store.contract", "store"}, {"anyio"}),
+    "swf.base": ({"_errors"}, SIMPLEFLOW),
+    "swf._sync": ({"_errors", "store", "store.contract"}, {"anyio", "simpleflow"}),
+    "swf._done": ({"_errors", "_plan", "store", "store.contract", "swf._sync", "swf.base"}, {"anyio", *AWS}),
+    "swf._convert": ({"_errors", "_plan", "_tasks", "swf.base", "swf._steps"}, SIMPLEFLOW),
+    "swf.tasks": ({"_errors", "_plan", "swf.base", "swf._sync", "swf._done"}, set()),
+    "swf._steps": (
+        {"_errors", "_plan", "store.contract", "swf.base", "swf._sync", "swf._done", "swf._convert", "swf.tasks"},
+        SIMPLEFLOW,
+    ),
+    "swf._bridge": (
+        {"_errors", "_plan", "_tasks", "swf.base", "swf._sync", "swf._convert"},
+        {"anyio", "simpleflow"},
+    ),
+    "swf._client": ({"_errors", "_plan", "swf.base"}, {"anyio", *AWS}),
+    "swf": (
+        {"_errors", "swf.base", "swf.tasks", "swf._steps", "swf._convert", "swf._bridge", "swf._client"},
+        set(),
+    ),
+    "": ({"_errors", "_plan", "_tasks", "_run", "store"}, set()),
+    "cli": ({"", "store", "swf"}, {"anyio", "cyclopts", "rich"}),
+}
+
+MEMBERS = {
+    # modules that are in another room than their folder
+    "store._protocol": "store.contract",
+    "store._common": "store.contract",
+    "store._records": "store.contract",
+    "store._location": "store.contract",
+    "swf._constants": "swf.base",
+    "swf._logging": "swf.base",
+    "swf._simpleflow": "swf.base",
 }
 
 
@@ -65,25 +69,24 @@ def modules() -> list[str]:
     ]
 
 
-def rule_for(module: str) -> tuple[set[str], set[str]]:
-    if module in ALLOWED:
-        return ALLOWED[module]
-    room = module.partition(".")[0]
-    everything = set(modules())
-    if room == "store":
-        own = {name for name in everything if name == "store" or name.startswith("store.")}
-        clients = {"aioboto3", "botocore", "aiobotocore", "boto3", "types_aiobotocore_s3", "aiohttp"}
-        s3 = module.startswith(("store._s3", "store._aws", "store._slim"))
-        return {"_errors", "_names"} | own, {"anyio"} | (clients if s3 else set())
-    if room == "swf":
-        return everything - {"cli", "testing", "pytest_plugin"}, {
-            *{"anyio", "simpleflow", "aioboto3", "botocore", "aiobotocore", "types_aiobotocore_swf"},
-        }
-    if room == "cli":
-        own = {name for name in everything if name == "cli" or name.startswith("cli.")}
-        return FACE | {"store", "swf"} | own, {"anyio", "cyclopts", "rich"}
-    assert room in {"testing", "pytest_plugin"}, f"{module} is in no room of the table"
-    return FACE | {"store", "testing", "pytest_plugin"}, {"anyio", "pytest"}
+def room_of(module: str) -> str:
+    """The room that a module is in: its own in `MEMBERS`, or the innermost of its folders in `ROOMS`."""
+    if module in MEMBERS:
+        return MEMBERS[module]
+    folder = module
+    while folder and folder not in ROOMS:
+        folder = folder.rpartition(".")[0]
+    assert folder or not module, (
+        f"asyncsteps.{module} is in no room: place it in ROOMS and in docs/architecture.md"
+    )
+    is_package = (ROOT / Path(*module.split("."))).is_dir() if module else True
+    assert folder == module or not is_package, f"the folder of asyncsteps.{module} is no room of its own: place it"
+    return folder
+
+
+def source(module: str) -> Path:
+    path = ROOT / Path(*module.split(".")) if module else ROOT
+    return path / "__init__.py" if path.is_dir() else path.with_suffix(".py")
 
 
 def executed(node: ast.AST) -> Iterator[ast.AST]:
@@ -95,51 +98,57 @@ def executed(node: ast.AST) -> Iterator[ast.AST]:
         yield from executed(child)
 
 
-def imports(module: str) -> Iterator[str]:
-    path = ROOT / Path(*module.split(".")) if module else ROOT
-    path = path / "__init__.py" if path.is_dir() else path.with_suffix(".py")
-    for node in executed(ast.parse(path.read_text(encoding="utf-8"))):
+@lru_cache
+def imports(module: str) -> tuple[str, ...]:
+    """What a module imports, at whatever place; its own distribution's modules without ``asyncsteps.``."""
+    found: list[str] = []
+    for node in executed(ast.parse(source(module).read_text(encoding="utf-8"))):
         if isinstance(node, ast.Import):
-            yield from (alias.name for alias in node.names)
+            found += (alias.name for alias in node.names)
         elif isinstance(node, ast.ImportFrom):
             assert node.level == 0, f"{module}: imports are absolute"
             assert node.module is not None
             own = {f"{node.module}.{alias.name}" for alias in node.names} & {
                 f"asyncsteps.{name}" for name in modules()
             }
-            yield from own or {node.module}
+            found += own or {node.module}
+    return tuple(found)
+
+
+def own_imports(module: str) -> list[str]:
+    return [
+        name.removeprefix("asyncsteps").lstrip(".")
+        for name in imports(module)
+        if name.partition(".")[0] == "asyncsteps"
+    ]
 
 
 @pytest.mark.parametrize("module", modules())
-def test_a_module_imports_only_what_its_room_may(module: str) -> None:
-    own, foreign = rule_for(module)
+def test_a_room_imports_only_rooms_below_it(module: str) -> None:
+    room = room_of(module)
+    below, _ = ROOMS[room]
+    for name in own_imports(module):
+        assert room_of(name) in {room, *below}, (
+            f"{module or 'asyncsteps'} ({room}) imports {name} ({room_of(name)})"
+        )
+
+
+@pytest.mark.parametrize("module", modules())
+def test_a_room_imports_only_its_distributions(module: str) -> None:
+    _, distributions = ROOMS[room_of(module)]
     for name in imports(module):
         top = name.partition(".")[0]
-        if top == "asyncsteps":
-            assert name.removeprefix("asyncsteps").lstrip(".") in own, f"{module or 'asyncsteps'} imports {name}"
-        else:
-            assert top in sys.stdlib_module_names or top in foreign, f"{module or 'asyncsteps'} imports {name}"
-
-
-def test_only_swf_imports_simpleflow() -> None:
-    importers = {module for module in modules() if any(name.startswith("simpleflow") for name in imports(module))}
-    assert all(module.startswith("swf") for module in importers)
-
-
-def test_only_the_s3_store_imports_its_clients_natively() -> None:
-    for module in modules():
-        if not module.startswith(("store._s3", "store._aws", "store._slim", "swf")):
-            tops = {name.partition(".")[0] for name in imports(module)}
-            assert not tops & {"aioboto3", "botocore", "aiobotocore", "boto3"}, module
+        if top != "asyncsteps":
+            assert top in sys.stdlib_module_names or top in distributions, (
+                f"{module or 'asyncsteps'} imports {name}"
+            )
 
 
 def test_only_the_command_prints() -> None:
     for module in modules():
-        path = ROOT / Path(*module.split(".")) if module else ROOT
-        path = path / "__init__.py" if path.is_dir() else path.with_suffix(".py")
         printing = [
             node
-            for node in ast.walk(ast.parse(path.read_text(encoding="utf-8")))
+            for node in ast.walk(ast.parse(source(module).read_text(encoding="utf-8")))
             if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id == "print"
         ]
         assert not printing or module.startswith("cli"), module

@@ -39,15 +39,15 @@ def test_every_exception_is_public_and_has_the_base() -> None:
 
 
 def test_every_public_name_of_swf_is_there_and_its_errors_are_public() -> None:
-    from asyncsteps.swf import _client_errors
+    from asyncsteps.swf._client import errors
 
     assert asyncsteps.swf.__all__ == sorted(asyncsteps.swf.__all__)
     values = {name: getattr(asyncsteps.swf, name) for name in asyncsteps.swf.__all__}
     assert all(inspect.getdoc(value) for value in values.values())
     of_the_client = {
         name
-        for name, value in vars(_client_errors).items()
-        if inspect.isclass(value) and value.__module__ == _client_errors.__name__
+        for name, value in vars(errors).items()
+        if inspect.isclass(value) and value.__module__ == errors.__name__
     }
     assert of_the_client <= values.keys()
 

@@ -2,13 +2,13 @@
 
 from typing import TYPE_CHECKING
 
-from asyncsteps.store._base import DonePage, ListingProgress, StepStore
-from asyncsteps.store._directory import DirectoryStore
+from asyncsteps.store._directory.store import DirectoryStore
 from asyncsteps.store._memory import MemoryStore
 from asyncsteps.store._open import open_bucket, open_store
+from asyncsteps.store._protocol import DonePage, ListingProgress, StepStore
 
 if TYPE_CHECKING:
-    from asyncsteps.store._s3 import S3Store
+    from asyncsteps.store._s3.store import S3Store
 
 __all__ = [
     "DirectoryStore",
@@ -25,7 +25,7 @@ __all__ = [
 def __getattr__(name: str) -> object:
     """Import the S3 store, and half a second of its libraries, when it is first asked for."""
     if name == "S3Store":
-        from asyncsteps.store._s3 import S3Store
+        from asyncsteps.store._s3.store import S3Store
 
         return S3Store
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -7,8 +7,8 @@ from collections.abc import AsyncGenerator, AsyncIterator, Iterable, Mapping
 from typing import Any, Self
 
 from asyncsteps._errors import StepNameError, StoreClosedError
-from asyncsteps._names import EVERYTHING, MAX_KEY_BYTES, check_selector, check_step_name, is_step_name
-from asyncsteps.store._base import DonePage, OnForeign, OnProgress
+from asyncsteps._plan.names import EVERYTHING, MAX_KEY_BYTES, check_selector, check_step_name, is_step_name
+from asyncsteps.store._protocol import DonePage, OnForeign, OnProgress
 
 logger = logging.getLogger("asyncsteps.store")
 

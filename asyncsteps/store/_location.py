@@ -8,7 +8,7 @@ from pathlib import Path
 from urllib.parse import unquote_to_bytes
 
 from asyncsteps._errors import StoreURLError
-from asyncsteps._names import MAX_KEY_BYTES
+from asyncsteps._plan.names import MAX_KEY_BYTES
 
 _ACCEPTED = (
     "accepted are 'memory:', 'file:///absolute/path', a plain path ('./steps', '/var/steps'; write './a:b' for a "

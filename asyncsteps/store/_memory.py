@@ -6,9 +6,9 @@ from typing import Any
 
 from anyio.lowlevel import checkpoint
 
-from asyncsteps._names import matches
-from asyncsteps.store._base import DonePage, ListingProgress, OnProgress
+from asyncsteps._plan.names import matches
 from asyncsteps.store._common import BaseStore, StepSorter
+from asyncsteps.store._protocol import DonePage, ListingProgress, OnProgress
 from asyncsteps.store._records import decode_record, encode_record
 
 _BATCH = 1000

@@ -5,10 +5,10 @@ from contextlib import AbstractAsyncContextManager
 from typing import TYPE_CHECKING, Any
 
 from asyncsteps._errors import StoreOptionError
-from asyncsteps.store._base import StepStore
-from asyncsteps.store._directory import DirectoryStore
+from asyncsteps.store._directory.store import DirectoryStore
 from asyncsteps.store._location import DirectoryLocation, MemoryLocation, S3Location, parse_url, split_bucket
 from asyncsteps.store._memory import MemoryStore
+from asyncsteps.store._protocol import StepStore
 
 if TYPE_CHECKING:
     from botocore.config import Config
@@ -104,7 +104,7 @@ def open_bucket(
     """
     host, name = split_bucket(bucket)
     if host is not None and endpoint_url is None and client is None:
-        from asyncsteps.store._aws_hosts import check_aws_host
+        from asyncsteps.store._s3.aws_hosts import check_aws_host
 
         region = check_aws_host(host, bucket=name)
         endpoint_url = f"https://{host.lower()}"
@@ -125,8 +125,8 @@ def open_bucket(
 def _open_s3(
     bucket: str, prefix: str, *, concurrency: int, sse: bool | str | None, **options: Any
 ) -> AbstractAsyncContextManager[StepStore]:
-    from asyncsteps.store._s3 import S3Store
-    from asyncsteps.store._s3_client import ClientOptions
+    from asyncsteps.store._s3.client import ClientOptions
+    from asyncsteps.store._s3.store import S3Store
 
     _check_concurrency(concurrency)
     return S3Store(bucket, prefix, options=ClientOptions(concurrency=concurrency, **options), sse=sse)

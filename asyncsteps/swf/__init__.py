@@ -21,9 +21,9 @@ from asyncsteps.swf._logging import import_simpleflow
 
 if TYPE_CHECKING:
     from asyncsteps.swf import tasks
-    from asyncsteps.swf._bridge import SimpleflowBridge
-    from asyncsteps.swf._client import SwfClient
-    from asyncsteps.swf._client_errors import (
+    from asyncsteps.swf._bridge.bridge import SimpleflowBridge
+    from asyncsteps.swf._client.client import SwfClient
+    from asyncsteps.swf._client.errors import (
         ExecutionAlreadyStartedError,
         ExecutionCanceledError,
         ExecutionContinuedAsNewError,
@@ -43,11 +43,11 @@ if TYPE_CHECKING:
         WorkflowTypeExistsError,
         WorkflowTypeNotFoundError,
     )
-    from asyncsteps.swf._client_execution import Execution
-    from asyncsteps.swf._client_records import CloseStatus, Closure, ExecutionInfo, JumboField
-    from asyncsteps.swf._convert import to_simpleflow
-    from asyncsteps.swf._mixin import WorkflowStepMixin
-    from asyncsteps.swf._step import Step
+    from asyncsteps.swf._client.execution import Execution
+    from asyncsteps.swf._client.records import CloseStatus, Closure, ExecutionInfo, JumboField
+    from asyncsteps.swf._convert.convert import to_simpleflow
+    from asyncsteps.swf._steps.mixin import WorkflowStepMixin
+    from asyncsteps.swf._steps.step import Step
 
 __all__ = [
     "BridgeClosedError",
@@ -89,21 +89,21 @@ __all__ = [
 ]
 
 _OVER_SIMPLEFLOW = {
-    "SimpleflowBridge": "_bridge",
-    "Step": "_step",
-    "WorkflowStepMixin": "_mixin",
+    "SimpleflowBridge": "_bridge.bridge",
+    "Step": "_steps.step",
+    "WorkflowStepMixin": "_steps.mixin",
     "tasks": "tasks",
-    "to_simpleflow": "_convert",
+    "to_simpleflow": "_convert.convert",
 }
 """Names whose modules import simpleflow."""
 
 _OF_THE_CLIENT = {
-    "CloseStatus": "_client_records",
-    "Closure": "_client_records",
-    "Execution": "_client_execution",
-    "ExecutionInfo": "_client_records",
-    "JumboField": "_client_records",
-    "SwfClient": "_client",
+    "CloseStatus": "_client.records",
+    "Closure": "_client.records",
+    "Execution": "_client.execution",
+    "ExecutionInfo": "_client.records",
+    "JumboField": "_client.records",
+    "SwfClient": "_client.client",
 }
 """Names whose modules import botocore alone, beside the client's errors."""
 
@@ -115,7 +115,7 @@ def __getattr__(name: str) -> Any:
     try:
         if name in _OVER_SIMPLEFLOW:
             import_simpleflow()
-        module = import_module(f"{__name__}.{(_OVER_SIMPLEFLOW | _OF_THE_CLIENT).get(name, '_client_errors')}")
+        module = import_module(f"{__name__}.{(_OVER_SIMPLEFLOW | _OF_THE_CLIENT).get(name, '_client.errors')}")
     except ModuleNotFoundError as error:
         if error.name is None or error.name.partition(".")[0] != "simpleflow":
             raise

@@ -1,4 +1,4 @@
-"""The one module that touches private attributes of simpleflow; `tests/test_swf_private.py` fails when they move.
+"""The one module that touches private attributes of simpleflow; `tests/swf/test_swf_private.py` guards them.
 
 Why it must: a `MarkerTask` makes its future wait for the next replay and the executor append a wake-up timer, and
 `Executor.replay` returns only the closing decision when `run` ends. Markers that ride along with other decisions

@@ -7,12 +7,12 @@ Their type names are a wire contract: ``asyncsteps.swf.tasks.GetStepsDoneTask`` 
 from collections.abc import Iterable
 from typing import Any
 
-from asyncsteps._names import as_selectors, matches
+from asyncsteps._plan.names import as_selectors, matches
 from asyncsteps.swf._constants import UNKNOWN_CONTEXT
-from asyncsteps.swf._done_list import part_form, short_form, snapshot_form, unpack
-from asyncsteps.swf._loop import run_sync
-from asyncsteps.swf._snapshots import write_snapshot
-from asyncsteps.swf._stores import use_store
+from asyncsteps.swf._done.payload import part_form, short_form, snapshot_form, unpack
+from asyncsteps.swf._done.snapshots import write_snapshot
+from asyncsteps.swf._sync.loop import run_sync
+from asyncsteps.swf._sync.stores import use_store
 
 __all__ = ["GetStepsDoneTask", "MarkStepDoneTask", "WithdrawStepsDoneTask"]
 
@@ -37,7 +37,7 @@ class GetStepsDoneTask:
         self.again = again
 
     def execute(self) -> list[str] | dict[str, Any]:
-        """Give the done names, sorted; with ``compact`` in a form of `asyncsteps.swf._done_list`.
+        """Give the done names, sorted; with ``compact`` in a form of `asyncsteps.swf._done.payload`.
 
         Raises:
             StoreError: When the bucket cannot be listed.

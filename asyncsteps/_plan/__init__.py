@@ -1,0 +1,1 @@
+"""The pure core: names and selectors, frozen records, the planner."""

@@ -1,0 +1,210 @@
+"""The planner: the one place that decides about steps. No I/O, no ``await``, no clock but a counter."""
+
+from collections.abc import Container, Iterable, Iterator
+
+from asyncsteps._plan.model import (
+    Action,
+    Decision,
+    EmitSignal,
+    ForceDependents,
+    MarkDone,
+    Phase,
+    Play,
+    RecordStatus,
+    Status,
+    StepRules,
+    Withdraw,
+    step_details,
+)
+from asyncsteps._plan.names import as_selectors, matches, selectors_of
+
+REASON_FORCED = "Step is forced"
+"""The reason of ``Step(force=True)``; it comes last."""
+
+REASON_DONE = "Step was already played"
+"""The reason of a step that is skipped because it is done."""
+
+_Addition = tuple[int, str | None]
+
+
+class Selectors:
+    """Selectors with their reasons, in order of addition.
+
+    A look-up costs as many dictionary accesses as the name has segments, whatever the number of selectors.
+    """
+
+    def __init__(self) -> None:
+        self._additions: dict[str, list[_Addition]] = {}
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._additions)
+
+    def __len__(self) -> int:
+        return len(self._additions)
+
+    def add(self, selector: str, reason: str | None, *, at: int) -> None:
+        """Add a selector with a reason (None: none) at the moment ``at``, which must not decrease."""
+        self._additions.setdefault(selector, []).append((at, reason))
+
+    def match(self, name: str, *, after: int = -1) -> tuple[str, ...] | None:
+        """The reasons of what matches ``name`` and was added later than ``after``; None where nothing does."""
+        additions: list[_Addition] = []
+        for selector in selectors_of(name):
+            additions += (found for found in self._additions.get(selector, ()) if found[0] > after)
+        if not additions:
+            return None
+        additions.sort(key=lambda addition: addition[0])
+        return tuple(dict.fromkeys(reason for _, reason in additions if reason))
+
+
+class Planner:
+    """Decides each submission of a step, and lays out its phases.
+
+    It holds what decisions depend on: forced and skipped selectors in order of addition, and what this run has
+    played. Both interpreters (the native run and the one on simpleflow) keep one, ask it, and tell it what
+    happened.
+
+    Args:
+        withdraw_invalidated: Whether done marks that a playing invalidates are withdrawn. False: dependents and
+            forced steps behave as in simpleflow.
+    """
+
+    def __init__(self, *, withdraw_invalidated: bool = True) -> None:
+        self.withdraw_invalidated = withdraw_invalidated
+        self.forced = Selectors()
+        self.skipped = Selectors()
+        self._clock = 0
+        self._begun: dict[str, int] = {}
+        self._outdated: set[str] = set()
+        self._played: dict[str, int] = {}
+        self._selectable: set[str] = set()
+
+    def add_forced(self, selectors: str | Iterable[str], reason: str | None = None) -> None:
+        """Force what the selectors match, in submissions not yet decided.
+
+        Raises:
+            SelectorError: When one is malformed; then none is added.
+        """
+        self._add(self.forced, selectors, reason)
+
+    def add_skipped(self, selectors: str | Iterable[str], reason: str | None = None) -> None:
+        """Skip what the selectors match, in submissions not yet decided, unless it is forced.
+
+        Raises:
+            SelectorError: When one is malformed; then none is added.
+        """
+        self._add(self.skipped, selectors, reason)
+
+    def _add(self, to: Selectors, selectors: str | Iterable[str], reason: str | None) -> None:
+        for selector in as_selectors(selectors):
+            self._clock += 1
+            to.add(selector, reason, at=self._clock)
+
+    def decide(self, step: StepRules, *, done: bool) -> Decision:
+        """Decide one submission, from what is known now: force beats skip beats done.
+
+        Args:
+            step: The step.
+            done: Whether its name is done.
+        """
+        self._selectable.update(selectors_of(step.name))
+        forced = self.forced.match(step.name, after=self._played.get(step.name, -1))
+        if step.force or forced is not None:
+            reasons = dict.fromkeys(forced or ())
+            if step.force:
+                reasons.pop(REASON_FORCED, None)
+                reasons[REASON_FORCED] = None
+            return Decision(Action.RUN, forced=True, reasons=tuple(reasons))
+        skipped = self.skipped.match(step.name)
+        if skipped is not None:
+            return Decision(Action.SKIP, forced=True, reasons=skipped)
+        if done:
+            return Decision(Action.SKIP, forced=False, reasons=(REASON_DONE,))
+        return Decision(Action.RUN, forced=False)
+
+    def recall(self, step: StepRules) -> None:
+        """Tell of a submission whose decision is on record already, and is not taken again."""
+        self._selectable.update(selectors_of(step.name))
+
+    def phases(self, step: StepRules, decision: Decision, *, done: bool) -> tuple[Phase, ...]:
+        """The phases of a decided submission, strictly in the order in which they are to be played.
+
+        When its activities fail, what comes after them is not played.
+        """
+
+        def record(status: Status) -> RecordStatus:
+            return RecordStatus(status, step_details(step.name, status, decision))
+
+        phases: list[Phase] = []
+        if decision.action is Action.RUN:
+            if step.force_steps_if_executed:
+                phases.append(ForceDependents(step.force_steps_if_executed, f"Dep of {step.name}"))
+            phases.append(record(Status.SCHEDULED))
+            own = step.name if done and decision.forced else None
+            if self.withdraw_invalidated and (own or step.force_steps_if_executed):
+                phases.append(Withdraw(own, step.force_steps_if_executed))
+            phases += (Play("activities"), MarkDone(step.name), record(Status.COMPLETED))
+        else:
+            if step.has_alternative:
+                phases.append(Play("activities_if_step_already_done"))
+            phases.append(record(Status.SKIPPED))
+        if step.emit_signal:
+            phases.append(EmitSignal(f"step.{step.name}"))
+        return tuple(phases)
+
+    def begin(self, name: str, *, outdated: bool = False) -> None:
+        """Tell that ``name`` starts to play, its dependents being forced already.
+
+        Selectors from before this moment will not force it again once it is played.
+
+        Args:
+            name: The step's name.
+            outdated: Whether it has a mark yet, which others may withdraw as well until `start` is told: its own
+                withdrawal could fail.
+        """
+        self._begun[name] = self._clock
+        if outdated:
+            self._outdated.add(name)
+
+    def start(self, name: str) -> None:
+        """Tell that the activities of ``name``, which began, start: no mark of it is outdated from now on."""
+        self._outdated.discard(name)
+
+    def complete(self, name: str) -> None:
+        """Tell that ``name``, which began, was played and marked done by this run."""
+        self._played[name] = self._begun.pop(name)
+
+    def fail(self, name: str) -> None:
+        """Tell that ``name``, which began, failed or was cancelled: what forced it forces it still."""
+        self._begun.pop(name, None)
+        self._outdated.discard(name)
+
+    def invalidated(self, phase: Withdraw, done: Iterable[str]) -> list[str]:
+        """The names whose marks a `Withdraw` phase withdraws, sorted.
+
+        Never a mark that this run made, nor what it is playing now: dependents are played next, not again.
+
+        Args:
+            phase: The phase.
+            done: Done names, among them at least all that the phase's selectors match, and its own name if done.
+        """
+        return sorted(
+            name
+            for name in set(done)
+            if name not in self._played
+            and (name == phase.own or name not in self._begun or name in self._outdated)
+            and (name == phase.own or any(matches(selector, name) for selector in phase.dependents))
+        )
+
+    def unmatched(self, *, given: Container[str] | None = None) -> list[str]:
+        """Selectors that match no step decided so far, in order of addition.
+
+        Args:
+            given: Only those among them; None: all.
+        """
+        everything = dict.fromkeys((*self.forced, *self.skipped))
+        return [
+            selector
+            for selector in everything
+            if selector not in self._selectable and (given is None or selector in given)
+        ]

@@ -1,0 +1,1 @@
+"""The native interpreter: plays submittables on the event loop, over a store."""

@@ -1,0 +1,235 @@
+"""Is this name done? A run's answers, at the cost of what the run touches and not of all that was ever done.
+
+One page of a listing, fetched from just before a name, answers for every name in the stretch that it covers. So
+what is known is a set of intervals, and a question inside them costs no request.
+"""
+
+from bisect import bisect_left, bisect_right, insort
+from collections.abc import Iterable
+from types import TracebackType
+
+from anyio import Event
+
+from asyncsteps._plan.names import EVERYTHING, matches
+from asyncsteps._run.intervals import KnownNames, just_before
+from asyncsteps.store._protocol import StepStore
+
+_MAX_FETCHES = 32
+"""Pages fetched at once for one run; the store's own concurrency bounds them further."""
+
+
+class _Question:
+    """A name that somebody waits to know; its first asker may be told to fetch the page that answers it."""
+
+    __slots__ = ("error", "fetch", "name", "trace", "turn")
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+        self.turn = Event()
+        self.fetch = False
+        self.error: Exception | None = None
+        self.trace: TracebackType | None = None
+
+
+class DoneSteps:
+    """What one run knows of the done steps of a store.
+
+    An answer is as of its fetch and stands until `forget`; the run's own marks and withdrawals are seen at once.
+    Concurrent questions share pages: the more of them one page answers, the fewer are fetched side by side. No
+    task is ever started: whoever asks fetches, for itself and for those that wait.
+
+    Args:
+        store: The store, which must be open while questions are asked.
+    """
+
+    def __init__(self, store: StepStore) -> None:
+        self._store = store
+        self._known = KnownNames()
+        self._own: dict[str, bool] = {}
+        self._generation = 0
+        self._pending: dict[str, list[_Question]] = {}
+        self._order: list[str] = []
+        self._fetches: list[str] = []
+        self._answers_per_page: float | None = None
+
+    async def is_done(self, name: str) -> bool:
+        """Whether ``name`` is done.
+
+        Raises:
+            StoreError: When the store cannot tell; a later question asks it anew.
+        """
+        while True:
+            own = self._own.get(name)
+            if own is not None:
+                return own
+            if name in self._known:
+                return True
+            if self._known.covers(name):
+                return False
+            await self._ask(name)
+
+    async def under(self, selectors: Iterable[str]) -> list[str]:
+        """The done names that any of the selectors matches, sorted.
+
+        Raises:
+            StoreError: When the store cannot tell.
+        """
+        found: set[str] = set()
+        wanted = tuple(selectors)
+        for selector in wanted:
+            if selector == EVERYTHING:
+                found.update(await self._stretch("", None, selector))
+                continue
+            if await self.is_done(selector):
+                found.add(selector)
+            # "/" follows "." in code points, and no step name holds one.
+            found.update(await self._stretch(f"{selector}.", f"{selector}/", selector))
+        for name, done in self._own.items():
+            if not done:
+                found.discard(name)
+            elif any(matches(selector, name) for selector in wanted):
+                found.add(name)
+        return sorted(found)
+
+    def marked(self, name: str) -> None:
+        """Tell that this run marked ``name`` as done."""
+        self._own[name] = True
+
+    def withdrawn(self, names: Iterable[str]) -> None:
+        """Tell that this run withdrew the marks of ``names``."""
+        self._own.update(dict.fromkeys(names, False))
+
+    def forget(self) -> None:
+        """Forget every answer, so that the next questions see what other runs have marked or withdrawn."""
+        self._known = KnownNames()
+        self._own.clear()
+        self._generation += 1
+
+    async def _stretch(self, low: str, high: str | None, selector: str) -> list[str]:
+        """The done names in ``(low, high]``: known, or on one page, or listed side by side."""
+        known, generation = self._known, self._generation
+        reach = known.reach(low)
+        if reach == low:
+            page = await self._store.done_page(low)
+            self._learn(generation, low, page.through, page.names)
+            if _ends(page.through, high):
+                return [name for name in page.names if high is None or name <= high]
+        elif _ends(reach, high):
+            return list(known.between(low, high))
+        names = [name for name in await self._store.list_done(selector) if name > low]
+        self._learn(generation, low, high, names)
+        return names
+
+    def _learn(self, generation: int, low: str, high: str | None, names: Iterable[str]) -> None:
+        if generation == self._generation:
+            self._known.learn(low, high, names)
+
+    async def _ask(self, name: str) -> None:
+        """Wait until ``name`` may be known; raise what kept it from being known."""
+        question = _Question(name)
+        askers = self._pending.setdefault(name, [])
+        if not askers:
+            insort(self._order, name)
+        askers.append(question)
+        try:
+            self._dispatch()
+            await question.turn.wait()
+            if question.fetch:
+                await self._fetch(question)
+        finally:
+            self._leave(question)
+        if question.error is not None:
+            # All that ask raise the same error: its trace is put back, so that it does not grow with each of them.
+            raise question.error.with_traceback(question.trace)
+
+    def _leave(self, question: _Question) -> None:
+        """Take a question back, answered or not, and let another asker of its name fetch in its place."""
+        if question.fetch:
+            self._fetches.remove(question.name)
+        askers = self._pending.get(question.name, [])
+        if question in askers:
+            askers.remove(question)
+            if not askers:
+                self._drop(question.name)
+        self._dispatch()
+
+    def _drop(self, name: str) -> list[_Question]:
+        del self._order[bisect_left(self._order, name)]
+        return self._pending.pop(name)
+
+    async def _fetch(self, question: _Question) -> None:
+        generation, name, start = self._generation, question.name, just_before(question.name)
+        waiting = len(self._order)
+        try:
+            page = await self._store.done_page(start)
+            self._learn(generation, start, page.through, page.names)
+            while page.through is not None and page.through < name:
+                start = page.through
+                page = await self._store.done_page(start)
+                self._learn(generation, start, page.through, page.names)
+        except Exception as error:  # noqa: BLE001 - each asker raises it
+            self._answer(list(self._order), error)
+            return
+        answered = self._order[bisect_left(self._order, name) :]
+        if page.through is not None:
+            del answered[bisect_right(answered, page.through) :]
+        self._estimate(name, len(answered), waiting)
+        self._answer(answered)
+
+    def _estimate(self, name: str, answered: int, waiting: int) -> None:
+        """Learn how many questions a page answers, where the page and not the questions set the limit."""
+        first = bisect_left(self._order, name)
+        follower = bisect_right(self._fetches, name)
+        end = (
+            bisect_left(self._order, self._fetches[follower])
+            if follower < len(self._fetches)
+            else len(self._order)
+        )
+        before = self._answers_per_page
+        if first + answered >= end:
+            if waiting > 1:
+                self._answers_per_page = max(before or 1, answered)
+        else:
+            self._answers_per_page = answered if before is None else (before + answered) / 2
+
+    def _answer(self, names: list[str], error: Exception | None = None) -> None:
+        trace = None if error is None else error.__traceback__
+        for name in names:
+            for question in self._drop(name):
+                question.error, question.trace = error, trace
+                question.turn.set()
+
+    def _dispatch(self) -> None:
+        """Have as many pages fetched as the waiting questions are worth, each for questions of its own."""
+        expected = max(1, int(self._answers_per_page or len(self._order)))
+        worth = -(-len(self._order) // expected)
+        while len(self._fetches) < min(worth, _MAX_FETCHES):
+            name = self._next_to_fetch(expected)
+            if name is None:
+                return
+            question = self._pending[name][0]
+            question.fetch = True
+            insort(self._fetches, name)
+            question.turn.set()
+
+    def _next_to_fetch(self, expected: int) -> str | None:
+        """The very first question, or about the middle of the longest run that waits for one and the same fetch.
+
+        A whole number of expected pages after that fetch, so that no page leaves a rest behind.
+        """
+        order, fetches = self._order, self._fetches
+        if not order:
+            return None
+        if not fetches or order[0] < fetches[0]:
+            return order[0]
+        starts = [bisect_left(order, name) for name in fetches]
+        ends = [*starts[1:], len(order)]
+        length, start = max((end - start, start) for start, end in zip(starts, ends, strict=True))
+        if length <= expected:
+            return None
+        return order[start + max(1, length // 2 // expected) * expected]
+
+
+def _ends(reached: str | None, high: str | None) -> bool:
+    """Whether what is known up to ``reached`` takes in all up to ``high``."""
+    return reached is None or (high is not None and reached >= high)

@@ -1,0 +1,176 @@
+"""Plans: what a run would decide, found out by the workflow's own code with nothing played and nothing written."""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any, NoReturn, Self
+
+from asyncsteps._plan.model import STEP_MARKER, Action, Marker, Status
+from asyncsteps._run.done_marks import Ended, Storing
+
+
+@dataclass(frozen=True, slots=True)
+class PlannedStep:
+    """What would be decided for one submission of a step.
+
+    Attributes:
+        step: The step's name.
+        action: ``run`` or ``skip``.
+        forced: Whether that would be forced.
+        reasons: Why, in their fixed order.
+        withdraws: The done marks that playing it would withdraw, sorted.
+    """
+
+    step: str
+    action: Action
+    forced: bool
+    reasons: tuple[str, ...]
+    withdraws: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """What a run would decide, in order of decision.
+
+    Attributes:
+        decisions: One for each submission of a step.
+        incomplete: Why the plan ends before the code's end; None when it does not.
+        unmatched_selectors: Selectors that match no step of the plan, in order of addition.
+    """
+
+    decisions: tuple[PlannedStep, ...]
+    incomplete: str | None = None
+    unmatched_selectors: tuple[str, ...] = ()
+
+    @property
+    def complete(self) -> bool:
+        """Whether the plan reaches the code's end."""
+        return self.incomplete is None
+
+
+class PlanEndsError(BaseException):
+    """The code needs what only playing tells. No ``Exception``: the code's own handlers must not take it."""
+
+
+class Unknown:
+    """A result that is not known, as its activity was not played; any use but handing it on ends the plan."""
+
+    __slots__ = ("_unknown_of",)
+
+    def __init__(self, of: str) -> None:
+        object.__setattr__(self, "_unknown_of", of)
+
+    def __repr__(self) -> str:
+        return f"<unknown result of {object.__getattribute__(self, '_unknown_of')}>"
+
+    def __copy__(self) -> Self:
+        return self
+
+    def __deepcopy__(self, memo: object) -> Self:
+        return self
+
+    def __getattr__(self, name: str) -> NoReturn:
+        if name.startswith("__"):
+            raise AttributeError(name)  # what Python itself looks for, and can do without
+        _end(self)
+
+
+def _end(self: object, *_args: object, **_kwargs: object) -> NoReturn:
+    what = object.__getattribute__(self, "_unknown_of")
+    raise PlanEndsError(f"the code needs the result of {what}, which is known only once that is played")
+
+
+_OPERATIONS = """
+    str format bytes bool hash eq ne lt le gt ge len iter next reversed contains getitem setitem delitem setattr
+    int float complex index round trunc floor ceil neg pos abs invert call enter exit aenter aexit await aiter
+    anext fspath
+    add radd iadd sub rsub isub mul rmul imul matmul rmatmul imatmul truediv rtruediv itruediv
+    floordiv rfloordiv ifloordiv mod rmod imod divmod rdivmod pow rpow ipow
+    lshift rlshift ilshift rshift rrshift irshift and rand iand or ror ior xor rxor ixor
+"""
+for _operation in _OPERATIONS.split():
+    setattr(Unknown, f"__{_operation}__", _end)
+
+
+def plan_end(error: BaseException) -> PlanEndsError | None:
+    """What ended the plan, when that is all that ``error`` (perhaps a group) tells; else None."""
+    if isinstance(error, PlanEndsError):
+        return error
+    if not isinstance(error, BaseExceptionGroup):
+        return None
+    ends = [plan_end(each) for each in error.exceptions]
+    return ends[0] if all(ends) else None
+
+
+class PlannedStoring(Storing):
+    """A store that a plan reads through, and keeps its own marks and withdrawals from.
+
+    Args:
+        storing: The run's own.
+    """
+
+    def __init__(self, storing: Storing) -> None:
+        self._storing = storing
+        self._planned: dict[str, bool] = {}
+
+    async def is_done(self, name: str) -> bool:
+        """Whether ``name`` is done, or would be by now."""
+        done = await self._storing.is_done(name)
+        return self._planned.get(name, done)
+
+    async def under(self, selectors: Iterable[str]) -> list[str]:
+        """The done names that any of the selectors matches; the planned marks are this run's, never withdrawn."""
+        names = await self._storing.under(selectors)
+        return [name for name in names if self._planned.get(name, True)]
+
+    async def saved_result(self, name: str) -> Any:
+        """The saved result, unless playing the step would have replaced it."""
+        if self._planned.get(name):
+            return Unknown(f"step {name}")
+        return await self._storing.saved_result(name)
+
+    def savable(self, step: str, result: Any) -> Any:  # noqa: ARG002 - what is known of it shows in a real run
+        """``result`` as it is."""
+        return result
+
+    async def mark(self, name: str, record: Mapping[str, Any]) -> Ended:  # noqa: ARG002 - nothing is written
+        """Plan a mark."""
+        self._planned[name] = True
+        return Ended(None, None)
+
+    async def withdraw(self, names: list[str]) -> Ended:
+        """Plan a withdrawal."""
+        self._planned.update(dict.fromkeys(names, False))
+        return Ended(None, None)
+
+    async def no_withdrawal_of(self, name: str) -> None:
+        """None is ever under way."""
+
+    def forget(self) -> None:
+        """Forget what is known of done steps, but not what is planned."""
+        self._storing.forget()
+
+
+def plan_of(
+    markers: Iterable[Marker],
+    withdrawn: Mapping[int, list[str]],
+    *,
+    incomplete: str | None,
+    unmatched: list[str],
+) -> Plan:
+    """The plan that a planning's markers tell; ``withdrawn`` are the withdrawals, by the marker's id."""
+    actions = {Status.SCHEDULED: Action.RUN, Status.SKIPPED: Action.SKIP}
+    return Plan(
+        tuple(
+            PlannedStep(
+                marker.details["step"],
+                actions[marker.details["status"]],
+                marker.details["forced"],
+                tuple(marker.details["reasons"]),
+                tuple(withdrawn.get(id(marker), ())),
+            )
+            for marker in markers
+            if marker.name == STEP_MARKER and marker.details["status"] in actions
+        ),
+        incomplete,
+        tuple(unmatched),
+    )

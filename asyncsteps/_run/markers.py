@@ -1,0 +1,112 @@
+"""Where a run's markers go: its list, callbacks, the logger, a JSON-lines file."""
+
+import json
+import logging
+from collections import Counter
+from collections.abc import Callable
+from datetime import UTC, datetime
+from io import FileIO
+from os import PathLike
+from pathlib import Path
+from typing import Any
+
+from asyncsteps._errors import StepDefinitionError
+from asyncsteps._plan.model import STEP_MARKER, Decision, Marker, Status, step_details
+
+logger = logging.getLogger("asyncsteps")
+
+OnMarker = Callable[[Marker], object]
+"""Called with each marker as it is recorded."""
+
+
+class Recorder:
+    """Records markers, in one order for all sinks.
+
+    Args:
+        on_marker: Callbacks. One that raises is logged, and called again with the next marker.
+        markers_file: A file that gets one line of JSON a marker, ``{"name", "details", "at"}``, appended;
+            None: none.
+        silent: Whether nothing but the list gets the markers, as for a plan.
+    """
+
+    def __init__(
+        self,
+        *,
+        on_marker: tuple[OnMarker, ...] = (),
+        markers_file: str | PathLike[str] | None = None,
+        silent: bool = False,
+    ) -> None:
+        self.markers: list[Marker] = []
+        self.counts: Counter[Status] = Counter()
+        self._on_marker = on_marker
+        self._path = markers_file
+        self._file: FileIO | None = None
+        self._silent = silent
+
+    def open(self) -> None:
+        """Open the file.
+
+        Raises:
+            OSError: When it cannot be written to.
+        """
+        if self._path is not None:
+            # Unbuffered: a line is in the file when its marker is recorded, and nothing is left for the end.
+            self._file = Path(self._path).open("ab", buffering=0)  # noqa: SIM115 - open as long as the run
+
+    def close(self) -> None:
+        """Close the file."""
+        if self._file is not None:
+            self._file.close()
+            self._file = None
+
+    def record(self, name: str, details: Any) -> Marker:
+        """Record a user's marker.
+
+        Raises:
+            StepDefinitionError: When the details are no JSON.
+        """
+        if not self._silent:
+            try:
+                json.dumps(details, allow_nan=False)
+            except (TypeError, ValueError, RecursionError) as error:
+                raise StepDefinitionError(f"the details of marker {name!r} are no JSON: {error}") from error
+            logger.info("marker %s: %s", name, details)
+        return self._add(name, details)
+
+    def record_step(
+        self, step: str, status: Status, decision: Decision, *, error: BaseException | None = None
+    ) -> Marker:
+        """Record a step's marker; for a failure with its error, which is logged with its trace."""
+        details = step_details(step, status, decision)
+        if error is not None:
+            details["error"] = f"{type(error).__name__}: {error}"
+        self.counts[status] += 1
+        if not self._silent:
+            if error is not None:
+                logger.error("step %s: %s: %s", step, status, details["error"], exc_info=error)
+            elif logger.isEnabledFor(logging.INFO):
+                why = f" ({', '.join(decision.reasons)})" if decision.reasons else ""
+                logger.info("step %s: %s%s%s", step, "forced, " if decision.forced else "", status, why)
+        return self._add(STEP_MARKER, details)
+
+    def _add(self, name: str, details: Any) -> Marker:
+        marker = Marker(name, details, datetime.now(UTC))
+        self.markers.append(marker)
+        if not self._silent:
+            self._write(marker)
+            for callback in self._on_marker:
+                try:
+                    callback(marker)
+                except Exception:
+                    logger.exception("on_marker callback %r failed at marker %s", callback, name)
+        return marker
+
+    def _write(self, marker: Marker) -> None:
+        if self._file is None:
+            return
+        line = json.dumps({"name": marker.name, "details": marker.details, "at": marker.at.isoformat()})
+        try:
+            self._file.write(f"{line}\n".encode())
+        except OSError:
+            logger.exception("no more markers are written to %s", self._path)
+            self.close()

@@ -1,0 +1,110 @@
+"""What a run is made with: its options, their defaults, and how what callers give is read."""
+
+from collections.abc import Callable, Iterable, Mapping
+from inspect import iscoroutinefunction
+from os import PathLike
+from typing import Any, TypedDict, cast
+
+from asyncsteps._errors import StepDefinitionError, WorkflowIdError
+from asyncsteps._run.done_marks import OpenStore
+from asyncsteps._run.markers import OnMarker
+from asyncsteps._tasks.attributes import ActivityAttributes
+from asyncsteps.store._protocol import StepStore
+
+GivenSelectors = str | Iterable[str] | Mapping[str, str | None]
+"""One selector, several, or a mapping of selector to reason."""
+
+GivenParams = Mapping[str, Any] | Callable[[], Mapping[str, Any]]
+"""Parameters of the step activities, or what gives them when they are first needed."""
+
+MAX_PARALLEL = 100
+"""How many activities of a run may be under way at once, unless told otherwise."""
+
+MARK_TIMEOUT = 30.0
+"""How long a mark that has begun may take to end after a cancellation, in seconds."""
+
+
+_HONOURED = ("retry", "start_to_close_timeout", "schedule_to_close_timeout")
+"""The parameters of simpleflow's step activities that mean something natively; the rest is for SWF."""
+
+
+class RunOptions(TypedDict, total=False):
+    """The options of `StepRun`, for what makes one."""
+
+    run_id: str | None
+    force: GivenSelectors
+    skip: GivenSelectors
+    version: str | None
+    max_parallel: int
+    withdraw_invalidated: bool
+    on_marker: OnMarker | Iterable[OnMarker]
+    markers_file: str | PathLike[str] | None
+    mark_timeout: float
+    step_activity_params: GivenParams | None
+
+
+def checked_workflow_id(given: object) -> str:
+    """A workflow's id.
+
+    Raises:
+        WorkflowIdError: When it is no str, or empty.
+    """
+    if not isinstance(given, str) or not given:
+        raise WorkflowIdError(
+            f"workflow_id={given!r} is refused: a run records it in its done marks; give the id that all runs of "
+            "this work share, such as 'ingest-2026-11-22'"
+        )
+    return given
+
+
+def as_opener(store: object) -> OpenStore:
+    """What gives a store when it is first needed, from the store itself or from such a callable.
+
+    Raises:
+        StepDefinitionError: When ``store`` is neither.
+    """
+    if isinstance(store, StepStore):
+        opened: StepStore = store
+
+        async def give() -> StepStore:
+            return opened
+
+        return give
+    if callable(store):
+        return cast("OpenStore", store)
+    raise StepDefinitionError(
+        f"{store!r} is no store: enter it first, as in 'async with open_store(url) as store:', or give an async "
+        "callable that gives one"
+    )
+
+
+def as_policy(given: GivenParams | None) -> Callable[[], ActivityAttributes]:
+    """What gives, when it is first needed, that of the step activities' parameters which means something natively.
+
+    Raises:
+        StepDefinitionError: When a parameter is refused; for a callable, when it is called.
+    """
+    if callable(given):
+        return lambda: _policy(given())
+    policy = _policy(given or {})
+    return lambda: policy
+
+
+def _policy(params: Mapping[str, Any]) -> ActivityAttributes:
+    return ActivityAttributes(**{name: params[name] for name in _HONOURED if name in params})
+
+
+def as_callbacks(given: object) -> tuple[OnMarker, ...]:
+    """The callbacks for markers.
+
+    Raises:
+        StepDefinitionError: When one is not callable, or async.
+    """
+    callbacks: list[OnMarker] = []
+    for callback in given if isinstance(given, Iterable) and not callable(given) else (given,):
+        if not callable(callback) or iscoroutinefunction(callback):
+            raise StepDefinitionError(
+                f"on_marker={callback!r} is refused: it is a plain function of one marker, or several of them"
+            )
+        callbacks.append(callback)
+    return tuple(callbacks)

@@ -1,0 +1,341 @@
+"""Workflows: the class form of a run, with simpleflow's hooks for where the done steps lie."""
+
+import importlib
+import os
+from collections.abc import AsyncIterator, Iterable, Mapping
+from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass
+from inspect import iscoroutinefunction
+from typing import Any, ClassVar, Self, TypeVar, Unpack, overload
+
+from asyncsteps._errors import StepDefinitionError, StoreOptionError, WorkflowIdError
+from asyncsteps._plan.model import Marker, StepOutcome
+from asyncsteps._run.dry_run import Plan
+from asyncsteps._run.options import GivenSelectors, RunOptions
+from asyncsteps._run.run import StepRun
+from asyncsteps._tasks.activity import Activity, ActivityTask
+from asyncsteps._tasks.canvas import Group
+from asyncsteps._tasks.signals import Signal
+from asyncsteps._tasks.step import Step
+from asyncsteps.store._protocol import StepStore
+
+R = TypeVar("R")
+
+_SETTINGS = {"SIMPLEFLOW_S3_HOST": "s3.amazonaws.com", "STEP_BUCKET": "step_bucket", "SIMPLEFLOW_S3_SSE": False}
+"""simpleflow's settings for its storage, and its defaults."""
+
+
+@dataclass(frozen=True, slots=True)
+class WorkflowOutcome:
+    """How a run of a workflow ended.
+
+    Attributes:
+        result: What its ``run`` returned.
+        markers: Its markers, in order of recording.
+        failures: Its failures, each once.
+        run_id: The run's id.
+    """
+
+    result: Any
+    markers: tuple[Marker, ...]
+    failures: tuple[Exception, ...]
+    run_id: str
+
+    def raise_for_failures(self) -> None:
+        """Raise all failures, if there are any.
+
+        Raises:
+            ExceptionGroup: Holding `failures`.
+        """
+        if self.failures:
+            raise ExceptionGroup(f"{len(self.failures)} failures in run {self.run_id}", list(self.failures))
+
+
+class Workflow:
+    """A workflow as a class: derive from it, and define ``async def run(self, ...)``.
+
+    ``await MyWorkflow.start(store, workflow_id=...)`` plays one run. Without a store, it is made from the hooks
+    `get_step_bucket` and `get_step_path_prefix` when the run first needs it, so that they may use what ``run`` has
+    set by then; with one, the store's URL is the complete prefix, and those two hooks are not used.
+
+    Attributes:
+        name: The workflow's name.
+        version: Its version, recorded in the done marks.
+        task_list: For SWF.
+    """
+
+    name: ClassVar[str | None] = None
+    version: ClassVar[str | None] = None
+    task_list: ClassVar[str | None] = None
+
+    def __init__(self, step_run: StepRun) -> None:
+        self.step_run = step_run
+
+    def __init_subclass__(cls, **kwargs: Any) -> None:
+        """Check the subclass's ``run``.
+
+        Raises:
+            StepDefinitionError: When it is not an ``async def``.
+        """
+        super().__init_subclass__(**kwargs)
+        if not iscoroutinefunction(cls.run):
+            raise StepDefinitionError(
+                f"{cls.__qualname__}.run is refused: define it with 'async def run(self, ...)'"
+            )
+
+    async def run(self, *args: Any, **kwargs: Any) -> Any:
+        """The workflow's code; subclasses define it, with parameters of their own."""
+        raise NotImplementedError(f"{type(self).__qualname__} defines no run()")
+
+    @classmethod
+    @asynccontextmanager
+    async def opened(
+        cls,
+        store: StepStore | None = None,
+        *,
+        workflow_id: str | None = None,
+        endpoint_url: str | None = None,
+        **options: Unpack[RunOptions],
+    ) -> AsyncIterator[Self]:
+        """A workflow over an entered run, for an ``async with`` block; its ``run`` is the caller's to await.
+
+        Args:
+            store: The store, open; None: made from the hooks, and closed at the end of the block.
+            workflow_id: Recorded in the done marks; the default prefix is made from it. May be None where neither
+                the default prefix nor anything else needs it; the class's name is recorded then.
+            endpoint_url: The S3 server of the store that the hooks make; it wins over the host in
+                ``host/bucket``. None: that host, or what botocore's environment and profiles say.
+            options: Those of `StepRun`; ``version`` and ``step_activity_params`` are the class's.
+
+        Raises:
+            WorkflowIdError: When the id is empty, or missing where the prefix would be made from it.
+            StoreOptionError: When ``endpoint_url`` is given beside a store, which has its own.
+        """
+        async with _hooked(cls, store, workflow_id, endpoint_url, options) as (run, hooks):
+            hooks.workflow = workflow = cls(run)
+            yield workflow
+
+    @classmethod
+    async def start(
+        cls,
+        store: StepStore | None = None,
+        *,
+        workflow_id: str | None = None,
+        params: Mapping[str, Any] | None = None,
+        endpoint_url: str | None = None,
+        **options: Unpack[RunOptions],
+    ) -> WorkflowOutcome:
+        """Play one run to its end.
+
+        Args:
+            store: As for `opened`.
+            workflow_id: As for `opened`.
+            params: The parameters of ``run``.
+            endpoint_url: As for `opened`.
+            options: As for `opened`.
+
+        Raises:
+            WorkflowIdError: As for `opened`.
+            StoreOptionError: As for `opened`.
+            Exception: What ``run`` raised.
+        """
+        async with cls.opened(store, workflow_id=workflow_id, endpoint_url=endpoint_url, **options) as workflow:
+            result = await workflow.run(**params or {})
+        run = workflow.step_run
+        return WorkflowOutcome(result, tuple(run.markers), tuple(run.failures), run.run_id)
+
+    @classmethod
+    async def plan(
+        cls,
+        store: StepStore | None = None,
+        *,
+        workflow_id: str | None = None,
+        params: Mapping[str, Any] | None = None,
+        endpoint_url: str | None = None,
+        **options: Unpack[RunOptions],
+    ) -> Plan:
+        """What a run would decide, with nothing played and nothing written: see `StepRun.plan`."""
+        async with _hooked(cls, store, workflow_id, endpoint_url, options) as (run, hooks):
+
+            async def code(shadow: StepRun) -> None:
+                hooks.workflow = workflow = cls(shadow)
+                await workflow.run(**params or {})
+
+            return await run.plan(code)
+
+    @property
+    def workflow_id(self) -> str:
+        """The workflow's id, as it is recorded."""
+        return self.step_run.workflow_id
+
+    def get_run_context(self) -> dict[str, Any]:
+        """What identifies the run, with simpleflow's keys."""
+        run = self.step_run
+        return {
+            "name": self.name or type(self).__name__,
+            "version": run.version,
+            "run_id": run.run_id,
+            "workflow_id": run.workflow_id,
+            "tag_list": [],
+        }
+
+    def get_step_bucket(self) -> str:
+        """The bucket of the done steps, as ``bucket`` or ``host/bucket``; simpleflow's settings by default.
+
+        Those are ``SIMPLEFLOW_S3_HOST`` and ``STEP_BUCKET``, from the environment or the module that
+        ``SIMPLEFLOW_SETTINGS_MODULE`` names.
+        """
+        return f"{_setting('SIMPLEFLOW_S3_HOST')}/{_setting('STEP_BUCKET')}"
+
+    def get_step_path_prefix(self) -> str:
+        """The key prefix of the done steps; ``{workflow_id}/steps/`` by default."""
+        return f"{self.workflow_id}/steps/"
+
+    def get_step_activity_params(self) -> Mapping[str, Any]:
+        """Parameters of the listing and marking activities; natively ``retry`` and the timeouts count."""
+        return {}
+
+    def open_step_store(self, *, endpoint_url: str | None = None) -> AbstractAsyncContextManager[StepStore]:
+        """The store that the hooks name, and the setting ``SIMPLEFLOW_S3_SSE``, for an ``async with`` block.
+
+        Args:
+            endpoint_url: The S3 server; as for `opened`.
+        """
+        from asyncsteps.store import open_bucket
+
+        return open_bucket(
+            self.get_step_bucket(),
+            self.get_step_path_prefix(),
+            endpoint_url=endpoint_url,
+            sse=bool(_setting("SIMPLEFLOW_S3_SSE")),
+        )
+
+    @overload
+    async def submit(self, submittable: Step, /) -> StepOutcome: ...
+
+    @overload
+    async def submit(self, submittable: Group, /) -> list[Any]: ...
+
+    @overload
+    async def submit(self, submittable: ActivityTask[R], /) -> R: ...
+
+    @overload
+    async def submit(self, submittable: Activity[..., R], /, *args: Any, **kwargs: Any) -> R: ...
+
+    @overload
+    async def submit(self, submittable: object, /, *args: Any, **kwargs: Any) -> Any: ...
+
+    async def submit(self, submittable: object, /, *args: Any, **kwargs: Any) -> Any:
+        """Play something: see `StepRun.submit`."""
+        return await self.step_run.submit(submittable, *args, **kwargs)
+
+    def step(
+        self,
+        step_name: str,
+        activities: object,
+        force: bool = False,
+        activities_if_step_already_done: object = None,
+        emit_signal: bool = False,
+        force_steps_if_executed: Iterable[str] | None = None,
+        bubbles_exception_on_failure: bool = False,
+        *,
+        save_result: bool = False,
+    ) -> Step:
+        """Make a `Step`."""
+        return Step(
+            step_name,
+            activities,
+            force,
+            activities_if_step_already_done,
+            emit_signal,
+            force_steps_if_executed,
+            bubbles_exception_on_failure,
+            save_result=save_result,
+        )
+
+    def add_forced_steps(self, steps: GivenSelectors, reason: str | None = None) -> None:
+        """Force what the selectors match: see `StepRun.add_forced_steps`."""
+        self.step_run.add_forced_steps(steps, reason)
+
+    def add_skipped_steps(self, steps: GivenSelectors, reason: str | None = None) -> None:
+        """Skip what the selectors match: see `StepRun.add_skipped_steps`."""
+        self.step_run.add_skipped_steps(steps, reason)
+
+    def get_forced_steps(self) -> list[str]:
+        """The forced selectors, in order of addition."""
+        return self.step_run.get_forced_steps()
+
+    def get_skipped_steps(self) -> list[str]:
+        """The skipped selectors, in order of addition."""
+        return self.step_run.get_skipped_steps()
+
+    def record_marker(self, name: str, details: Any = None) -> Marker:
+        """Record a marker, now: see `StepRun.record_marker`."""
+        return self.step_run.record_marker(name, details)
+
+    async def signal(self, name: str, /, *args: Any, propagate: bool = True, **kwargs: Any) -> None:
+        """Send a signal: see `StepRun.signal`."""
+        await self.step_run.signal(name, *args, propagate=propagate, **kwargs)
+
+    async def wait_signal(self, name: str, /) -> Signal:
+        """Wait for a signal: see `StepRun.wait_signal`."""
+        return await self.step_run.wait_signal(name)
+
+
+class _Hooks:
+    """Gives a run its store and its parameters from the hooks of a workflow, when they are first needed."""
+
+    workflow: Workflow
+
+    def __init__(self, store: StepStore | None, endpoint_url: str | None, stack: AsyncExitStack) -> None:
+        self._store = store
+        self._endpoint_url = endpoint_url
+        self._stack = stack
+
+    async def open_store(self) -> StepStore:
+        if self._store is None:
+            opened = self.workflow.open_step_store(endpoint_url=self._endpoint_url)
+            self._store = await self._stack.enter_async_context(opened)
+        return self._store
+
+    def params(self) -> Mapping[str, Any]:
+        return self.workflow.get_step_activity_params()
+
+
+@asynccontextmanager
+async def _hooked(
+    cls: type[Workflow],
+    store: StepStore | None,
+    workflow_id: str | None,
+    endpoint_url: str | None,
+    options: RunOptions,
+) -> AsyncIterator[tuple[StepRun, _Hooks]]:
+    """An entered run whose store and parameters come from a workflow's hooks; the store outlives the run."""
+    if store is not None and endpoint_url is not None:
+        raise StoreOptionError(
+            f"endpoint_url={endpoint_url!r} is for the store that the hooks make; give it to open_store() instead",
+            url=store.url,
+        )
+    if workflow_id is None:
+        if store is None and cls.get_step_path_prefix is Workflow.get_step_path_prefix:
+            raise WorkflowIdError(
+                f"{cls.__qualname__} is given no workflow_id, and its done steps' prefix is made from it: all "
+                "workflows without one would share their steps; give workflow_id=..., or a store, or define "
+                "get_step_path_prefix()"
+            )
+        workflow_id = cls.name or cls.__name__
+    async with AsyncExitStack() as stack:
+        hooks = _Hooks(store, endpoint_url, stack)
+        given = RunOptions(version=cls.version, step_activity_params=hooks.params)
+        given.update(options)
+        async with StepRun(hooks.open_store, workflow_id=workflow_id, **given) as run:
+            yield run, hooks
+
+
+def _setting(name: str) -> object:
+    """One of simpleflow's settings, found as simpleflow finds it."""
+    if name in os.environ:
+        return os.environ[name]
+    module = os.environ.get("SIMPLEFLOW_SETTINGS_MODULE")
+    settings = importlib.import_module(module) if module else None
+    return getattr(settings, name, _SETTINGS[name])

@@ -1,0 +1,1 @@
+"""What users write, as data: activities, chains, groups, steps, signals."""

@@ -1,0 +1,251 @@
+"""Activities and activity tasks: the callables that do the work, and those with their arguments bound."""
+
+import asyncio
+import functools
+from collections.abc import Awaitable, Callable, Generator, Mapping
+from contextvars import ContextVar
+from inspect import isasyncgenfunction, isawaitable, isclass, iscoroutinefunction, isgeneratorfunction
+from typing import Any, Generic, ParamSpec, TypeVar, cast, overload
+
+from asyncsteps._errors import RunningLoopError, StepDefinitionError
+from asyncsteps._tasks.attributes import ActivityAttributes
+from asyncsteps._tasks.limiter import Slots
+from asyncsteps._tasks.retry import attempts, call, is_async_callable
+from asyncsteps._tasks.submittable import Played, Player, Submittable
+
+P = ParamSpec("P")
+R = TypeVar("R")
+
+SyncRunner = Callable[[Callable[[], Awaitable[Any]]], Any]
+"""Runs what gives an awaitable to its end, from sync code."""
+
+
+def _run_in_new_loop(work: Callable[[], Awaitable[R]]) -> R:
+    """Run ``work`` in an event loop made for it, with `asyncio.run`."""
+
+    async def awaited() -> R:
+        return await work()
+
+    try:
+        asyncio.get_running_loop()
+    except RuntimeError:
+        return asyncio.run(awaited())
+    raise RunningLoopError
+
+
+sync_runner: ContextVar[SyncRunner] = ContextVar("asyncsteps_sync_runner", default=_run_in_new_loop)
+"""What `ActivityTask.execute` runs an async activity with; the bridge to simpleflow puts its own here."""
+
+standalone: ContextVar["Callable[[ActivityTask[Any]], Awaitable[Any]] | None"] = ContextVar(
+    "asyncsteps_standalone", default=None
+)
+"""What plays an activity task that is awaited by itself; None: it is simply played. A plan plays none."""
+
+
+class Activity(Generic[P, R]):
+    """A callable with the attributes of an activity; calling it binds arguments and gives an `ActivityTask`.
+
+    One object for both worlds: a run plays it natively, and simpleflow's worker, which imports it by its module
+    and name, finds in it a callable with ``execute`` whose call gives a task with ``execute()``.
+
+    Args:
+        function: The callable: ``async def``, ``def``, or a class with ``execute()``.
+        attributes: Its attributes.
+
+    Attributes:
+        function: The callable.
+        attributes: Its attributes.
+        context: Under simpleflow, the context of the execution under way, as simpleflow sets it on callables.
+
+    Raises:
+        StepDefinitionError: When ``function`` is not callable, a class without ``execute()``, or a generator.
+    """
+
+    __name__: str
+    __qualname__: str
+    __wrapped__: Callable[..., Any]
+
+    def __init__(self, function: Callable[..., Any], attributes: ActivityAttributes | None = None) -> None:
+        if not callable(function):
+            raise StepDefinitionError(f"{function!r} cannot be an activity: it is not callable")
+        if isclass(function) and not callable(getattr(function, "execute", None)):
+            raise StepDefinitionError(
+                f"class {function.__qualname__} cannot be an activity: it has no method execute(); add one, or "
+                "submit a function that makes the instance"
+            )
+        if isgeneratorfunction(function) or isasyncgenfunction(function):
+            raise StepDefinitionError(
+                f"generator function {function.__qualname__} cannot be an activity: return instead of yielding"
+            )
+        # A class's own attributes, its execute() among them, are for its instances.
+        functools.update_wrapper(self, function, updated=() if isclass(function) else ("__dict__",))
+        self.function: Callable[..., Any] = function
+        self.attributes = ActivityAttributes() if attributes is None else attributes
+        self.context: Any = None
+
+    @property
+    def qualified_name(self) -> str:
+        """The activity type's name: the attribute, or the callable's module and name, as a worker imports it."""
+        # No attribute called `name`: simpleflow would put the module before it once more.
+        if self.attributes.name is not None:
+            return self.attributes.name
+        function = self.function
+        while isinstance(function, functools.partial):
+            function = function.func
+        name = getattr(function, "__name__", None) or type(function).__name__
+        return f"{getattr(function, '__module__', None) or type(function).__module__}.{name}"
+
+    def __call__(self, *args: P.args, **kwargs: P.kwargs) -> "ActivityTask[R]":
+        """Bind arguments; nothing is played yet."""
+        return ActivityTask(self, *args, **kwargs)
+
+    def execute(self, *args: P.args, **kwargs: P.kwargs) -> R:
+        """Play it in sync code, as simpleflow's executors do: see `ActivityTask.execute`."""
+        return self(*args, **kwargs).execute()
+
+    def __repr__(self) -> str:
+        return f"<activity {self.qualified_name}>"
+
+
+class ActivityTask(Submittable, Generic[R]):
+    """An activity with its arguments bound.
+
+    Submit it, alone or within a chain, a group or a step; or await it, which plays it once, with its retry and its
+    timeouts, outside any step.
+
+    Args:
+        activity: An `Activity`, or a bare callable.
+        args: Positional arguments.
+        kwargs: Keyword arguments.
+
+    Attributes:
+        activity: The activity.
+        args: Positional arguments.
+        kwargs: Keyword arguments.
+        attributes: The activity's attributes, unless `propagate_attribute` changed them for this task.
+        context: The context of the execution; simpleflow sets it, and a run gives its own to classes with
+            ``execute()``, as their attribute ``context``.
+
+    Raises:
+        StepDefinitionError: When ``activity`` cannot be one.
+    """
+
+    @overload
+    def __init__(self, activity: Activity[..., R], /, *args: object, **kwargs: object) -> None: ...
+
+    @overload
+    def __init__(
+        self: "ActivityTask[Any]", activity: Callable[..., Any], /, *args: object, **kwargs: object
+    ) -> None: ...
+
+    def __init__(self, activity: Callable[..., Any], /, *args: Any, **kwargs: Any) -> None:
+        self.activity: Activity[..., Any] = activity if isinstance(activity, Activity) else Activity(activity)
+        self.args = args
+        self.kwargs = kwargs
+        self.attributes = self.activity.attributes
+        self.context: Any = None
+
+    @property
+    def name(self) -> str:
+        """The activity's name."""
+        return self.activity.qualified_name
+
+    def with_last_argument(self, value: object) -> "ActivityTask[R]":
+        """A copy with one more positional argument, for chains that send results on."""
+        task: ActivityTask[R] = ActivityTask(self.activity, *self.args, value, **self.kwargs)
+        task.attributes, task.context = self.attributes, self.context
+        return task
+
+    def propagate_attribute(self, attribute: str, value: object) -> None:
+        """Set an attribute of this task; the activity itself, which others share, stays as it is.
+
+        Raises:
+            StepDefinitionError: When there is no such attribute, or the value is refused.
+        """
+        self.attributes = self.attributes.with_attribute(attribute, value)
+
+    async def play(self, player: Player) -> Played:
+        """Have ``player`` play this."""
+        return await player.play_activity(self)
+
+    def __await__(self) -> Generator[Any, None, R]:
+        player = standalone.get()
+        played = play_task(self) if player is None else player(self)
+        return cast("Generator[Any, None, R]", played.__await__())
+
+    def execute(self) -> R:
+        """Play it in sync code, one attempt: under simpleflow, retry and timeouts are SWF's.
+
+        Raises:
+            RunningLoopError: For an async activity, in the thread of a running event loop.
+        """
+        self.activity.context = self.context
+        function = self.bound(self.context)
+        if is_async_callable(function):
+            return cast("R", sync_runner.get()(function))
+        result = function()
+        return cast("R", sync_runner.get()(lambda: result) if isawaitable(result) else result)
+
+    def bound(self, context: object) -> Callable[[], Any]:
+        """What to call, with no arguments, to play one attempt."""
+        function = self.activity.function
+        if not isclass(function):
+            return functools.partial(function, *self.args, **self.kwargs)
+        execution = functools.partial(_execute, function, self.args, self.kwargs, context)
+        if iscoroutinefunction(getattr(function, "execute", None)):
+            return functools.partial(_execute_async, execution)
+        return execution
+
+    def __repr__(self) -> str:
+        arguments = [repr(arg) for arg in self.args] + [f"{name}={arg!r}" for name, arg in self.kwargs.items()]
+        return f"<activity task {self.name}({', '.join(arguments)})>"
+
+
+def _execute(cls: type[Any], args: tuple[Any, ...], kwargs: Mapping[str, Any], context: object) -> Any:
+    """Make the instance, give it its context, and execute it, as simpleflow does."""
+    instance = cls(*args, **kwargs)
+    if context is not None:
+        instance.context = context
+    result = instance.execute()
+    after = getattr(instance, "post_execute", None)
+    if after is not None:
+        if isawaitable(result):
+            return _execute_after(result, after)
+        after()
+    return result
+
+
+async def _execute_after(result: Awaitable[R], after: Callable[[], Any]) -> R:
+    value = await result
+    last = after()
+    if isawaitable(last):
+        await last
+    return value
+
+
+async def _execute_async(execution: Callable[[], Awaitable[R]]) -> R:
+    return await execution()
+
+
+async def play_task(task: ActivityTask[R], *, slots: Slots | None = None, context: object = None) -> R:
+    """Play an activity task natively: its attempts, under its timeouts, each in a slot.
+
+    Args:
+        task: The task.
+        slots: What bounds the activities under way; None: nothing does.
+        context: What a class with ``execute()`` gets as ``context``.
+
+    Raises:
+        ActivityTimeoutError: When it overran a timeout; else whatever the activity raised.
+    """
+    function = task.bound(context)
+    limiter = None if slots is None else slots.threads
+    if not task.attributes.plain:
+        work = functools.partial(call, function, limiter=limiter)
+        return cast(
+            "R", await attempts(task.name, task.attributes, work, slot=None if slots is None else slots.slot)
+        )
+    if slots is None:
+        return cast("R", await call(function))
+    async with slots.slot():
+        return cast("R", await call(function, limiter=limiter))

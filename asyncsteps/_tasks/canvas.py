@@ -1,0 +1,271 @@
+"""Chains and groups: submittables played one after the other, or side by side."""
+
+from collections.abc import Coroutine, Iterable, Iterator
+from inspect import isclass
+from typing import Any, Self
+
+import anyio
+
+from asyncsteps._errors import StepDefinitionError
+from asyncsteps._plan.model import Marker, StepOutcome
+from asyncsteps._tasks.activity import ActivityTask
+from asyncsteps._tasks.attributes import is_count
+from asyncsteps._tasks.signals import SignalTask
+from asyncsteps._tasks.submittable import Played, Player, Submittable
+
+_FORMS = (
+    "a callable, a tuple (callable, argument, ...), an activity task, a Chain, a Group, a Step, a SignalTask, a "
+    "WaitForSignal or a MarkerTask"
+)
+
+
+def as_submittable(given: object, *args: Any, **kwargs: Any) -> Submittable:
+    """What a caller gives to be submitted, as a `Submittable`; arguments are those of a callable.
+
+    Raises:
+        StepDefinitionError: Naming what cannot be submitted, and what to give instead.
+    """
+    if isinstance(given, Submittable) or not callable(given):
+        if args or kwargs:
+            raise StepDefinitionError(f"{given!r} takes no arguments here: only a callable does")
+        return given if isinstance(given, Submittable) else _from_tuple(given)
+    if isclass(given) and issubclass(given, Submittable):
+        raise StepDefinitionError(f"the class {given.__name__} cannot be submitted: make an instance of it")
+    return ActivityTask(given, *args, **kwargs)
+
+
+def _from_tuple(given: object) -> Submittable:
+    """What a ``(callable, argument, ...)`` tuple means; anything else cannot be submitted."""
+    if not isinstance(given, tuple):
+        raise _not_submittable(given)
+    if not given:
+        raise StepDefinitionError("an empty tuple cannot be submitted: give (callable, argument, ...)")
+    first, *arguments = given
+    if not isinstance(first, Submittable):
+        if not callable(first):
+            raise StepDefinitionError(
+                f"{given!r} cannot be submitted: {first!r} is not callable; give (callable, argument, ...)"
+            )
+        return ActivityTask(first, *arguments)
+    if arguments:
+        raise StepDefinitionError(
+            f"{given!r} cannot be submitted: only a callable takes arguments there, and {first!r} has its "
+            "own; to play several, use Chain(...) or Group(...)"
+        )
+    return first
+
+
+def _not_submittable(given: object) -> StepDefinitionError:
+    if isinstance(given, list | set | frozenset | Iterator):
+        remedy = "wrap its members in Chain(...) to play them one after the other, or in Group(...) side by side"
+    elif isinstance(given, Coroutine):
+        given.close()  # so that the error is not followed by a warning that nobody awaited it
+        remedy = "submit the function and its arguments, as in (function, argument), not a call of it; for signals"
+        remedy += ", SignalTask(name) and WaitForSignal(name)"
+    elif isinstance(given, Marker):
+        remedy = "it is recorded already; to record one in its turn, give MarkerTask(name, details)"
+    else:
+        remedy = f"give {_FORMS}"
+    return StepDefinitionError(f"{given!r} cannot be submitted: {remedy}")
+
+
+def result_of(played: Played) -> Any:
+    """What a chain sends on as the result of a member: for a step, what its activities gave."""
+    return played.result.result if isinstance(played.result, StepOutcome) else played.result
+
+
+def _joined(kind: str, members: int, errors: list[Played]) -> Played:
+    """The failures of a container's members as one exception group, unless one of them is the store's."""
+    failed = [played.error for played in errors if played.error is not None]
+    fatal = next((played.error for played in errors if played.fatal), None)
+    if fatal is not None:
+        others = len(failed) - 1
+        if others:
+            fatal.add_note(f"{others} more of the {members} members of a {kind} failed beside this")
+        return Played(None, fatal, fatal=True)
+    return Played(None, ExceptionGroup(f"{len(failed)} of the {members} members of a {kind} failed", failed))
+
+
+class Group(Submittable):
+    """Submittables that are played side by side; its result is the list of theirs, in their order.
+
+    All are played, whatever fails; the failures are raised together, as an ``ExceptionGroup``. The result of a
+    failed member is None, that of a step its `StepOutcome`.
+
+    Args:
+        activities: Callables, ``(callable, argument, ...)`` tuples, activity tasks, chains, groups, steps,
+            signals, markers.
+        max_parallel: How many members may be under way at once; None: all.
+        raises_on_failure: Propagated to all activities within, unless None.
+        bubbles_exception_on_failure: False: failures within stay there, logged and on the run's list, and what
+            surrounds the group goes on.
+
+    Raises:
+        StepDefinitionError: When a member or an option is refused.
+    """
+
+    _kind = "group"
+
+    def __init__(
+        self,
+        *activities: object,
+        max_parallel: int | None = None,
+        raises_on_failure: bool | None = None,
+        bubbles_exception_on_failure: bool = True,
+    ) -> None:
+        if max_parallel is not None and not is_count(max_parallel, least=1):
+            raise StepDefinitionError(
+                f"max_parallel={max_parallel!r} is refused: it is an int of at least 1, or None"
+            )
+        self.activities: list[Submittable] = []
+        self.max_parallel = max_parallel
+        self.raises_on_failure = raises_on_failure
+        self.bubbles_exception_on_failure = bubbles_exception_on_failure
+        self.extend(activities)
+
+    def append(self, submittable: object, *args: Any, **kwargs: Any) -> None:
+        """Add a member; arguments are those of a callable.
+
+        Raises:
+            StepDefinitionError: When it cannot be one.
+        """
+        member = as_submittable(submittable, *args, **kwargs)
+        self._check_member(member)
+        if self.raises_on_failure is not None:
+            member.propagate_attribute("raises_on_failure", self.raises_on_failure)
+        self.activities.append(member)
+
+    def _check_member(self, member: Submittable) -> None:
+        """Whether ``member`` fits after those that are there; a group takes all."""
+
+    def extend(self, iterable: Iterable[object]) -> None:
+        """Add members; a tuple is a callable and its arguments."""
+        for each in iterable:
+            self.append(each)
+
+    def __iadd__(self, iterable: Iterable[object]) -> Self:
+        self.extend(iterable)
+        return self
+
+    def propagate_attribute(self, attribute: str, value: object) -> None:
+        """Set an activity attribute on every activity task within."""
+        for member in self.activities:
+            member.propagate_attribute(attribute, value)
+
+    async def play(self, player: Player) -> Played:
+        """Have ``player`` play all members, side by side."""
+        members = list(self.activities)
+        played: list[Played | None] = [None] * len(members)
+        turns = iter(enumerate(members))
+
+        async def play_turns() -> None:
+            for index, member in turns:
+                played[index] = await member.play(player)
+
+        workers = min(len(members), self.max_parallel or len(members))
+        if workers == 1:
+            await play_turns()
+        elif workers:
+            async with anyio.create_task_group() as tasks:
+                for _ in range(workers):
+                    tasks.start_soon(play_turns)
+        ended = [each for each in played if each is not None]
+        assert len(ended) == len(members)
+        return self._sum_up(player, ended)
+
+    def _sum_up(self, player: Player, ended: list[Played]) -> Played:
+        """The container's own end, from those of its members."""
+        results = [played.result for played in ended]
+        errors = [played for played in ended if played.error is not None]
+        if not errors:
+            return Played(results)
+        joined = self._failure(errors)
+        assert joined.error is not None
+        if joined.fatal or self.bubbles_exception_on_failure:
+            return Played(results, joined.error, fatal=joined.fatal)
+        player.swallow(joined.error)
+        return Played(results)
+
+    def _failure(self, errors: list[Played]) -> Played:
+        return _joined(self._kind, len(self.activities), errors)
+
+    def __len__(self) -> int:
+        return len(self.activities)
+
+    def __repr__(self) -> str:
+        return f"<{self._kind} of {len(self.activities)}>"
+
+
+class Chain(Group):
+    """Submittables that are played one after the other; its result is the list of theirs, in their order.
+
+    It ends at the first failure, which is raised as it is; with ``break_on_failure=False`` it goes on, and the
+    failures are raised together, as an ``ExceptionGroup``.
+
+    Args:
+        activities: As for `Group`.
+        send_result: Whether each member's result is given to the next as last argument (a step gives what its
+            activities returned). Then all but the first are activities or signals.
+        break_on_failure: Whether the chain ends at the first failure.
+        raises_on_failure: Propagated to all activities within, unless None. False also makes
+            ``bubbles_exception_on_failure`` False, unless that is given.
+        bubbles_exception_on_failure: As for `Group`; None: True.
+
+    Raises:
+        StepDefinitionError: When a member or an option is refused.
+    """
+
+    _kind = "chain"
+
+    def __init__(
+        self,
+        *activities: object,
+        send_result: bool = False,
+        break_on_failure: bool = True,
+        raises_on_failure: bool | None = None,
+        bubbles_exception_on_failure: bool | None = None,
+    ) -> None:
+        if send_result and not break_on_failure:
+            raise StepDefinitionError(
+                "send_result=True with break_on_failure=False is refused: a failure leaves no result to send"
+            )
+        if bubbles_exception_on_failure is None:
+            bubbles_exception_on_failure = raises_on_failure is not False
+        self.send_result = send_result
+        self.break_on_failure = break_on_failure
+        super().__init__(
+            *activities,
+            raises_on_failure=raises_on_failure,
+            bubbles_exception_on_failure=bubbles_exception_on_failure,
+        )
+
+    def _check_member(self, member: Submittable) -> None:
+        if self.send_result and self.activities and not isinstance(member, ActivityTask | SignalTask):
+            raise StepDefinitionError(
+                f"{member!r} in a chain with send_result=True is refused: it takes no arguments, so the result "
+                "before it cannot be sent to it"
+            )
+
+    async def play(self, player: Player) -> Played:
+        """Have ``player`` play the members, one after the other."""
+        ended: list[Played] = []
+        for member in list(self.activities):
+            turn = _given_result(member, result_of(ended[-1])) if self.send_result and ended else member
+            played = await turn.play(player)
+            ended.append(played)
+            if played.fatal or (played.error is not None and self.break_on_failure):
+                break
+        return self._sum_up(player, ended)
+
+    def _failure(self, errors: list[Played]) -> Played:
+        if len(errors) == 1 and (self.break_on_failure or errors[0].fatal):
+            return errors[0]
+        return super()._failure(errors)
+
+
+def _given_result(member: Submittable, result: object) -> Submittable:
+    if isinstance(member, ActivityTask):
+        return member.with_last_argument(result)
+    assert isinstance(member, SignalTask)
+    signal = member.signal
+    return SignalTask(signal.name, *signal.args, result, propagate=member.propagate, **signal.kwargs)

@@ -1,0 +1,92 @@
+"""Steps as users write them: a name, what to play, and how; everything is checked when one is made."""
+
+from collections.abc import Iterable
+
+from asyncsteps._plan.model import StepRules
+from asyncsteps._plan.names import as_selectors, check_step_name
+from asyncsteps._tasks.canvas import as_submittable
+from asyncsteps._tasks.submittable import Played, Player, Submittable
+
+
+class Step(Submittable):
+    """A named unit of work that is recorded as done, so that the next run skips it.
+
+    Args:
+        step_name: Segments joined by dots, such as ``ingest.users.load``.
+        activities: What to play: a callable, a ``(callable, argument, ...)`` tuple, an activity task, a chain, a
+            group, another step.
+        force: Whether to play it even when it is done.
+        activities_if_step_already_done: What to play instead when it is skipped.
+        emit_signal: Whether to send the signal ``step.{step_name}`` at the end, played or skipped.
+        force_steps_if_executed: Selectors of the dependents, which are forced when this step is played: a step
+            name, an ancestor of some, or ``*``; one ``str`` is one selector.
+        bubbles_exception_on_failure: Whether a failure reaches the caller, or what surrounds the step. False: it
+            stays in the step's outcome; it is logged and on the run's list of failures either way.
+        save_result: Whether the result is kept in the done record, as JSON, and given back by a skip. It is then
+            what JSON makes of it (tuples come as lists) in the first run too.
+
+    Raises:
+        StepNameError: When the name breaks a rule of step names.
+        SelectorError: When a dependent's selector is malformed.
+        StepDefinitionError: When ``activities`` cannot be played: a list, for instance.
+    """
+
+    def __init__(
+        self,
+        step_name: str,
+        activities: object,
+        force: bool = False,
+        activities_if_step_already_done: object = None,
+        emit_signal: bool = False,
+        force_steps_if_executed: Iterable[str] | None = None,
+        bubbles_exception_on_failure: bool = False,
+        *,
+        save_result: bool = False,
+    ) -> None:
+        alternative = activities_if_step_already_done
+        self.rules = StepRules(
+            check_step_name(step_name),
+            force=force,
+            has_alternative=alternative is not None,
+            emit_signal=emit_signal,
+            force_steps_if_executed=()
+            if force_steps_if_executed is None
+            else as_selectors(force_steps_if_executed),
+        )
+        self.activities = as_submittable(activities)
+        self.activities_if_step_already_done = None if alternative is None else as_submittable(alternative)
+        self.bubbles_exception_on_failure = bubbles_exception_on_failure
+        self.save_result = save_result
+
+    @property
+    def step_name(self) -> str:
+        """The step's name."""
+        return self.rules.name
+
+    @property
+    def force(self) -> bool:
+        """Whether this step is forced."""
+        return self.rules.force
+
+    @property
+    def emit_signal(self) -> bool:
+        """Whether the signal ``step.{step_name}`` is sent at the end."""
+        return self.rules.emit_signal
+
+    @property
+    def force_steps_if_executed(self) -> tuple[str, ...]:
+        """Selectors of the dependents."""
+        return self.rules.force_steps_if_executed
+
+    def propagate_attribute(self, attribute: str, value: object) -> None:
+        """Set an activity attribute on the activities and on the alternative activities."""
+        self.activities.propagate_attribute(attribute, value)
+        if self.activities_if_step_already_done is not None:
+            self.activities_if_step_already_done.propagate_attribute(attribute, value)
+
+    async def play(self, player: Player) -> Played:
+        """Have ``player`` play this."""
+        return await player.play_step(self)
+
+    def __repr__(self) -> str:
+        return f"<step {self.rules.name}>"

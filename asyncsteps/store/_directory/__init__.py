@@ -1,0 +1,1 @@
+"""Done steps as files of a local directory."""

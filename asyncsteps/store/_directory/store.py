@@ -1,0 +1,114 @@
+"""Done steps as files of a local directory: the embedded default, readable by a person."""
+
+from collections.abc import AsyncGenerator, Callable, Iterable, Mapping
+from functools import partial
+from pathlib import Path
+from typing import Any, TypeVar
+
+from anyio import CapacityLimiter, to_thread
+
+from asyncsteps._errors import AccessDeniedError, StoreError
+from asyncsteps._plan.names import matches
+from asyncsteps.store._common import BaseStore, StepSorter
+from asyncsteps.store._directory import files
+from asyncsteps.store._protocol import DonePage, ListingProgress, OnProgress
+from asyncsteps.store._records import decode_record, encode_record
+
+_BATCH = 1000
+_T = TypeVar("_T")
+
+
+class DirectoryStore(BaseStore):
+    """Done steps as the files of a directory: one a step, named after it, an indented JSON object.
+
+    Ordinary names are file names as they are; `asyncsteps.store._directory.filenames` says how the others are
+    encoded.
+    The directory is made by the first mark. A mark is written to a temporary file, synchronised and renamed, so
+    that whoever looks sees all of it or nothing, in any number of processes, and it outlives a crash once
+    `mark_done` has returned. Other files in the directory are reported as foreign and never touched.
+
+    Args:
+        path: The directory.
+        concurrency: How many calls of the operating system run side by side, each in a worker thread.
+    """
+
+    def __init__(self, path: str | Path, *, concurrency: int = 16) -> None:
+        super().__init__()
+        self._path = Path(path).absolute()
+        self._concurrency = concurrency
+        self._limiter: CapacityLimiter | None = None
+        self._swept = False
+
+    @property
+    def path(self) -> Path:
+        """The directory."""
+        return self._path
+
+    @property
+    def url(self) -> str:
+        """The directory as a file URL."""
+        return self._path.as_uri()
+
+    async def _batches(
+        self, under: str, sorter: StepSorter, on_progress: OnProgress | None
+    ) -> AsyncGenerator[list[str], None]:
+        found, foreign = await self._call(None, partial(files.list_files, self._path))
+        for path in foreign:
+            if matches(under, path):
+                sorter.foreign(path)
+        names = [name for name in found if matches(under, name)]
+        for start in range(0, len(names), _BATCH):
+            batch = names[start : start + _BATCH]
+            if on_progress is not None:
+                on_progress(ListingProgress(start // _BATCH + 1, start + len(batch), 1, 0))
+            yield batch
+
+    async def done_page(self, start_after: str = "") -> DonePage:
+        """All done names greater than ``start_after``, in order: one pass over the directory."""
+        self._require_open()
+        names, _ = await self._call(None, partial(files.list_files, self._path))
+        return DonePage(tuple(sorted(name for name in names if name > start_after)), None)
+
+    async def is_done(self, name: str) -> bool:
+        """Whether ``name`` is done: whether its file is there."""
+        return await self._call(self._checked(name), partial(files.exists, self._path, name))
+
+    async def mark_done(self, name: str, record: Mapping[str, Any], *, first_wins: bool = False) -> bool:
+        """Record ``name`` as done, durably; whether this call's record is the stored one."""
+        self._checked(name)
+        body = encode_record(name, record, indent=2) + b"\n"
+        if not self._swept:
+            self._swept = True
+            await self._call(None, partial(files.remove_stale, self._path))
+        return await self._call(name, partial(files.write, self._path, name, body=body, first_wins=first_wins))
+
+    async def read_done(self, name: str) -> dict[str, Any] | None:
+        """The record of ``name``, or None when it is not done."""
+        body = await self._call(self._checked(name), partial(files.read, self._path, name))
+        return None if body is None else decode_record(name, body, url=self.url)
+
+    async def withdraw(self, names: Iterable[str]) -> list[str]:
+        """Withdraw done marks; those that were there, sorted."""
+        wanted = self._checked_names(names)
+        return await self._call(None, partial(files.remove, self._path, wanted))
+
+    async def _call(self, step: str | None, function: Callable[[], _T]) -> _T:
+        """Run blocking work in a worker thread, to its end, and map its errors."""
+        if self._limiter is None:
+            self._limiter = CapacityLimiter(self._concurrency)
+        try:
+            return await to_thread.run_sync(function, limiter=self._limiter)
+        except OSError as error:
+            file = error.filename2 or error.filename  # of two, the second is the step's, the first a temporary one
+            where = None if file is None else str(file)
+            if isinstance(error, PermissionError):
+                raise AccessDeniedError(
+                    f"the operating system denies it ({error.strerror}): give this user read and write permission "
+                    "in the directory",
+                    url=self.url,
+                    key=where,
+                    step=step,
+                ) from error
+            raise StoreError(
+                f"the file system cannot do it: {error.strerror or error}", url=self.url, key=where, step=step
+            ) from error

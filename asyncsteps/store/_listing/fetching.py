@@ -1,0 +1,224 @@
+"""Lists every key under a prefix, knowing nothing but a callable that fetches one page.
+
+Pages are fetched side by side, as `Frontier` decides; each by a task of its own.
+"""
+
+import asyncio
+from collections import deque
+from collections.abc import AsyncIterator, Callable
+
+from asyncsteps._errors import (
+    BucketNotFoundError,
+    ClockSkewError,
+    EndpointUnreachableError,
+    ListingError,
+    StoreClosedError,
+    StoreError,
+    StoreURLError,
+    ThrottledError,
+    WrongRegionError,
+)
+from asyncsteps.store._listing.page import FetchPage, Page
+from asyncsteps.store._listing.scheduler import Frontier, Request
+from asyncsteps.store._protocol import ListingProgress
+
+_ATTEMPTS = 5
+_ATTEMPTS_WHEN_THROTTLED = 8
+_ATTEMPTS_WHEN_UNCLEAR = 2
+_BACKOFF = 0.1
+_LONGEST_BACKOFF = 5.0
+_RECOVERY = 0.5
+_TRANSIENT = (EndpointUnreachableError, ThrottledError)
+_FINAL = (BucketNotFoundError, ClockSkewError, StoreClosedError, StoreURLError, WrongRegionError)
+
+
+async def list_keys(
+    fetch: FetchPage,
+    prefix: str,
+    *,
+    concurrency: int,
+    on_progress: Callable[[ListingProgress], object] | None = None,
+) -> AsyncIterator[list[str]]:
+    """Yield the complete keys under ``prefix`` in batches, each key once, in no particular order.
+
+    While the consumer is slow, no more pages are fetched ahead than may be under way at once. When it breaks off
+    or is cancelled, so is what is under way, before the generator is closed.
+
+    Args:
+        fetch: Fetches one page; what it raises it has retried as it sees fit.
+        prefix: What every key starts with.
+        concurrency: How many pages are fetched at once, at most; 1 lists by the token chain alone.
+        on_progress: Called after each page.
+
+    Raises:
+        ListingError: When a page kept failing, or the server's pages contradict each other.
+        StoreError: As ``fetch`` raised it, when the first page failed, or when trying again cannot help.
+    """
+    if concurrency < 1:
+        raise ValueError(f"a concurrency of {concurrency!r} is refused: it must be at least 1")
+    listing = _Listing(fetch, prefix, concurrency, on_progress)
+    try:
+        while (batch := await listing.next_batch()) is not None:
+            yield batch
+    finally:
+        await listing.close()
+
+
+class _Listing:
+    """One listing under way: the tasks that fetch its pages, and the batches that wait for the consumer."""
+
+    def __init__(
+        self,
+        fetch: FetchPage,
+        prefix: str,
+        concurrency: int,
+        on_progress: Callable[[ListingProgress], object] | None,
+    ) -> None:
+        self._fetch = fetch
+        self._prefix = prefix
+        self._on_progress = on_progress
+        self._frontier = Frontier(prefix, concurrency=concurrency)
+        self._concurrency = concurrency
+        self._limit = float(concurrency)
+        self._throttlings = 0
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._pauses: set[asyncio.TimerHandle] = set()
+        self._again: deque[tuple[Request, int]] = deque()
+        self._batches: deque[list[str]] = deque()
+        self._news = asyncio.Event()
+        self._closed = False
+        self._error: BaseException | None = None
+        self._pages = self._names = self._requests = 0
+
+    async def next_batch(self) -> list[str] | None:
+        """The next keys; None when all were given."""
+        while self._error is None:
+            batch = self._batches.popleft() if self._batches else None
+            self._send()
+            if batch is not None:
+                return batch
+            if not self._tasks and not self._pauses:
+                if self._frontier.done:
+                    return None
+                raise ListingError(f"the listing of {self._prefix!r} stands still: this is a bug of asyncsteps")
+            self._news.clear()
+            await self._news.wait()
+        raise self._error
+
+    async def close(self) -> None:
+        """Cancel what is under way, and wait for its end."""
+        self._closed = True
+        self._drop()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+
+    def _drop(self) -> None:
+        """Cancel every request but the one that asks for this."""
+        for task in self._tasks:
+            if task is not asyncio.current_task():
+                task.cancel()
+        for pause in self._pauses:
+            pause.cancel()
+        self._pauses.clear()
+        self._again.clear()
+
+    def _send(self) -> None:
+        """Start as many requests as may be under way, unless the consumer is behind."""
+        if self._closed or self._error is not None or len(self._batches) >= self._concurrency:
+            return
+        idle = int(self._limit) - len(self._tasks)
+        while self._again and idle > 0:
+            self._start(*self._again.popleft())
+            idle -= 1
+        try:
+            requests = self._frontier.next_requests(idle)
+        except Exception as error:  # noqa: BLE001 - callbacks send, too; the consumer must hear of it
+            self._error = error
+        else:
+            for request in requests:
+                self._start(request, 1)
+
+    def _start(self, request: Request, attempt: int) -> None:
+        self._requests += 1
+        task = asyncio.get_running_loop().create_task(self._run(request, attempt, self._throttlings))
+        self._tasks.add(task)
+        task.add_done_callback(self._ended)
+
+    def _ended(self, task: asyncio.Task[None]) -> None:
+        self._tasks.discard(task)
+        if not task.cancelled():
+            error = task.exception()
+            self._error = self._error or error
+            self._send()
+        self._news.set()
+
+    async def _run(self, request: Request, attempt: int, throttlings: int) -> None:
+        """Fetch a page, and take in what comes of it."""
+        chained = self._frontier.chained
+        try:
+            page = await self._fetch(
+                request.prefix,
+                start_after=request.start_after,
+                delimiter=request.delimiter,
+                token=request.token,
+            )
+        except _FINAL:
+            raise
+        except StoreError as error:
+            if isinstance(error, ThrottledError) and throttlings == self._throttlings:
+                # The others that are under way since the last halving do not halve it again.
+                self._throttlings += 1
+                self._limit = max(1, self._limit / 2)
+            if attempt < self._attempts(error):
+                self._pause(request, attempt)
+            elif isinstance(error, _TRANSIENT) and self._pages > 0:
+                raise self._failure(error, attempt) from error
+            elif isinstance(error, _TRANSIENT) or not self._frontier.refused(request):
+                raise
+        else:
+            if throttlings == self._throttlings:
+                self._limit = min(self._concurrency, self._limit + _RECOVERY)
+            self._land(request, page)
+        if self._frontier.chained and not chained:
+            self._drop()
+
+    def _attempts(self, error: StoreError) -> int:
+        """How many times a page is asked for that fails so; the client has tried again on its own, too."""
+        if isinstance(error, ThrottledError):
+            return _ATTEMPTS_WHEN_THROTTLED
+        if isinstance(error, EndpointUnreachableError) and self._pages > 0:
+            return _ATTEMPTS
+        # What may be a server's internal error, or its way to refuse: a second time it is the latter.
+        return _ATTEMPTS_WHEN_UNCLEAR if type(error) is StoreError or isinstance(error, _TRANSIENT) else 1
+
+    def _failure(self, error: StoreError, attempts: int) -> ListingError:
+        """What the consumer is told when a page kept failing."""
+        return ListingError(
+            f"a page of the listing of {self._prefix!r} failed {attempts} times: {error}",
+            url=error.url,
+            bucket=error.bucket,
+            endpoint=error.endpoint,
+        )
+
+    def _pause(self, request: Request, attempt: int) -> None:
+        """Ask again a little later."""
+
+        def go_on() -> None:
+            self._pauses.discard(pause)
+            self._again.append((request, attempt + 1))
+            self._send()
+
+        pause = asyncio.get_running_loop().call_later(min(_BACKOFF * 2**attempt, _LONGEST_BACKOFF), go_on)
+        self._pauses.add(pause)
+
+    def _land(self, request: Request, page: Page) -> None:
+        """Take a page in."""
+        batches = self._frontier.land(request, page)
+        self._batches.extend(batches)
+        self._pages += request.delimiter is None
+        self._names += sum(map(len, batches))
+        if self._on_progress is not None:
+            self._on_progress(
+                ListingProgress(
+                    pages=self._pages, names=self._names, requests=self._requests, concurrency=len(self._tasks)
+                )
+            )

@@ -1,0 +1,134 @@
+"""Requests to one bucket: limited, sent, checked to be S3's answers, their errors mapped."""
+
+import contextlib
+from typing import Any
+
+from anyio import CancelScope, CapacityLimiter, Event, Lock
+
+from asyncsteps._errors import AccessDeniedError, EndpointUnreachableError, StoreClosedError, StoreError
+from asyncsteps.store._s3.client import ClientOptions, open_client
+from asyncsteps.store._s3.errors import UNREACHABLE, Place, error_code, store_error
+
+_ALWAYS_IN_REPLIES = {
+    "get_object": "ETag",
+    "head_object": "ETag",
+    "list_objects_v2": "IsTruncated",
+    "put_object": "ETag",
+}
+
+
+class BucketClient:
+    """One bucket, through a client that is made at the first request.
+
+    Args:
+        bucket: The bucket's name.
+        url: The store's URL, for errors.
+        options: How the client is made.
+    """
+
+    def __init__(self, bucket: str, *, url: str, options: ClientOptions) -> None:
+        self.bucket = bucket
+        self._url = url
+        self._options = options
+        self._client: Any = None
+        self._stack = contextlib.AsyncExitStack()
+        self._making = Lock()
+        self._limiter = CapacityLimiter(options.usable_concurrency)
+        self._closed = False
+        self._bucket_seen = False
+        self._under_way: set[CancelScope] = set()
+        self._idle = Event()
+
+    @property
+    def concurrency(self) -> int:
+        """How many requests run side by side."""
+        return int(self._limiter.total_tokens)
+
+    async def aclose(self) -> None:
+        """End the requests under way, with an error, and close the client if it is ours."""
+        self._closed = True
+        with CancelScope(shield=True):
+            for scope in self._under_way:
+                scope.cancel()
+            if self._under_way:
+                await self._idle.wait()
+            await self._stack.aclose()
+
+    def place(self, key: str | None = None, step: str | None = None) -> Place:
+        """Where something happens, for errors."""
+        endpoint = self._options.endpoint_url if self._client is None else str(self._client.meta.endpoint_url)
+        return Place(url=self._url, bucket=self.bucket, key=key, endpoint=endpoint, step=step)
+
+    async def call(
+        self, operation: str, *, key: str | None = None, step: str | None = None, **params: Any
+    ) -> dict[str, Any]:
+        """Send one request and give the parsed reply, a body read whole.
+
+        Args:
+            operation: The client's method, such as ``put_object``.
+            key: The key, for the request and for errors.
+            step: The step's name, for errors.
+            params: Further parameters.
+
+        Raises:
+            StoreError: The classes of `asyncsteps._errors`, by cause.
+        """
+        if key is not None:
+            params["Key"] = key
+        async with self._limiter:  # before the request is signed: signatures age
+            self._under_way.add(scope := CancelScope())
+            try:
+                with scope:
+                    if not self._closed:
+                        return await self._send(operation, params, step)
+            except Exception as error:
+                raise store_error(error, operation, place=self.place(key, step)) from error
+            finally:
+                self._under_way.discard(scope)
+                if self._closed and not self._under_way:
+                    self._idle.set()
+        raise StoreClosedError("the store was closed before the request was through", **self.place(key, step))
+
+    async def _send(
+        self, operation: str, params: dict[str, Any], step: str | None, *, body_attempts: int = 3
+    ) -> dict[str, Any]:
+        client = self._client or await self._make()
+        reply: dict[str, Any] = await getattr(client, operation)(Bucket=self.bucket, **params)
+        expected = _ALWAYS_IN_REPLIES.get(operation)
+        if expected is not None and expected not in reply:
+            raise EndpointUnreachableError(
+                f"the answer to {operation} has no {expected}, so it is none of S3's: check the endpoint and what "
+                "lies before it, such as a proxy or a login page",
+                **self.place(params.get("Key"), step),
+            )
+        if "Body" in reply:
+            try:
+                async with reply["Body"] as stream:
+                    reply["Body"] = await stream.read()
+            except UNREACHABLE:  # botocore's retries end where the body begins
+                if body_attempts == 1:
+                    raise
+                return await self._send(operation, params, step, body_attempts=body_attempts - 1)
+        return reply
+
+    async def head(self, key: str, step: str) -> dict[str, Any] | None:
+        """What a HEAD request says of an object; None when there is none.
+
+        Such a request does not tell a missing key from a missing bucket, so the first miss asks for the bucket.
+        """
+        try:
+            return await self.call("head_object", key=key, step=step)
+        except StoreError as error:
+            if error_code(error.__cause__) not in {"404", "NoSuchKey"}:
+                raise
+        if not self._bucket_seen:
+            with contextlib.suppress(AccessDeniedError):  # then it is there, as far as anyone may know
+                await self.call("head_bucket")
+            self._bucket_seen = True
+        return None
+
+    async def _make(self) -> Any:
+        async with self._making:
+            if self._client is None:
+                self._client = await open_client(self._options, self._stack)
+            return self._client

@@ -1,0 +1,237 @@
+"""An S3 client made cheap for many small requests.
+
+What a client of ours saves against a stock one:
+
+- no ``Expect: 100-continue`` (a round trip a PUT), no body wrapped into a file, no checks of what is never sent;
+- a fixed ``User-Agent`` (botocore composes it twice a request otherwise);
+- checksums and parameter validation only where S3 requires them;
+- endpoint rules evaluated once instead of once a key. They do not depend on the key, but it is among their
+  parameters and so defeats botocore's cache. This needs a private attribute, and is left out where it is missing;
+- a connection for each of the requests that may run side by side.
+
+A client of the caller's is not changed in any way that the caller could notice.
+"""
+
+import contextlib
+import functools
+import logging
+import os
+import platform
+from collections.abc import Iterator
+from contextvars import ContextVar
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, cast
+
+from botocore.config import Config
+from botocore.exceptions import ClientError
+
+from asyncsteps._errors import StoreOptionError
+from asyncsteps.store._s3 import page_parser
+from asyncsteps.store._s3.errors import is_throttling, is_unreachable
+
+if TYPE_CHECKING:
+    import aioboto3
+    from aiobotocore.config import AioConfig
+
+logger = logging.getLogger("asyncsteps.store")
+
+_IRRELEVANT_TO_ENDPOINTS = ("Key", "Prefix", "CopySource")
+_NEEDLESS = (
+    ("before-call.s3", "add_expect_header"),
+    ("before-parameter-build.s3.PutObject", "convert_body_to_file_like_object"),
+    ("before-parameter-build.s3.PutObject", "sse_md5"),
+    ("before-parameter-build.s3.PutObject", "validate_ascii_metadata"),
+)
+"""Handlers of botocore that do nothing for what this package sends, or what it can do without."""
+
+_ATTEMPTS = 6
+"""Attempts at a request that the server throttles or fails; the pauses between them are 31 s together at most."""
+
+_ATTEMPTS_AT_REACHING = 4
+"""Attempts at a request that does not reach the server; the pauses are 7 s at most: an operator is told soon."""
+
+_ATTEMPTS_AT_REACHING_PAGES = 2
+_RETRY_EVENT = "needs-retry.s3.ListObjectsV2"
+_RETRY_ID = "asyncsteps-listing-retries"
+_retries_itself: ContextVar[bool] = ContextVar("asyncsteps_retries_itself", default=False)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ClientOptions:
+    """How a client is made, or which one is used.
+
+    Attributes:
+        session: The caller's ``aioboto3.Session``; None: one of ours.
+        client: The caller's S3 client; then nothing is made and nothing is closed.
+        endpoint_url: The server; None: botocore's environment and configuration decide.
+        region_name: The region; None: likewise.
+        concurrency: Requests side by side, and connections.
+        config: Botocore configuration, merged over ours.
+    """
+
+    session: Any = None
+    client: Any = None
+    endpoint_url: str | None = None
+    region_name: str | None = None
+    concurrency: int = 64
+    config: Config | None = None
+
+    def __post_init__(self) -> None:
+        if self.client is not None:
+            given = [
+                name
+                for name in ("session", "endpoint_url", "region_name", "config")
+                if getattr(self, name) is not None
+            ]
+            if given:
+                raise StoreOptionError(f"a client has its own {', '.join(given)}: pass either, not both")
+            if not _is_client(self.client):
+                raise StoreOptionError(
+                    f"client={self.client!r} is not an aioboto3 S3 client, what 'session.client(\"s3\")' gives "
+                    "inside its block"
+                )
+        if self.session is not None and not _is_session(self.session):
+            raise StoreOptionError(f"session={self.session!r} is not an aioboto3.Session")
+        if self.config is not None and not isinstance(self.config, Config):
+            raise StoreOptionError(f"config={self.config!r} is not a botocore.config.Config")
+        if self.endpoint_url is not None and not str(self.endpoint_url).startswith(("http://", "https://")):
+            raise StoreOptionError(
+                f"endpoint_url={self.endpoint_url!r} is no URL: it starts with 'http://' or 'https://'"
+            )
+
+    @property
+    def usable_concurrency(self) -> int:
+        """The concurrency, but no more than a client of the caller's has connections."""
+        if self.client is None:
+            return self.concurrency
+        return min(self.concurrency, int(self.client.meta.config.max_pool_connections))
+
+
+def _is_client(value: object) -> bool:
+    from aiobotocore.client import AioBaseClient
+
+    return isinstance(value, AioBaseClient) and hasattr(value, "list_objects_v2")
+
+
+def _is_session(value: object) -> bool:
+    import aioboto3
+
+    return isinstance(value, aioboto3.Session)
+
+
+@contextlib.contextmanager
+def listing(*, retries_itself: bool) -> Iterator[None]:
+    """Inside the block listings are read slimly.
+
+    Args:
+        retries_itself: Whether the caller tries pages again itself: then a throttled one fails at once, and one
+            that does not come through after two attempts, where botocore would go on.
+    """
+    reset = _retries_itself.set(retries_itself)
+    try:
+        with page_parser.slim_pages():
+            yield
+    finally:
+        _retries_itself.reset(reset)
+
+
+async def open_client(options: ClientOptions, stack: contextlib.AsyncExitStack) -> Any:
+    """The client to use: the caller's, or a tuned one of ours, which ``stack`` closes."""
+    if options.client is not None:
+        page_parser.install(options.client, own=False)
+        options.client.meta.events.register_first(_RETRY_EVENT, _leave_to_listing, unique_id=_RETRY_ID)
+        return options.client
+    session = options.session if options.session is not None else _own_session()
+    client = await stack.enter_async_context(
+        session.client(
+            "s3",
+            endpoint_url=options.endpoint_url,
+            region_name=options.region_name,
+            config=_own_config(options.concurrency, options.config),
+        )
+    )
+    tune(client)
+    if _retries_are_ours(options.config):
+        client.meta.events.register_first("needs-retry.s3", _give_up_the_unreachable)
+    return client
+
+
+def _own_session() -> "aioboto3.Session":
+    import aioboto3
+    import aiobotocore.session
+
+    session = aiobotocore.session.get_session()
+    session.register_component("data_loader", _shared_loader())
+    return aioboto3.Session(botocore_session=session)
+
+
+@functools.cache
+def _shared_loader() -> Any:
+    """The loader of service models, which it keeps: a second client costs a tenth of the first."""
+    import botocore.loaders
+
+    return botocore.loaders.create_loader()
+
+
+def _retries_are_ours(config: Config | None) -> bool:
+    """Whether nobody else says how often a request is tried."""
+    return "AWS_MAX_ATTEMPTS" not in os.environ and not getattr(config, "retries", None)
+
+
+def _own_config(concurrency: int, config: Config | None) -> "AioConfig":
+    import aiobotocore
+    from aiobotocore.config import AioConfig
+
+    # Not the mode "standard": its quota ends retries where a hundred requests fail at once, which loses marks.
+    retries = {"total_max_attempts": _ATTEMPTS} if _retries_are_ours(config) else None
+    own = AioConfig(
+        connect_timeout=5,
+        read_timeout=30,
+        max_pool_connections=concurrency,
+        parameter_validation=False,
+        request_checksum_calculation="when_required",
+        response_checksum_validation="when_required",
+        retries=retries,
+        user_agent=f"asyncsteps aiobotocore/{aiobotocore.__version__} python/{platform.python_version()}",
+    )
+    if config is None:
+        return own
+    return own.merge(cast("AioConfig", config))  # a plain Config is as good: only its options are read
+
+
+def tune(client: Any) -> None:
+    """Make a client of ours cheap; see the module's docstring."""
+    import botocore.handlers
+
+    events = client.meta.events
+    needless = [(event, getattr(botocore.handlers, handler, None)) for event, handler in _NEEDLESS]
+    for event, handler in needless:
+        if handler is not None:
+            events.unregister(event, handler)
+    events.register_first(_RETRY_EVENT, _leave_to_listing, unique_id=_RETRY_ID)
+    page_parser.install(client)
+    parameters = getattr(getattr(client, "_ruleset_resolver", None), "_param_definitions", None)
+    if any(handler is None for _, handler in needless) or not isinstance(parameters, dict):
+        logger.debug("this botocore is unknown: requests cost more CPU time than they need to")
+        return
+    for name in _IRRELEVANT_TO_ENDPOINTS:
+        parameters.pop(name, None)
+
+
+def _give_up_the_unreachable(*, attempts: int, caught_exception: Exception | None = None, **_: object) -> None:
+    """Handle ``needs-retry``: where nobody answers, end the retries earlier than where a server asks for time."""
+    if caught_exception is not None and attempts >= _ATTEMPTS_AT_REACHING and is_unreachable(caught_exception):
+        raise caught_exception
+
+
+def _leave_to_listing(
+    *, response: Any, operation: Any, attempts: int, caught_exception: Exception | None = None, **_: object
+) -> None:
+    """Handle ``needs-retry``: end botocore's retries early where the caller of `listing` goes on with its own."""
+    if not _retries_itself.get():
+        return
+    error = caught_exception if response is None else ClientError(response[1], operation.name)
+    if error is not None and (
+        is_throttling(error) or (attempts >= _ATTEMPTS_AT_REACHING_PAGES and is_unreachable(error))
+    ):
+        raise error

@@ -1,0 +1,148 @@
+"""Withdrawing done marks from S3, 1,000 a request, and knowing which of them were there."""
+
+from bisect import bisect_right
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass
+from functools import partial
+from typing import Any
+
+from anyio import sleep
+
+from asyncsteps._errors import AccessDeniedError, StoreError
+from asyncsteps.store._protocol import DonePage
+from asyncsteps.store._s3.bucket import BucketClient
+from asyncsteps.store._s3.concurrent import gather
+
+_BATCH = 1000
+"""S3 deletes at most so many keys in one request."""
+
+_FEW = 16
+"""So many names are cheaper asked for one by one than by a page of 1,000."""
+
+_HEADS = 64
+
+_NOT_IN_XML = ("\ufffe", "\uffff")
+"""Characters that keys may have and XML may not; the keys of a batch are sent as XML."""
+
+_TRANSIENT = {"InternalError", "ServiceUnavailable", "SlowDown"}
+
+IsDone = Callable[[str], Awaitable[bool]]
+DonePageAfter = Callable[[str], Awaitable[DonePage]]
+
+
+async def those_done(names: Sequence[str], *, is_done: IsDone, done_page: DonePageAfter) -> list[str]:
+    """Those of ``names`` that are done, in order: what S3 deletes, it does not say whether it was there.
+
+    Few names are asked for one by one. Many are looked up in pages, as long as a page answers for enough of them.
+
+    Args:
+        names: Names, ascending.
+        is_done: Asks for one name.
+        done_page: Fetches the page of done names after a name.
+    """
+    if len(names) <= _FEW:
+        return await _those_done_singly(names, is_done)
+    chunks = [names[start : start + _BATCH] for start in range(0, len(names), _BATCH)]
+    found = await gather([partial(_those_done_by_pages, chunk, is_done, done_page) for chunk in chunks])
+    return [name for chunk in found for name in chunk]
+
+
+async def _those_done_singly(names: Sequence[str], is_done: IsDone) -> list[str]:
+    answers = await gather([partial(is_done, name) for name in names])
+    return [name for name, done in zip(names, answers, strict=True) if done]
+
+
+async def _those_done_by_pages(names: Sequence[str], is_done: IsDone, done_page: DonePageAfter) -> list[str]:
+    done: list[str] = []
+    position = 0
+    while position < len(names):
+        page = await done_page(names[position])
+        end = len(names) if page.through is None else max(position + 1, bisect_right(names, page.through))
+        few = end - position < _FEW
+        heads = [names[position], *(names[end : end + _HEADS] if few else ())]
+        there = {*page.names, *await _those_done_singly(heads, is_done)}
+        end = min(end + _HEADS, len(names)) if few else end
+        done += (name for name in names[position:end] if name in there)
+        position = end
+    return done
+
+
+async def delete(client: BucketClient, names: Sequence[str], *, prefix: str) -> None:
+    """Delete the objects of ``names``.
+
+    Raises:
+        StoreError: When some could not be deleted; it says which, and which were.
+    """
+    alone = [name for name in names if any(char in prefix + name for char in _NOT_IN_XML)]
+    together = [name for name in names if name not in set(alone)] if alone else names
+    batches = [together[start : start + _BATCH] for start in range(0, len(together), _BATCH)]
+    outcomes = await gather(
+        [
+            *(partial(_delete_batch, client, prefix, batch) for batch in batches),
+            *(partial(_delete_alone, client, prefix, name) for name in alone),
+        ]
+    )
+    refused = {name: reason for outcome in outcomes for name, reason in outcome.refused.items()}
+    errors = [outcome.error for outcome in outcomes if outcome.error is not None]
+    if not refused:
+        return
+    if errors and len(refused) == len(names):
+        raise errors[0] from errors[0].__cause__
+    kept = [name for name in names if name in refused]
+    gone = [name for name in names if name not in refused]
+    reasons = sorted(set(refused.values()))
+    denied = all(reason.startswith("AccessDenied") for reason in reasons)
+    error = AccessDeniedError if denied else StoreError
+    raise error(
+        f"not withdrawn: {_listed(kept)}, because of {'; '.join(reasons)}; withdrawn: {_listed(gone)}"
+        + ("; the credentials need the permission s3:DeleteObject" if denied else ""),
+        **client.place(),
+    ) from (errors[0] if errors else None)
+
+
+@dataclass(frozen=True, slots=True)
+class _Outcome:
+    """Of one batch: the names that are still there, each with the reason, and the error of the request itself."""
+
+    refused: dict[str, str]
+    error: StoreError | None = None
+
+
+async def _delete_batch(client: BucketClient, prefix: str, names: Sequence[str]) -> _Outcome:
+    """Delete at most 1,000 objects; those that the server failed to, once more."""
+    left = list(names)
+    for pause in (0.1, 0.2, None):
+        try:
+            reply = await client.call(
+                "delete_objects", Delete={"Objects": [{"Key": prefix + name} for name in left], "Quiet": False}
+            )
+        except StoreError as error:
+            return _Outcome(dict.fromkeys(left, str(error)), error)
+        deleted = {entry.get("Key") for entry in reply.get("Deleted", ())}
+        errors: list[dict[str, Any]] = reply.get("Errors", [])
+        refused = dict.fromkeys(
+            (name for name in left if prefix + name not in deleted), "no confirmation in the server's answer"
+        )
+        for entry in errors:
+            refused[entry["Key"].removeprefix(prefix)] = f"{entry.get('Code')} ({entry.get('Message')})"
+        again = refused and all(entry.get("Code") in _TRANSIENT for entry in errors)
+        if not again or pause is None:
+            break
+        left = list(refused)
+        await sleep(pause)
+    return _Outcome(refused)
+
+
+async def _delete_alone(client: BucketClient, prefix: str, name: str) -> _Outcome:
+    try:
+        await client.call("delete_object", key=prefix + name, step=name)
+    except StoreError as error:
+        return _Outcome({name: str(error)}, error)
+    return _Outcome({})
+
+
+def _listed(names: Sequence[str]) -> str:
+    if not names:
+        return "none"
+    shown = ", ".join(map(repr, names[:5]))
+    return shown if len(names) <= 5 else f"{shown} and {len(names) - 5} more"  # noqa: PLR2004 -- enough to see which

@@ -1,0 +1,214 @@
+"""Done steps as objects under a prefix of an S3 bucket: what simpleflow's own steps read and write."""
+
+import contextlib
+import logging
+from collections.abc import AsyncGenerator, Iterable, Mapping
+from functools import partial
+from itertools import pairwise
+from typing import Any, Self, cast
+
+from asyncsteps._errors import ListingError, StoreError, StoreOptionError
+from asyncsteps._plan.names import EVERYTHING, MAX_KEY_BYTES, is_step_name, matches
+from asyncsteps.store._common import BaseStore, StepSorter
+from asyncsteps.store._listing.fetching import list_keys
+from asyncsteps.store._listing.page import Page
+from asyncsteps.store._location import check_bucket, normalise_prefix
+from asyncsteps.store._protocol import DonePage, OnProgress
+from asyncsteps.store._records import decode_record, encode_record
+from asyncsteps.store._s3.bucket import BucketClient
+from asyncsteps.store._s3.client import ClientOptions, listing
+from asyncsteps.store._s3.conditional_put import FirstWins
+from asyncsteps.store._s3.delete import delete, those_done
+from asyncsteps.store._s3.errors import error_code
+from asyncsteps.store._s3.page_parser import keys_of
+
+logger = logging.getLogger("asyncsteps.store")
+
+_ENCRYPTIONS = ("AES256", "aws:kms", "aws:kms:dsse")
+_DIRECTORY_BUCKET = "--x-s3"
+
+
+class S3Store(BaseStore):
+    """Done steps as objects: the key is the prefix and the step's name, the body a JSON object.
+
+    Nothing is sent before the first use. Retries are botocore's (unless ``AWS_MAX_ATTEMPTS`` or a ``config`` says
+    otherwise: six attempts, four where the server is out of reach); a listing tries its pages again on its own.
+    The credentials need ``s3:ListBucket`` on the bucket, ``s3:GetObject``, ``s3:PutObject`` and, for withdrawal,
+    ``s3:DeleteObject`` on the prefix.
+
+    Args:
+        bucket: The bucket's name, or an access point's ARN.
+        prefix: The complete key prefix; one that is not empty and does not end in a slash gets one.
+        options: The client to use, or how to make one.
+        sse: Server-side encryption of what is marked: True for ``AES256``, or a name such as ``aws:kms``.
+    """
+
+    _client: BucketClient
+    _first_wins: FirstWins
+
+    def __init__(
+        self,
+        bucket: str,
+        prefix: str = "",
+        *,
+        options: ClientOptions | None = None,
+        sse: bool | str | None = None,
+    ) -> None:
+        super().__init__(normalise_prefix(prefix))
+        self._bucket = check_bucket(bucket)
+        self._put_params: dict[str, object] = {"ContentType": "application/json"}
+        if sse:
+            self._put_params["ServerSideEncryption"] = _encryption(sse)
+        self._options = ClientOptions() if options is None else options
+        self._is_directory_bucket = bucket.endswith(_DIRECTORY_BUCKET)
+        self._ordered = not self._is_directory_bucket
+
+    async def __aenter__(self) -> Self:
+        await super().__aenter__()
+        self._client = BucketClient(self._bucket, url=self.url, options=self._options)
+        self._stack.push_async_callback(self._client.aclose)
+        self._first_wins = FirstWins(self._client)
+        return self
+
+    @property
+    def bucket(self) -> str:
+        """The bucket's name."""
+        return self._bucket
+
+    @property
+    def prefix(self) -> str:
+        """The complete key prefix."""
+        return self._prefix
+
+    @property
+    def url(self) -> str:
+        """``s3://bucket/prefix``."""
+        return f"s3://{self._bucket}/{self._prefix}"
+
+    async def is_done(self, name: str) -> bool:
+        """Whether ``name`` is done: one HEAD request."""
+        self._checked(name)
+        return await self._client.head(self._prefix + name, name) is not None
+
+    async def mark_done(self, name: str, record: Mapping[str, Any], *, first_wins: bool = False) -> bool:
+        """Record ``name`` as done, durably: one PUT request; whether this call's record is the stored one.
+
+        ``first_wins`` makes it a conditional one. What a server does with conditions is found out at the first.
+        """
+        self._checked(name)
+        params = {**self._put_params, "Body": encode_record(name, record)}
+        if first_wins:
+            return await self._first_wins.put(self._prefix + name, name, params=params)
+        await self._client.call("put_object", key=self._prefix + name, step=name, **params)
+        return True
+
+    async def read_done(self, name: str) -> dict[str, Any] | None:
+        """The record of ``name``, or None when it is not done."""
+        self._checked(name)
+        key = self._prefix + name
+        try:
+            reply = await self._client.call("get_object", key=key, step=name)
+        except StoreError as error:
+            if error_code(error.__cause__) in {"NoSuchKey", "404"}:
+                return None
+            raise
+        return decode_record(name, reply["Body"], bucket=self._bucket, key=key)
+
+    async def withdraw(self, names: Iterable[str]) -> list[str]:
+        """Withdraw done marks; those that were there, sorted.
+
+        They are looked up first, since S3 does not tell; then deleted, 1,000 a request.
+        """
+        wanted = self._checked_names(names)
+        there = await those_done(wanted, is_done=self.is_done, done_page=self.done_page)
+        if there:
+            await delete(self._client, there, prefix=self._prefix)
+        return there
+
+    async def done_page(self, start_after: str = "") -> DonePage:
+        """One request's worth of done names greater than ``start_after`` (any string), in order.
+
+        Where the server's pages are unordered or do not start where they should, all names are listed instead.
+        """
+        self._require_open()
+        if self._ordered:
+            after = self._prefix + _sendable(start_after, MAX_KEY_BYTES - len(self._prefix.encode()))
+            page = await self._fetch(self._prefix, start_after=after if after != self._prefix else None)
+            keys = page.keys
+            while page.token is not None and (not keys or after < keys[-1] <= self._prefix + start_after):
+                # No keys, or keys between what could be sent and what was meant: no answer yet.
+                page = await self._fetch(self._prefix, token=page.token)
+                keys = [*keys[-1:], *page.keys]
+            in_order = all(low < high for low, high in pairwise(keys))
+            if in_order and (not keys or keys[0] > after or after == self._prefix):
+                names = (key[len(self._prefix) :] for key in keys)
+                through = keys[-1][len(self._prefix) :] if page.token is not None else None
+                return DonePage(
+                    tuple(name for name in names if name > start_after and is_step_name(name)), through
+                )
+            self._ordered = False
+            logger.warning(
+                "the server at %s gives pages that are out of order or ignore StartAfter: all is listed instead",
+                self._client.place().get("endpoint"),
+            )
+        names_done = await self.list_done(on_foreign=lambda _: None)
+        return DonePage(tuple(name for name in names_done if name > start_after), None)
+
+    async def _batches(
+        self, under: str, sorter: StepSorter, on_progress: OnProgress | None
+    ) -> AsyncGenerator[list[str], None]:
+        # A directory bucket takes no prefix that ends within a segment of a path, and lists in no order.
+        below = "" if under == EVERYTHING or self._is_directory_bucket else f"{under}."
+        if below and await self.is_done(under):
+            yield [under]
+        batches = list_keys(
+            partial(self._fetch, retries_itself=True),
+            self._prefix + below,
+            concurrency=1 if self._is_directory_bucket else self._client.concurrency,
+            on_progress=on_progress,
+        )
+        start, exact = len(self._prefix), below or under == EVERYTHING
+        async with contextlib.aclosing(cast("AsyncGenerator[list[str], None]", batches)):
+            async for keys in batches:
+                names = [key[start:] for key in keys]
+                yield sorter.names(names if exact else [name for name in names if matches(under, name)])
+
+    async def _fetch(
+        self,
+        prefix: str,
+        *,
+        start_after: str | None = None,
+        delimiter: str | None = None,
+        token: str | None = None,
+        retries_itself: bool = False,
+    ) -> Page:
+        """One page, as `FetchPage` has it."""
+        given = {"StartAfter": start_after, "Delimiter": delimiter, "ContinuationToken": token}
+        params = {name: value for name, value in given.items() if value is not None}
+        with listing(retries_itself=retries_itself):
+            reply = await self._client.call("list_objects_v2", Prefix=prefix, **params)
+        following = reply.get("NextContinuationToken") if reply.get("IsTruncated") else None
+        if reply.get("IsTruncated") and not following:
+            raise ListingError("the server says that there is more, and not how to go on", **self._client.place())
+        return Page(
+            keys=keys_of(reply.get("Contents", ())),
+            prefixes=[entry["Prefix"] for entry in reply.get("CommonPrefixes", ())],
+            token=following,
+        )
+
+
+def _encryption(sse: bool | str) -> str:
+    """The name of a server-side encryption."""
+    name = "AES256" if sse is True else sse
+    if name not in _ENCRYPTIONS:
+        raise StoreOptionError(f"sse={sse!r} is no server-side encryption: True (AES256) or one of {_ENCRYPTIONS}")
+    return str(name)
+
+
+def _sendable(position: str, room: int) -> str:
+    """The greatest string that can be sent as (the rest of) a key and is not above ``position``, near enough."""
+    try:
+        encoded = position.encode()
+    except UnicodeEncodeError as error:  # a lone surrogate sorts above U+D7FF and below U+E000
+        encoded = f"{position[: error.start]}\ud7ff".encode()
+    return encoded[: max(room, 0)].decode(errors="ignore")

@@ -1,0 +1,1 @@
+"""Async code that hands chains of steps to simpleflow's local executor."""

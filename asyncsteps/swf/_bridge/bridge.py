@@ -1,0 +1,283 @@
+"""`SimpleflowBridge`: async code hands chains of steps to a workflow run of simpleflow's local executor."""
+
+import asyncio
+import contextvars
+import logging
+import threading
+from collections.abc import AsyncIterator, Callable, Iterable, Mapping
+from contextlib import suppress
+from datetime import UTC, datetime
+from functools import partial
+from types import TracebackType
+from typing import TYPE_CHECKING, Any, Self
+
+import anyio
+
+from asyncsteps._errors import BridgeClosedError, StepDefinitionError, WorkflowIdError
+from asyncsteps._plan.model import Marker
+from asyncsteps._plan.names import as_reasoned_selectors
+from asyncsteps._tasks.activity import sync_runner
+from asyncsteps.swf._bridge.executor import BridgeExecutor, workflow_that_plays
+from asyncsteps.swf._bridge.queue import Submission, SubmissionQueue
+from asyncsteps.swf._convert.convert import to_simpleflow
+from asyncsteps.swf._sync.keeper import Keeper
+from asyncsteps.swf._sync.loop import on_caller_loop, run_sync
+
+if TYPE_CHECKING:
+    from simpleflow.workflow import Workflow
+
+_logger = logging.getLogger("asyncsteps.swf")
+
+
+class SimpleflowBridge:
+    """One workflow run on simpleflow's local executor, in one thread of its own, fed from async code.
+
+    Use it as ``async with``. What is submitted is played strictly one after the other, in order of submission,
+    however many tasks submit. Work on stores and ``async def`` activities go back to the loop of the
+    ``async with``, plain activities run in the bridge's thread: none of them blocks that loop.
+
+    Leaving the block waits for all that was submitted; left by an exception or a cancellation, it cancels what
+    still waits, and waits for what runs.
+
+    Args:
+        workflow_class: A simpleflow ``Workflow``, with `WorkflowStepMixin` for steps. Its hooks are used, and its
+            ``run`` is not: what is submitted stands in its place.
+        workflow_id: Its id, which done marks record, and which the default prefix is made of. Without one,
+            simpleflow's ``local`` is shared by all workflows without one.
+        force: Selectors of steps to force, or a mapping of selector to reason.
+        skip: Selectors of steps to skip, likewise.
+
+    Raises:
+        StepDefinitionError: When ``workflow_class`` is no simpleflow workflow, or has no steps to force or skip.
+        WorkflowIdError: When the id is not a str, or empty.
+        SelectorError: When a selector is malformed.
+    """
+
+    def __init__(
+        self,
+        workflow_class: "type[Workflow]",
+        *,
+        workflow_id: str | None = None,
+        force: str | Iterable[str] | Mapping[str, str | None] = (),
+        skip: str | Iterable[str] | Mapping[str, str | None] = (),
+    ) -> None:
+        self._workflow_class = _checked_class(workflow_class)
+        self._workflow_id = _checked_id(workflow_id)
+        self._forced = as_reasoned_selectors(force)
+        self._skipped = as_reasoned_selectors(skip)
+        if (self._forced or self._skipped) and not hasattr(workflow_class, "add_forced_steps"):
+            raise StepDefinitionError(
+                f"{workflow_class.__name__} has no steps to force or skip: derive it from "
+                "asyncsteps.swf.WorkflowStepMixin too"
+            )
+        self._queue = SubmissionQueue()
+        self._keeper = Keeper()
+        self._markers: list[Marker] = []
+        self._news = asyncio.Event()
+        self._thread: threading.Thread | None = None
+        self._error: BaseException | None = None
+        self._open = False
+        self._over = False
+
+    @property
+    def workflow_id(self) -> str | None:
+        """The workflow's id, or None."""
+        return self._workflow_id
+
+    @property
+    def markers(self) -> list[Marker]:
+        """The markers recorded so far, in order of recording."""
+        return list(self._markers)
+
+    async def follow_markers(self) -> AsyncIterator[Marker]:
+        """The markers from the first on, in order of recording, each as it is recorded; ends with the bridge."""
+        seen = 0
+        while True:
+            news = self._news
+            while seen < len(self._markers):
+                yield self._markers[seen]
+                seen += 1
+            if self._over:
+                return
+            await news.wait()
+
+    # The lifetime, on the caller's loop.
+
+    async def __aenter__(self) -> Self:
+        if self._thread is not None:
+            raise BridgeClosedError("a bridge is entered once: make another one for another workflow run")
+        self._loop = asyncio.get_running_loop()
+        self._started: asyncio.Future[None] = self._loop.create_future()
+        self._ended: asyncio.Future[None] = self._loop.create_future()
+        self._thread = threading.Thread(
+            target=contextvars.copy_context().run,
+            args=(self._run_workflow,),
+            name=f"asyncsteps-bridge-{self._workflow_id or 'local'}",
+            daemon=True,
+        )
+        self._thread.start()
+        try:
+            await asyncio.shield(self._started)
+        except BaseException:
+            await self._close(drop=True)
+            raise
+        self._open = True
+        return self
+
+    async def __aexit__(
+        self,
+        exc_type: type[BaseException] | None,
+        exc_value: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        del exc_value, traceback
+        await self._close(drop=exc_type is not None)
+        if self._error is not None and exc_type is None:
+            raise self._error
+
+    async def _close(self, *, drop: bool) -> None:
+        self._open = False
+        self._queue.close()
+        if drop:
+            self._cancel_waiting()
+        try:
+            await asyncio.shield(self._ended)
+        except asyncio.CancelledError:
+            self._cancel_waiting()
+            # What runs cannot be interrupted, and needs this loop.
+            with anyio.CancelScope(shield=True):
+                while not self._ended.done():
+                    with suppress(asyncio.CancelledError):
+                        await asyncio.shield(self._ended)
+            raise
+        finally:
+            self._over = True
+            self._tell()
+            with anyio.CancelScope(shield=True):
+                await self._keeper.aclose()
+
+    def _cancel_waiting(self) -> None:
+        for submission in self._queue.clear():
+            submission.future.cancel()
+
+    def _tell(self) -> None:
+        news, self._news = self._news, asyncio.Event()
+        news.set()
+
+    # Submitting, on the caller's loop.
+
+    async def submit(self, submittable: Any) -> "asyncio.Future[Any]":
+        """Submit a step, a chain, a group, an activity task, an activity or a tuple, of simpleflow or native.
+
+        Cancelling the future before its turn removes the submission; later it only drops the result.
+
+        Args:
+            submittable: What to play; what is native is converted by `to_simpleflow`.
+
+        Returns:
+            A future with the result of simpleflow's future, or its exception.
+
+        Raises:
+            BridgeClosedError: Outside of the bridge's block, or from another loop.
+            StepDefinitionError: When it cannot be handed to simpleflow.
+        """
+        if not self._open:
+            raise BridgeClosedError("the bridge takes submissions inside its `async with` block only")
+        if asyncio.get_running_loop() is not self._loop:
+            raise BridgeClosedError(
+                "the bridge takes submissions on the event loop of its `async with` block only"
+            )
+        converted = to_simpleflow(submittable)
+        submission = Submission(converted, self._loop.create_future())
+        submission.future.add_done_callback(partial(self._taken_back, submission))
+        self._queue.put(submission)
+        return submission.future
+
+    def _taken_back(self, submission: Submission, future: "asyncio.Future[Any]") -> None:
+        if future.cancelled():
+            self._queue.take_back(submission)
+
+    # The workflow run, in the bridge's thread.
+
+    def _run_workflow(self) -> None:
+        try:
+            with on_caller_loop(self._loop, self._keeper):
+                sync_runner.set(run_sync)
+                BridgeExecutor(
+                    workflow_that_plays(self._workflow_class, self._play_all),
+                    workflow_id=self._workflow_id,
+                    on_marker=self._record,
+                ).run()
+        except BaseException as raised:
+            self._error = raised
+            _logger.exception("the workflow run of a bridge failed")
+        self._on_loop(_settle, self._started, None, self._error)
+        self._on_loop(_settle, self._ended, None, None)
+
+    def _play_all(self, workflow: Any) -> None:
+        for selector, reason in self._forced:
+            workflow.add_forced_steps([selector], reason)
+        for selector, reason in self._skipped:
+            workflow.add_skipped_steps([selector], reason)
+        self._on_loop(_settle, self._started, None, None)
+        while (submission := self._queue.take()) is not None:
+            submission.context.run(self._play, workflow, submission)
+
+    def _play(self, workflow: Any, submission: Submission) -> None:
+        result, error = None, None
+        with on_caller_loop(self._loop, self._keeper):
+            sync_runner.set(run_sync)
+            try:
+                future = workflow.submit(submission.submittable)
+                error = future.exception
+                result = future.result
+            except BaseException as raised:  # noqa: BLE001 - it belongs to whoever awaits the submission
+                error = raised
+        self._on_loop(_settle, submission.future, result, error)
+
+    def _record(self, name: str, details: Any) -> None:
+        self._on_loop(self._recorded, Marker(name, details, datetime.now(UTC)))
+
+    def _recorded(self, marker: Marker) -> None:
+        self._markers.append(marker)
+        self._tell()
+
+    def _on_loop(self, callback: Callable[..., object], *args: Any) -> None:
+        # A loop that is closed has nobody left to tell.
+        with suppress(RuntimeError):
+            self._loop.call_soon_threadsafe(partial(callback, *args))
+
+
+def _settle(future: "asyncio.Future[Any]", result: Any, error: BaseException | None) -> None:
+    if future.done():
+        if error is not None and future.cancelled():
+            _logger.error("a chain failed whose future had been cancelled while it ran", exc_info=error)
+    elif error is None:
+        future.set_result(result)
+    elif isinstance(error, asyncio.CancelledError):
+        future.cancel()
+    elif isinstance(error, StopIteration):
+        # No future takes one: raised by an `await` it would end the coroutine around it.
+        wrapped = RuntimeError("a chain raised StopIteration")
+        wrapped.__cause__ = error
+        future.set_exception(wrapped)
+    else:
+        future.set_exception(error)
+
+
+def _checked_class(workflow_class: Any) -> "type[Workflow]":
+    from simpleflow.workflow import Workflow
+
+    if not (isinstance(workflow_class, type) and issubclass(workflow_class, Workflow)):
+        raise StepDefinitionError(
+            f"{workflow_class!r} is no simpleflow workflow: give a class derived from simpleflow.Workflow"
+        )
+    return workflow_class
+
+
+def _checked_id(workflow_id: object) -> str | None:
+    if workflow_id is not None and (not isinstance(workflow_id, str) or not workflow_id):
+        raise WorkflowIdError(
+            f"workflow id {workflow_id!r} is refused: give a str of at least one character, or leave it out"
+        )
+    return workflow_id

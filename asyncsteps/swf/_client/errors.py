@@ -1,0 +1,251 @@
+"""What the async SWF client raises, and the one place where botocore's errors are turned into it."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, NoReturn
+
+import botocore.exceptions as aws
+from botocore.parsers import ResponseParserError
+
+from asyncsteps._errors import AsyncstepsError
+
+if TYPE_CHECKING:
+    from asyncsteps.swf._client.records import Closure
+
+
+class SwfError(AsyncstepsError):
+    """Amazon SWF could not do what it was asked.
+
+    Attributes:
+        domain: The SWF domain.
+        workflow_id: The execution's workflow id, where one is concerned.
+        run_id: The execution's run id, where known.
+        endpoint: The endpoint that was asked.
+    """
+
+    def __init__(
+        self,
+        message: str,
+        *,
+        domain: str | None = None,
+        workflow_id: str | None = None,
+        run_id: str | None = None,
+        endpoint: str | None = None,
+    ) -> None:
+        where = ", ".join(
+            f"{label} {value!r}"
+            for label, value in (
+                ("domain", domain),
+                ("workflow id", workflow_id),
+                ("run id", run_id),
+                ("endpoint", endpoint),
+            )
+            if value is not None
+        )
+        super().__init__(f"{message} ({where})" if where else message)
+        self.domain = domain
+        self.workflow_id = workflow_id
+        self.run_id = run_id
+        self.endpoint = endpoint
+
+
+class SwfInputError(SwfError, ValueError):
+    """What was given breaks a rule of SWF, or of simpleflow's input format."""
+
+
+class SwfClientClosedError(SwfError):
+    """The client is used before its block is entered or after it has ended."""
+
+
+class SwfDomainNotFoundError(SwfError):
+    """The domain is not registered in the region (or at the endpoint) that was asked."""
+
+
+class WorkflowTypeNotFoundError(SwfError):
+    """The workflow type is not registered in the domain, or is deprecated."""
+
+
+class WorkflowTypeExistsError(SwfError):
+    """The workflow type is registered already (or deprecated: SWF never registers a version twice)."""
+
+
+class ExecutionNotFoundError(SwfError):
+    """SWF knows no such execution; or no open one, for what only an open one can be asked."""
+
+
+class ExecutionAlreadyStartedError(SwfError):
+    """An execution with this workflow id is open already; its ``run_id`` is given where SWF told it."""
+
+
+class SwfLimitError(SwfError):
+    """A limit of the account or the domain is reached, such as the number of open executions."""
+
+
+class SwfAccessDeniedError(SwfError):
+    """The credentials are missing, wrong, or lack a permission."""
+
+
+class SwfUnreachableError(SwfError):
+    """No usable answer from the endpoint, botocore's retries included."""
+
+
+class SwfThrottledError(SwfError):
+    """SWF asked to slow down, and kept asking through every retry."""
+
+
+class ExecutionError(SwfError):
+    """An execution closed without a result.
+
+    Attributes:
+        closure: How it closed, the reason and the details among it.
+    """
+
+    def __init__(
+        self, message: str, closure: "Closure", *, domain: str | None, workflow_id: str | None, run_id: str | None
+    ) -> None:
+        super().__init__(message, domain=domain, workflow_id=workflow_id, run_id=run_id)
+        self.closure = closure
+
+    @property
+    def reason(self) -> str | None:
+        """The reason that the workflow, or who ended it, gave."""
+        return self.closure.reason
+
+    @property
+    def details(self) -> object:
+        """The details that the workflow, or who ended it, gave: decoded JSON, or the text as it is."""
+        return self.closure.details
+
+
+class ExecutionFailedError(ExecutionError):
+    """The workflow failed."""
+
+
+class ExecutionTimedOutError(ExecutionError, TimeoutError):
+    """The execution overran its start-to-close timeout."""
+
+
+class ExecutionTerminatedError(ExecutionError):
+    """The execution was terminated; nobody asked the workflow."""
+
+
+class ExecutionCanceledError(ExecutionError):
+    """The workflow was asked to cancel, and did."""
+
+
+class ExecutionContinuedAsNewError(ExecutionError):
+    """The run continued as a new one, which was not followed; its id is ``closure.new_run_id``."""
+
+
+_Refusal = tuple[type[SwfError], str]
+
+_THROTTLED: _Refusal = (SwfThrottledError, "ask less often, or raise the account's SWF quota")
+_DENIED: _Refusal = (SwfAccessDeniedError, "check the credentials and their swf: permissions")
+_INVALID: _Refusal = (SwfInputError, "")
+_FAILED: _Refusal = (SwfUnreachableError, "the service failed; try again later")
+
+_REFUSALS: dict[str, _Refusal] = {
+    "ThrottlingException": _THROTTLED,
+    "Throttling": _THROTTLED,
+    "RequestLimitExceeded": _THROTTLED,
+    "RequestThrottled": _THROTTLED,
+    "TooManyRequestsException": _THROTTLED,
+    "AccessDenied": _DENIED,
+    "AccessDeniedException": _DENIED,
+    "OperationNotPermittedFault": _DENIED,
+    "UnrecognizedClientException": _DENIED,
+    "InvalidClientTokenId": _DENIED,
+    "InvalidSignatureException": _DENIED,
+    "SignatureDoesNotMatch": _DENIED,
+    "IncompleteSignature": _DENIED,
+    "MissingAuthenticationToken": _DENIED,
+    "MissingAuthenticationTokenException": _DENIED,
+    "ExpiredToken": _DENIED,
+    "ExpiredTokenException": _DENIED,
+    "OptInRequired": _DENIED,
+    "ValidationException": _INVALID,
+    "ValidationError": _INVALID,
+    "SerializationException": _INVALID,
+    "DomainDeprecatedFault": (SwfDomainNotFoundError, "the domain is deprecated: use another one"),
+    "TypeDeprecatedFault": (
+        WorkflowTypeNotFoundError,
+        "the type is deprecated: start another version, or undeprecate it",
+    ),
+    "TypeAlreadyExistsFault": (
+        WorkflowTypeExistsError,
+        "nothing is to be done, or register another version",
+    ),
+    "WorkflowExecutionAlreadyStartedFault": (
+        ExecutionAlreadyStartedError,
+        "follow that execution, or give another workflow_id",
+    ),
+    "DefaultUndefinedFault": (
+        SwfInputError,
+        "the workflow type was registered without this default: give it to start()",
+    ),
+    "LimitExceededFault": (
+        SwfLimitError,
+        "wait for executions to close, or raise the account's SWF quota",
+    ),
+}
+
+
+@contextmanager
+def mapped(
+    operation: str,
+    *,
+    domain: str,
+    endpoint: str | None,
+    workflow_id: str | None = None,
+    run_id: str | None = None,
+    workflow_type: str | None = None,
+) -> Iterator[None]:
+    """Turn what botocore raises in the block into this module's exceptions, chained."""
+
+    def fail(kind: type[SwfError], message: str, cause: BaseException) -> NoReturn:
+        raise kind(
+            f"{operation}: {message}", domain=domain, workflow_id=workflow_id, run_id=run_id, endpoint=endpoint
+        ) from cause
+
+    try:
+        yield
+    except aws.ClientError as error:
+        fail(*_refusal(error, domain, workflow_type), error)
+    except aws.ParamValidationError as error:
+        fail(SwfInputError, str(error), error)
+    except (aws.NoCredentialsError, aws.PartialCredentialsError, aws.CredentialRetrievalError) as error:
+        fail(SwfAccessDeniedError, f"{error}; give AWS credentials by environment, profile or role", error)
+    except (aws.NoRegionError, aws.ProfileNotFound, aws.InvalidConfigError) as error:
+        fail(SwfInputError, f"{error}; give region_name=, or AWS_DEFAULT_REGION, or a valid profile", error)
+    except (aws.BotoCoreError, ResponseParserError, OSError) as error:
+        fail(SwfUnreachableError, f"no usable answer: {type(error).__name__}: {error}", error)
+
+
+def _refusal(error: aws.ClientError, domain: str, workflow_type: str | None) -> _Refusal:
+    """The class and the message for what the service refused."""
+    code = str(error.response.get("Error", {}).get("Code", "")).rpartition("#")[2]
+    message = str(error.response.get("Error", {}).get("Message", ""))
+    status = error.response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0)
+    said = f"{code}: {message}" if message else code
+    if code == "UnknownResourceFault":
+        kind, remedy = _unknown(message, domain, workflow_type)
+    elif code in _REFUSALS:
+        kind, remedy = _REFUSALS[code]
+    else:
+        kind, remedy = _FAILED if status >= 500 else (SwfError, "")  # noqa: PLR2004  HTTP's own number
+    return kind, f"{said}; {remedy}" if remedy else said
+
+
+def _unknown(message: str, domain: str, workflow_type: str | None) -> _Refusal:
+    if "domain" in message.lower():
+        return SwfDomainNotFoundError, (
+            f"register it (aws swf register-domain --name {domain} "
+            "--workflow-execution-retention-period-in-days 30), or ask another region"
+        )
+    if workflow_type is not None:
+        return WorkflowTypeNotFoundError, (
+            f"register {workflow_type} with `await swf.register(workflow)`, as simpleflow does at its first start"
+        )
+    return ExecutionNotFoundError, (
+        "no execution has these ids (SWF forgets closed ones after the domain's retention period), or it is closed"
+    )

@@ -1,0 +1,68 @@
+"""Listing executions: SWF's filters, its pages, and what they give."""
+
+import datetime as dt
+from collections.abc import AsyncGenerator
+from dataclasses import dataclass
+from typing import Any
+
+from asyncsteps.swf._client.api import SwfApi
+from asyncsteps.swf._client.errors import SwfInputError
+from asyncsteps.swf._client.records import ExecutionInfo, read_info
+from asyncsteps.swf._client.start import WorkflowType
+
+LONGEST_KEPT = dt.timedelta(days=366 + 90)
+"""No execution is open for more than a year, and none is kept for more than 90 days after that."""
+
+
+@dataclass(frozen=True, slots=True)
+class Selection:
+    """Which executions to list; SWF takes at most one of the three."""
+
+    workflow_id: str | None
+    kind: WorkflowType | None
+    tag: str | None
+
+    def __post_init__(self) -> None:
+        if sum(value is not None for value in (self.workflow_id, self.kind, self.tag)) > 1:
+            raise SwfInputError("give at most one of workflow_id, workflow and tag: SWF filters by one of them")
+
+    @property
+    def parameters(self) -> dict[str, Any]:
+        """The filter, as SWF's parameters."""
+        if self.workflow_id is not None:
+            return {"executionFilter": {"workflowId": self.workflow_id}}
+        if self.kind is not None:
+            return {"typeFilter": {"name": self.kind.name, "version": self.kind.version}}
+        return {"tagFilter": {"tag": self.tag}} if self.tag is not None else {}
+
+    def admits(self, info: ExecutionInfo) -> bool:
+        """Whether an execution is among those selected: servers are known that take a filter and ignore it."""
+        return (
+            self.workflow_id in {None, info.workflow_id}
+            and (self.kind is None or (self.kind.name, self.kind.version) == (info.workflow, info.version))
+            and (self.tag is None or self.tag in info.tags)
+        )
+
+
+async def list_executions(
+    api: SwfApi, operation: str, selection: Selection, *, since: dt.datetime | None
+) -> AsyncGenerator[ExecutionInfo, None]:
+    """The executions that an operation lists, page after page as they are consumed."""
+    oldest = since if since is not None else dt.datetime.now(dt.UTC) - LONGEST_KEPT
+    token: str | None = None
+    while True:
+        answer = await api.call(
+            operation,
+            expect="executionInfos",
+            about={"workflow_id": selection.workflow_id},
+            startTimeFilter={"oldestDate": oldest},
+            **selection.parameters,
+            **({"nextPageToken": token} if token else {}),
+        )
+        for item in answer["executionInfos"]:
+            info = read_info(item)
+            if selection.admits(info):
+                yield info
+        token = answer.get("nextPageToken")
+        if token is None:
+            return

@@ -1,0 +1,1 @@
+"""Native submittables as simpleflow's."""

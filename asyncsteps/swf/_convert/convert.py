@@ -1,0 +1,239 @@
+"""`to_simpleflow`: native activities, chains, groups and steps as simpleflow's, or refused with the reason.
+
+What is handed to simpleflow may be played by another process, which finds an activity by its type's name, a module
+and a name in it, and gets its arguments as JSON. So that is checked here, when it is submitted.
+"""
+
+from typing import Any
+
+from simpleflow import canvas, futures, settings, signal, task
+from simpleflow.activity import PRIORITY_NOT_SET
+from simpleflow.activity import Activity as SfActivity
+from simpleflow.base import Submittable as SfSubmittable
+from simpleflow.base import SubmittableContainer
+from simpleflow.executor import Executor
+from simpleflow.workflow import Workflow
+
+from asyncsteps._errors import NotConvertibleError
+from asyncsteps._tasks.activity import Activity, ActivityTask
+from asyncsteps._tasks.canvas import Chain, Group, as_submittable
+from asyncsteps._tasks.signals import MarkerTask, SignalTask, WaitForSignal
+from asyncsteps._tasks.step import Step
+from asyncsteps._tasks.submittable import Submittable
+from asyncsteps.swf._convert.importable import callable_of_worker, gives_coroutine, json_problem
+
+_TAKEN = ("context", "simpleflow_middlewares")
+"""Keyword arguments that simpleflow's ``ActivityTask`` takes for itself."""
+
+
+def to_simpleflow(submittable: Any) -> Any:
+    """Give what simpleflow's ``Workflow.submit`` takes for a native submittable.
+
+    Activities become simpleflow activities, activity tasks, callables and ``(callable, argument, ...)`` tuples its
+    activity tasks, chains and groups its own, steps `asyncsteps.swf.Step`. What is simpleflow's already comes back
+    as it is, once nothing in it would give a coroutine that nobody awaits.
+
+    An activity's version, task list and timeouts that are not given are those of simpleflow's own decorator:
+    ``settings.ACTIVITY_DEFAULT_VERSION`` and so on; ``"NONE"`` is a timeout that is none.
+
+    Args:
+        submittable: An activity, an activity task, a callable, a tuple, a chain, a group, a step, a signal or a
+            marker.
+
+    Raises:
+        NotConvertibleError: When a worker could not find an activity by name (a lambda, a closure, a local
+            function, a method), an ``async def`` is not decorated, an argument is no JSON, or simpleflow has
+            nothing of the kind.
+        StepDefinitionError: When it is nothing that can be submitted at all.
+    """
+    if _is_simpleflow(submittable):
+        refuse_unawaited(submittable)
+        return submittable
+    if isinstance(submittable, tuple) and submittable and _is_simpleflow(submittable[0]):
+        return _foreign_task(*submittable)
+    if isinstance(submittable, Activity):
+        return _activity(ActivityTask(submittable))
+    return _convert(as_submittable(submittable))
+
+
+def _is_simpleflow(given: object) -> bool:
+    return isinstance(given, SfSubmittable | SubmittableContainer | SfActivity) or _is_workflow(given)
+
+
+def _is_workflow(given: object) -> bool:
+    return isinstance(given, type) and issubclass(given, Workflow)
+
+
+def _foreign_task(first: Any, *args: Any) -> Any:
+    if isinstance(first, SfActivity):
+        refuse_unawaited(first)
+        return task.ActivityTask(first, *args)
+    if _is_workflow(first):
+        return task.ChildWorkflowTask(first, *args)
+    raise NotConvertibleError(repr(first), "it takes no arguments; submit it alone, not in a tuple")
+
+
+def refuse_unawaited(given: Any) -> None:
+    """Refuse what simpleflow would call and whose coroutine it would never await.
+
+    Args:
+        given: Anything that simpleflow takes; containers are looked into.
+
+    Raises:
+        NotConvertibleError: Naming the activity.
+    """
+    if isinstance(given, task.ActivityTask):
+        given = given.activity
+    if isinstance(given, SfActivity):
+        if gives_coroutine(given.callable):
+            raise NotConvertibleError(
+                f"activity {given.name}",
+                "it is async, and simpleflow would not await its coroutine; decorate it with asyncsteps.activity, "
+                "not with simpleflow's",
+            )
+    elif isinstance(given, SubmittableContainer):
+        for name in ("activities", "activities_if_step_already_done"):
+            within = getattr(given, name, None)
+            for each in within if isinstance(within, list) else (within,):
+                refuse_unawaited(each)
+
+
+def _convert(native: Submittable) -> Any:
+    match native:
+        case ActivityTask():
+            converted = _activity_task(native)
+        case Chain():
+            converted = _chain(native)
+        case Group():
+            converted = _group(native)
+        case Step():
+            converted = _step(native)
+        case SignalTask():
+            _check_arguments(repr(native), native.signal.args, native.signal.kwargs or {})
+            converted = _Signal(native)
+        case WaitForSignal():
+            converted = signal.WaitForSignal(native.signal_name)
+        case MarkerTask():
+            _check_arguments(repr(native), (native.details,), {})
+            converted = task.MarkerTask(native.marker_name, native.details)
+        case _:
+            raise NotConvertibleError(repr(native), f"simpleflow has nothing like a {type(native).__name__}")
+    return converted
+
+
+def _activity_task(native: ActivityTask[Any]) -> task.ActivityTask:
+    what = f"activity {native.name}"
+    for name in _TAKEN:
+        if name in native.kwargs:
+            raise NotConvertibleError(
+                what, f"simpleflow takes an argument called {name} for itself; rename it, or give it by position"
+            )
+    _check_arguments(what, native.args, native.kwargs)
+    return task.ActivityTask(_activity(native), *native.args, **native.kwargs)
+
+
+def _activity(native: ActivityTask[Any]) -> SfActivity:
+    """The activity of a task, with the task's attributes; a new one each time, since simpleflow changes them."""
+    given = native.attributes
+    return SfActivity(
+        callable_of_worker(native.activity, native.name),
+        name=native.name,
+        version=_or(given.version, settings.ACTIVITY_DEFAULT_VERSION),
+        task_list=_or(given.task_list, settings.ACTIVITY_DEFAULT_TASK_LIST),
+        task_priority=_or(given.task_priority, PRIORITY_NOT_SET),
+        retry=given.retry,
+        raises_on_failure=bool(given.raises_on_failure),
+        start_to_close_timeout=_timeout(given.start_to_close_timeout, settings.ACTIVITY_START_TO_CLOSE_TIMEOUT),
+        schedule_to_close_timeout=_timeout(
+            given.schedule_to_close_timeout, settings.ACTIVITY_SCHEDULE_TO_CLOSE_TIMEOUT
+        ),
+        schedule_to_start_timeout=_timeout(
+            given.schedule_to_start_timeout, settings.ACTIVITY_SCHEDULE_TO_START_TIMEOUT
+        ),
+        heartbeat_timeout=_timeout(given.heartbeat_timeout, settings.ACTIVITY_HEARTBEAT_TIMEOUT),
+        idempotent=given.idempotent,
+        meta=given.meta,
+    )
+
+
+def _or(given: Any, default: Any) -> Any:
+    return default if given is None else given
+
+
+def _timeout(given: float | str | None, default: Any) -> Any:
+    """SWF's timeouts are whole seconds: a fraction is rounded up."""
+    if given is None:
+        return default
+    return given if given == "NONE" else str(-int(-float(given) // 1))
+
+
+def _group(native: Group) -> canvas.Group:
+    return canvas.Group(
+        *map(_convert, native.activities),
+        max_parallel=native.max_parallel,
+        bubbles_exception_on_failure=native.bubbles_exception_on_failure,
+    )
+
+
+def _chain(native: Chain) -> canvas.Chain:
+    if native.send_result and native.activities and isinstance(native.activities[0], Step):
+        raise NotConvertibleError(
+            repr(native),
+            f"with send_result=True it would send on what simpleflow gives for {native.activities[0]!r}, which is "
+            "not what its activities return; put a chain with send_result=True inside of the step",
+        )
+    return canvas.Chain(
+        *map(_convert, native.activities),
+        send_result=native.send_result,
+        break_on_failure=native.break_on_failure,
+        bubbles_exception_on_failure=native.bubbles_exception_on_failure,
+    )
+
+
+def _step(native: Step) -> Any:
+    from asyncsteps.swf._steps.step import Step as SwfStep
+
+    if native.save_result:
+        raise NotConvertibleError(
+            repr(native),
+            "save_result=True is for native runs: what simpleflow records of a done step has no result",
+        )
+    alternative = native.activities_if_step_already_done
+    return SwfStep(
+        native.step_name,
+        _convert(native.activities),
+        force=native.force,
+        activities_if_step_already_done=None if alternative is None else _convert(alternative),
+        emit_signal=native.emit_signal,
+        force_steps_if_executed=list(native.force_steps_if_executed),
+        bubbles_exception_on_failure=native.bubbles_exception_on_failure,
+    )
+
+
+class _Signal(SubmittableContainer):
+    """Sends a signal; made by the workflow once it is submitted, since only that knows its own execution.
+
+    Attributes:
+        args: Positional payload; a chain with ``send_result`` appends to it.
+    """
+
+    def __init__(self, native: SignalTask) -> None:
+        self._name = native.signal.name
+        self._kwargs = native.signal.kwargs or {}
+        self._propagate = native.propagate
+        self.args = list(native.signal.args)
+
+    def submit(self, executor: Executor) -> futures.Future:
+        """Send it; called by simpleflow."""
+        workflow: Any = executor.workflow
+        return workflow.submit(workflow.signal(self._name, *self.args, propagate=self._propagate, **self._kwargs))
+
+
+def _check_arguments(what: str, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
+    named = [*((f"argument {position}", value) for position, value in enumerate(args, 1)), *kwargs.items()]
+    for name, value in named:
+        # What simpleflow's own future holds was JSON before it came.
+        problem = None if isinstance(value, futures.Future) else json_problem(value)
+        if problem is not None:
+            where = name if name.startswith("argument ") else f"argument {name!r}"
+            raise NotConvertibleError(what, f"{where}, {value!r}, is no JSON: {problem}")

@@ -1,0 +1,97 @@
+"""What another process can make of an activity: its callable by its name, and its arguments by their JSON."""
+
+import json
+import sys
+from collections.abc import Callable
+from importlib import import_module
+from inspect import isclass, ismethod
+from typing import Any
+
+from asyncsteps._errors import NotConvertibleError
+from asyncsteps._tasks.activity import Activity
+from asyncsteps._tasks.retry import is_async_callable
+
+
+def callable_of_worker(activity: Activity[..., Any], name: str) -> Callable[..., Any]:
+    """What a worker finds under the activity type ``name``, which must be ``activity``, or what it is made of.
+
+    Raises:
+        NotConvertibleError: Naming the activity and what a worker would find instead.
+    """
+    what = f"activity {name}"
+    module_name, _, own_name = name.rpartition(".")
+    found: object = getattr(_module(what, module_name), own_name, None)
+    if found is activity:
+        return activity
+    reason = _why_unimportable(activity.function)
+    if reason is None and found is None:
+        reason = f"a worker imports it by that name, and module {module_name} has no {own_name!r} at its top level"
+    elif reason is None and found is not activity.function:
+        reason = f"a worker imports it by that name, and finds {found!r} there, which is something else"
+    elif reason is None and gives_coroutine(activity.function):
+        reason = (
+            "it is async, and simpleflow would not await its coroutine; decorate it with asyncsteps.activity, "
+            "under the name that a worker imports"
+        )
+    if reason is not None:
+        raise NotConvertibleError(what, reason)
+    return activity.function
+
+
+def _module(what: str, name: str) -> Any:
+    if name in sys.modules:
+        return sys.modules[name]
+    try:
+        return import_module(name)
+    except (ImportError, ValueError) as error:
+        raise NotConvertibleError(
+            what, f"a worker imports it by that name, and there is no module {name!r} ({error})"
+        ) from error
+
+
+def _why_unimportable(function: Callable[..., Any]) -> str | None:
+    """Why ``function`` has no name that it could be imported by, in the words of who wrote it."""
+    qualified = getattr(function, "__qualname__", "")
+    remedy = "make it a function at the top level of a module"
+    if getattr(function, "__name__", "") == "<lambda>":
+        return f"it is a lambda, which has no name to import it by; {remedy}"
+    if getattr(function, "__closure__", None):
+        return f"it is a closure, whose variables no other process has; {remedy}, and give them as arguments"
+    if "<locals>" in qualified:
+        return f"it is local to {qualified.partition('.<locals>')[0]}(), out of a worker's reach; {remedy}"
+    if ismethod(function) or "." in qualified:
+        return (
+            f"it is the attribute {qualified} of a class, and a worker imports only by module and name; {remedy}"
+        )
+    return None
+
+
+def gives_coroutine(function: Any) -> bool:
+    """Whether simpleflow, calling ``function`` as it does, would get a coroutine that it never awaits."""
+    if isinstance(function, Activity):
+        return False
+    if isclass(function):
+        return is_async_callable(getattr(function, "execute", function.__init__))
+    return is_async_callable(function)
+
+
+def json_problem(value: Any) -> str | None:
+    """Why ``value`` is no JSON, or None when it is: a dict's keys must be str, numbers finite."""
+    try:
+        json.dumps(value, allow_nan=False)
+    except (TypeError, ValueError, RecursionError) as error:
+        return str(error)
+    return _odd_key(value)
+
+
+def _odd_key(value: Any) -> str | None:
+    # json.dumps makes a str of an int key, so that the activity would get another dict than it was given.
+    within: list[Any] = []
+    if isinstance(value, dict):
+        for key in value:
+            if not isinstance(key, str):
+                return f"the key {key!r} is a {type(key).__name__}, and keys are str"
+        within = list(value.values())
+    elif isinstance(value, list | tuple):
+        within = list(value)
+    return next((problem for problem in map(_odd_key, within) if problem is not None), None)

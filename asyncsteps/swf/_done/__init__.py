@@ -1,0 +1,1 @@
+"""How the list of done steps travels through SWF."""

@@ -1,0 +1,176 @@
+"""The forms in which a list of done names travels through SWF, whose payloads end at 32,768 characters.
+
+Plain names while they fit; then front-coded (each name as the length of what it shares with the one before, and
+the rest), compressed and in base 85; beyond that a pointer to a snapshot, or, where no snapshot may lie, the list
+in parts. The forms are versioned: a decider that meets a later one says so.
+"""
+
+import base64
+import json
+import zlib
+from bisect import bisect_left
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from asyncsteps._errors import DoneListError
+from asyncsteps._plan.names import EVERYTHING
+from asyncsteps.swf._constants import MAX_RESULT_CHARS
+
+FORM = "asyncsteps.done"
+VERSION = 1
+
+
+@dataclass(frozen=True, slots=True)
+class Snapshot:
+    """A pointer to an immutable object that holds a whole list.
+
+    Attributes:
+        prefix: The key prefix of the snapshots.
+        name: Its name below that.
+        count: How many names it holds.
+    """
+
+    prefix: str
+    name: str
+    count: int
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """A stretch of a list that is too long for one result.
+
+    Attributes:
+        names: The names, sorted.
+        through: The last of them, from which the next part goes on; None in the last part.
+    """
+
+    names: list[str]
+    through: str | None
+
+
+class DoneNames:
+    """An immutable set of done names that also knows its order."""
+
+    def __init__(self, names: Iterable[str]) -> None:
+        self.sorted = sorted(set(names))
+        self._names = frozenset(self.sorted)
+
+    def __contains__(self, name: str) -> bool:
+        return name in self._names
+
+    def under(self, selectors: Iterable[str]) -> Iterator[str]:
+        """The names that the selectors match, in no particular order; a name may come more than once."""
+        for selector in selectors:
+            if selector == EVERYTHING:
+                yield from self.sorted
+            elif selector in self._names:
+                yield selector
+            # "/" is the character after ".", so this stretch is all that starts with the selector and a dot.
+            below = slice(bisect_left(self.sorted, f"{selector}."), bisect_left(self.sorted, f"{selector}/"))
+            yield from self.sorted[below]
+
+
+def size(value: Any) -> int:
+    """How many characters a JSON value takes in a payload, as simpleflow writes it."""
+    return len(json.dumps(value, separators=(",", ":"), sort_keys=True))
+
+
+def pack(names: Iterable[str]) -> dict[str, Any]:
+    """The compact form of names, sorted."""
+    lines: list[str] = []
+    previous = ""
+    for name in sorted(names):
+        shared = _shared(previous, name)
+        # No control character is part of a name, so a tab and a newline are free.
+        lines.append(f"{shared:x}\t{name[shared:]}")
+        previous = name
+    data = base64.b85encode(zlib.compress("\n".join(lines).encode(), 9)).decode("ascii")
+    return {"form": FORM, "version": VERSION, "count": len(lines), "packed": data}
+
+
+def _shared(one: str, other: str) -> int:
+    """How many characters two strings begin with in common."""
+    for index, (left, right) in enumerate(zip(one, other, strict=False)):
+        if left != right:
+            return index
+    return min(len(one), len(other))
+
+
+def unpack(value: Mapping[str, Any]) -> list[str]:
+    """The names of a compact form.
+
+    Raises:
+        DoneListError: When it is damaged.
+    """
+    try:
+        text = zlib.decompress(base64.b85decode(value["packed"])).decode()
+        names: list[str] = []
+        previous = ""
+        for line in text.split("\n") if text else ():
+            shared, _, rest = line.partition("\t")
+            previous = previous[: int(shared, 16)] + rest
+            names.append(previous)
+    except (KeyError, TypeError, ValueError, zlib.error) as error:
+        raise DoneListError(f"a packed list of done steps cannot be read: {error}") from error
+    if len(names) != value.get("count"):
+        raise DoneListError(f"a packed list of {value.get('count')} done steps came out with {len(names)}")
+    return names
+
+
+def short_form(names: list[str], *, limit: int = MAX_RESULT_CHARS) -> list[str] | dict[str, Any] | None:
+    """The plain form when it fits ``limit`` characters, else the compact one, else None."""
+    if size(names) <= limit:
+        return names
+    packed = pack(names)
+    return packed if size(packed) <= limit else None
+
+
+def snapshot_form(snapshot: Snapshot) -> dict[str, Any]:
+    """The form of a pointer to a snapshot."""
+    return {
+        "form": FORM,
+        "version": VERSION,
+        "count": snapshot.count,
+        "snapshot": {"prefix": snapshot.prefix, "name": snapshot.name},
+    }
+
+
+def part_form(names: list[str], *, limit: int = MAX_RESULT_CHARS) -> dict[str, Any]:
+    """The form of as many of the first of the sorted ``names`` as fit ``limit`` characters."""
+
+    def form(count: int) -> dict[str, Any]:
+        return pack(names[:count]) | {"through": names[count - 1] if count < len(names) else None}
+
+    # The longest names (1,024 bytes) still leave room for some 20 of them.
+    fits, too_many = 1, len(names) + 1
+    while too_many - fits > 1:
+        middle = (fits + too_many) // 2
+        if size(form(middle)) <= limit:
+            fits = middle
+        else:
+            too_many = middle
+    return form(fits)
+
+
+def read_form(result: Any) -> Part | Snapshot:
+    """What a listing activity answered: names (a whole list has no ``through``), or where they are.
+
+    Raises:
+        DoneListError: When it is none of the forms.
+    """
+    if isinstance(result, list):
+        return Part([str(name) for name in result], None)
+    if not isinstance(result, Mapping) or result.get("form") != FORM:
+        raise DoneListError(
+            f"the listing of done steps answered neither names nor a form of them: {result!r:.200}"
+        )
+    if result.get("version") != VERSION:
+        raise DoneListError(
+            f"the listing of done steps answered version {result.get('version')!r} of its forms, and this is "
+            f"version {VERSION}: bring deciders and workers to the same release of asyncsteps"
+        )
+    pointer = result.get("snapshot")
+    if pointer is not None:
+        return Snapshot(pointer["prefix"], pointer["name"], result["count"])
+    return Part(unpack(result), result.get("through"))

@@ -1,0 +1,78 @@
+"""Immutable snapshots of long lists of done steps, where no listing of done steps sees them.
+
+A snapshot is itself an object of a store, under a prefix of its own that shares not even its first character with
+the steps' prefix: a listing of ``steps``, ``steps/`` or ``s`` cannot meet it. Under an empty prefix every key of
+the bucket is seen, so there is no place for one.
+"""
+
+import hashlib
+import logging
+from datetime import UTC, datetime, timedelta
+
+from asyncsteps._errors import AccessDeniedError, RecordError, StoreError
+from asyncsteps.store._location import normalise_prefix
+from asyncsteps.swf._constants import SNAPSHOT_KEEP_DAYS
+from asyncsteps.swf._done.payload import Snapshot, pack, unpack
+from asyncsteps.swf._sync.stores import use_store
+
+_logger = logging.getLogger("asyncsteps.swf")
+
+_ROOT = "asyncsteps-snapshots"
+_DAY = "%Y-%m-%d"
+
+
+def snapshot_prefix(prefix: str) -> str | None:
+    """The key prefix of the snapshots of the steps under ``prefix``; None where nothing may lie beside them."""
+    prefix = normalise_prefix(prefix)
+    if not prefix:
+        return None
+    lead = "_" if prefix.startswith(".") else "."
+    return f"{lead}{_ROOT}/{hashlib.sha256(prefix.encode()).hexdigest()[:32]}/"
+
+
+async def write_snapshot(bucket: str, prefix: str, names: list[str]) -> Snapshot | None:
+    """Write a snapshot of ``names`` and remove the old ones of this prefix.
+
+    Returns:
+        A pointer to it, or None where none may lie or the role may not write one.
+    """
+    where = snapshot_prefix(prefix)
+    if where is None:
+        return None
+    packed = pack(names)
+    today = datetime.now(UTC)
+    digest = hashlib.sha256(packed["packed"].encode()).hexdigest()[:32]
+    name = f"{today.strftime(_DAY)}-{digest}"
+    async with use_store(bucket, where) as store:
+        try:
+            await store.mark_done(name, packed)
+        except AccessDeniedError as error:
+            _logger.warning(
+                "no snapshot of the %d done steps is written (%s); they travel in parts, which costs 6 history "
+                "events each: allow s3:PutObject and s3:GetObject on %s*",
+                len(names),
+                error,
+                where,
+            )
+            return None
+        oldest = (today - timedelta(days=SNAPSHOT_KEEP_DAYS)).strftime(_DAY)
+        try:
+            await store.withdraw([other for other in await store.list_done() if other < oldest])
+        except StoreError as error:  # whatever it is, the snapshot is there
+            _logger.warning("old snapshots of done steps stay (%s): allow s3:ListBucket, s3:DeleteObject", error)
+    return Snapshot(where, name, len(names))
+
+
+async def read_snapshot(bucket: str, snapshot: Snapshot) -> list[str] | None:
+    """The names of a snapshot, or None when it is no longer there.
+
+    Raises:
+        DoneListError: When it is damaged.
+        StoreError: When it cannot be read (the decider's role needs ``s3:GetObject``).
+    """
+    async with use_store(bucket, snapshot.prefix) as store:
+        try:
+            packed = await store.read_done(snapshot.name)
+        except RecordError:
+            packed = {}
+    return None if packed is None else unpack(packed)

@@ -1,0 +1,222 @@
+"""The done names that a replay decides from: listed once an execution, less what the execution withdrew."""
+
+import hashlib
+import json
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from simpleflow import activity, futures, task
+
+from asyncsteps._errors import StepDefinitionError
+from asyncsteps._plan.names import matches
+from asyncsteps.swf import _simpleflow as sf
+from asyncsteps.swf._constants import MAX_INPUT_CHARS
+from asyncsteps.swf._done.payload import DoneNames, Snapshot, pack, read_form, size, unpack
+from asyncsteps.swf._done.snapshots import read_snapshot
+from asyncsteps.swf._steps.hooks import overrides
+from asyncsteps.swf._sync.loop import run_sync
+from asyncsteps.swf.tasks import GetStepsDoneTask, WithdrawStepsDoneTask
+
+_WITHDRAWAL_NAME = activity.Activity(WithdrawStepsDoneTask).name
+_WITHDRAWAL_ID = f"activity-{_WITHDRAWAL_NAME}-"
+
+_snapshots: dict[tuple[str, Snapshot], DoneNames] = {}
+"""The last snapshot that this process read; a decider's replays of one execution ask for the same one."""
+
+
+class NotListedYet(Exception):  # noqa: N818 - no error: the replay goes on without this step
+    """The listing of done steps has not ended (or has failed); carries its future."""
+
+    def __init__(self, future: futures.Future) -> None:
+        super().__init__(future)
+        self.future = future
+
+
+@dataclass(frozen=True, slots=True)
+class Withdrawal:
+    """A withdrawing activity: its id, and the arguments of its task."""
+
+    task_id: str
+    args: tuple[Any, ...]
+    kwargs: dict[str, Any]
+
+
+class DoneSource:
+    """The done names of one replay, read when first asked for.
+
+    Args:
+        workflow: The workflow, for its hooks.
+        bucket: The bucket of the done marks.
+        prefix: Their key prefix.
+    """
+
+    def __init__(self, workflow: Any, bucket: str, prefix: str) -> None:
+        self._workflow = workflow
+        self._where = (bucket, prefix)
+        self._listed: DoneNames | None = None
+        self._withdrawn: set[str] | None = None
+        self._leaving: set[str] = set()
+        self._sweeping: list[tuple[tuple[str, ...], frozenset[str]]] = []
+
+    def listed(self) -> DoneNames:
+        """The names as they were listed.
+
+        Raises:
+            NotListedYet: While the listing is under way, or when it failed without ending the workflow.
+        """
+        if self._listed is None:
+            self._listed = self._list()
+        return self._listed
+
+    def is_done(self, name: str) -> bool:
+        """Whether ``name`` was done when listed, and its mark has not been withdrawn since."""
+        return name in self.listed() and name not in self._all_withdrawn()
+
+    def is_leaving(self, name: str) -> bool:
+        """Whether a withdrawal that is not over may remove the mark of ``name``, one that is made now too."""
+        self._all_withdrawn()
+        return name in self._leaving or any(
+            name not in keep and any(matches(selector, name) for selector in under)
+            for under, keep in self._sweeping
+        )
+
+    def are_leaving(self, selectors: Iterable[str]) -> bool:
+        """Whether a withdrawal that is not over takes done names that the selectors match."""
+        self._all_withdrawn()
+        return bool(self._leaving) and any(name in self._leaving for name in self.listed().under(selectors))
+
+    def under(self, selectors: Iterable[str]) -> list[str]:
+        """The done names that the selectors match."""
+        withdrawn = self._all_withdrawn()
+        return [name for name in self.listed().under(selectors) if name not in withdrawn]
+
+    def _list(self) -> DoneNames:
+        workflow = self._workflow
+        if not sf.runs_on_swf(workflow.executor) or overrides(workflow, "get_steps_done_activity"):
+            return DoneNames(self._result(workflow.get_steps_done_activity()))
+        names: list[str] = []
+        after = ""
+        again = 0
+        while True:
+            form = read_form(self._result(self._compact_listing(after, again)))
+            if isinstance(form, Snapshot):
+                found = _load(self._where[0], form)
+                if found is not None:
+                    return found
+                again += 1  # the snapshot is gone: list anew
+                continue
+            names += form.names
+            if form.through is None:
+                return DoneNames(names)
+            after = form.through
+
+    def _compact_listing(self, after: str, again: int) -> task.ActivityTask:
+        params = self._workflow._get_step_activity_params()  # noqa: SLF001 - the mixin's own
+        more = {key: value for key, value in (("after", after), ("again", again)) if value}
+        return task.ActivityTask(activity.Activity(GetStepsDoneTask, **params), *self._where, compact=True, **more)
+
+    def _result(self, listing: Any) -> Any:
+        future = self._workflow.submit(listing)
+        if not future.finished or future.exception is not None:
+            raise NotListedYet(future)
+        return future.result
+
+    # Withdrawals: an activity each, found again in the history by its id, so that a replay schedules what the
+    # first one did, whatever would be withdrawn by now.
+
+    def known_withdrawal(self, name: str, submission: int) -> Withdrawal | None:
+        """The withdrawal that the history knows for a submission; without arguments where SWF refused it."""
+        task_id = _withdrawal_id(name, submission)
+        history = sf.swf_history(self._workflow.executor)
+        event = history.activities.get(task_id) if history is not None else None
+        if event is None:
+            return None
+        given = event.get("input") or {}
+        return Withdrawal(task_id, tuple(given.get("args", ())), dict(given.get("kwargs", {})))
+
+    def new_withdrawal(
+        self, name: str, submission: int, names: list[str], *, under: tuple[str, ...], keep: Iterable[str]
+    ) -> Withdrawal:
+        """The withdrawal of ``names`` before a submission plays.
+
+        Args:
+            name: The step that is played.
+            submission: The number of its submission.
+            names: What is withdrawn.
+            under: The selectors that match them, should they be too many to be named.
+            keep: What this run has played or plays, which stays.
+        """
+        arguments: dict[str, Any] = {"names": names}
+        if size(names) > MAX_INPUT_CHARS:
+            selected = set(self.listed().under(under))
+            arguments = {
+                "names": [own for own in names if own not in selected],
+                "under": list(under),
+                "keep": pack(kept for kept in keep if any(matches(selector, kept) for selector in under)),
+            }
+            if size(arguments) > MAX_INPUT_CHARS:
+                raise StepDefinitionError(
+                    f"playing step {name!r} withdraws {len(names)} done marks, and what of its dependents this "
+                    "execution has played is too long for the input of an activity: continue as new before it, or "
+                    "set withdraw_invalidated = False"
+                )
+        self._all_withdrawn()
+        # Outside of SWF it is over when it is submitted.
+        self._take_into_account(arguments, over=not sf.runs_on_swf(self._workflow.executor))
+        return Withdrawal(_withdrawal_id(name, submission), self._where, arguments)
+
+    def _all_withdrawn(self) -> set[str]:
+        if self._withdrawn is None:
+            history = sf.swf_history(self._workflow.executor)
+            events = [
+                event
+                for task_id, event in (history.activities.items() if history is not None else ())
+                if task_id.startswith(_WITHDRAWAL_ID)
+                and "input" in event
+                and tuple(event["input"].get("args", ())) == self._where
+            ]
+            if any(event["input"]["kwargs"].get("under") for event in events):
+                self.listed()  # ahead of the state below, for it may raise
+            self._withdrawn = set()
+            for event in events:
+                over = self._is_over(event)
+                if not over or event["state"] == "completed":
+                    self._take_into_account(event["input"]["kwargs"], over=over)
+        return self._withdrawn
+
+    def _take_into_account(self, arguments: dict[str, Any], *, over: bool) -> None:
+        assert self._withdrawn is not None
+        names = set(arguments.get("names", ()))
+        under = tuple(arguments.get("under", ()))
+        if under:
+            keep = frozenset(unpack(arguments["keep"]))
+            names.update(name for name in self.listed().under(under) if name not in keep)
+            if not over:
+                self._sweeping.append((under, keep))
+        self._withdrawn |= names
+        if not over:
+            self._leaving |= names
+
+    def _is_over(self, event: Mapping[str, Any]) -> bool:
+        """Whether an activity has ended for good: simpleflow schedules one that failed again, so often."""
+        if event["state"] in {"failed", "timed_out"}:
+            retries = self._workflow._get_step_activity_params()["retry"]  # noqa: SLF001 - the mixin's own
+            return bool(event.get("retry", 0) >= retries)
+        return event["state"] not in {"scheduled", "schedule_failed", "started"}
+
+
+def _withdrawal_id(name: str, submission: int) -> str:
+    digest = hashlib.md5(json.dumps(name).encode(), usedforsecurity=False).hexdigest()
+    return f"{_WITHDRAWAL_ID}{digest}-{submission}"
+
+
+def _load(bucket: str, snapshot: Snapshot) -> DoneNames | None:
+    key = (bucket, snapshot)
+    if key not in _snapshots:
+        names = run_sync(lambda: read_snapshot(bucket, snapshot))
+        if names is None:
+            return None
+        _snapshots.clear()
+        _snapshots[key] = DoneNames(names)
+    return _snapshots[key]

@@ -1,0 +1,104 @@
+"""`WorkflowStepMixin`: the hooks of simpleflow's mixin of the same name, over our own planner."""
+
+import abc
+import posixpath
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+from simpleflow import activity, settings, task
+from simpleflow.workflow import Workflow
+
+from asyncsteps._plan.names import as_selectors
+from asyncsteps.swf import _simpleflow as sf
+from asyncsteps.swf._constants import STEP_ACTIVITY_PARAMS_DEFAULT
+from asyncsteps.swf._steps.run_hook import around_run, is_wrapped, run_of
+from asyncsteps.swf._steps.step import Step
+from asyncsteps.swf.tasks import GetStepsDoneTask
+
+
+class WorkflowStepMixin(metaclass=abc.ABCMeta):  # noqa: B024 - it has simpleflow's metaclass
+    """What a simpleflow workflow derives from to use steps: ``class W(Workflow, WorkflowStepMixin)``.
+
+    The hooks, their defaults and the selectors are those of ``simpleflow.step.workflow.WorkflowStepMixin``.
+    """
+
+    withdraw_invalidated: bool = True
+    """Whether done marks that a playing invalidates are withdrawn first; False: as in simpleflow, they stay."""
+
+    if TYPE_CHECKING:
+        # What the mixin uses of the `Workflow` beside it.
+        executor: Any
+        task_list: Any
+
+        def submit(self, submittable: Any, *args: Any, **kwargs: Any) -> Any: ...
+        def get_run_context(self) -> dict[str, Any]: ...
+
+    def __init_subclass__(cls, **kwargs: Any) -> None:
+        # `Workflow` usually comes first, so `run` cannot be overridden by inheritance.
+        super().__init_subclass__(**kwargs)
+        run = getattr(cls, "run", None)
+        if run is not None and run is not Workflow.run and not is_wrapped(run):
+            cls.run = around_run(run)  # type: ignore[attr-defined]
+
+    def get_step_bucket(self) -> str:
+        """The S3 bucket of the done marks, bare or as ``host/bucket``; by default of simpleflow's settings."""
+        return f"{settings.SIMPLEFLOW_S3_HOST}/{settings.STEP_BUCKET}"
+
+    def get_step_path_prefix(self) -> str:
+        """The key prefix of the done marks; by default ``{workflow_id}/steps/``."""
+        context = self.get_run_context()
+        workflow_id = context.get("workflow_id", "default")
+        if workflow_id == "local" and not sf.runs_on_swf(self.executor):
+            run_of(self).warn_of_shared_prefix()
+        return posixpath.join(workflow_id, "steps/")
+
+    def get_step_activity_params(self) -> dict[str, Any]:
+        """Extra parameters for the listing, marking and withdrawing activities, merged over the defaults."""
+        return {}
+
+    def add_forced_steps(self, steps: str | Sequence[str], reason: str | None = None) -> None:
+        """Force the steps that the selectors match, in submissions not yet decided; one ``str`` is one selector.
+
+        Raises:
+            SelectorError: When one is malformed.
+        """
+        run_of(self).add_selectors(as_selectors(steps), reason, forces=True)
+
+    def get_forced_steps(self) -> list[str]:
+        """The forced selectors, in order of addition."""
+        return run_of(self).selectors(forcing=True)
+
+    def add_skipped_steps(self, steps: str | Sequence[str], reason: str | None = None) -> None:
+        """Skip the steps that the selectors match, unless they are forced; one ``str`` is one selector.
+
+        Raises:
+            SelectorError: When one is malformed.
+        """
+        run_of(self).add_selectors(as_selectors(steps), reason, forces=False)
+
+    def get_skipped_steps(self) -> list[str]:
+        """The skipped selectors, in order of addition."""
+        return run_of(self).selectors(forcing=False)
+
+    def _get_step_activity_params(self) -> dict[str, Any]:
+        params = dict(STEP_ACTIVITY_PARAMS_DEFAULT)
+        if hasattr(self, "task_list"):
+            params["task_list"] = self.task_list
+        params.update(self.get_step_activity_params() or {})
+        return params
+
+    def step(self, *args: Any, **kwargs: Any) -> Step:
+        """Make a `Step`."""
+        return Step(*args, **kwargs)
+
+    def get_steps_done_activity(self) -> task.ActivityTask:
+        """A submittable whose result is the list of all done steps, which must fit a payload of SWF."""
+        return task.ActivityTask(
+            activity.Activity(GetStepsDoneTask, **self._get_step_activity_params()),
+            self.get_step_bucket(),
+            self.get_step_path_prefix(),
+        )
+
+    def get_steps_done(self) -> list[str]:
+        """The list of all done steps, however many: on SWF as this execution listed them first, else as of now."""
+        return run_of(self).list_done()

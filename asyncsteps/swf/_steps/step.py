@@ -1,0 +1,95 @@
+"""`Step`, the submittable: what to play under a name, with simpleflow's signature and attributes."""
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+from simpleflow import futures
+from simpleflow.base import SubmittableContainer
+
+from asyncsteps._errors import StepDefinitionError
+from asyncsteps._plan.model import StepRules
+from asyncsteps._plan.names import as_selectors, check_step_name
+from asyncsteps.swf._convert.convert import to_simpleflow
+from asyncsteps.swf._steps.run_hook import run_of, workflow_of
+
+if TYPE_CHECKING:
+    from simpleflow.executor import Executor
+
+
+class Step(SubmittableContainer):
+    """A named unit of work, recorded as done so that the next run of the workflow skips it.
+
+    Args:
+        step_name: Name of the step.
+        activities: What to play: a submittable of simpleflow (an activity, a task, a chain, a group, ...), a tuple
+            of an activity and its arguments, or a native one of asyncsteps; not a list.
+        force: Whether to force this submission even if the step is done.
+        activities_if_step_already_done: What to play when the step is skipped.
+        emit_signal: Whether to send the signal ``step.{step_name}`` once the step is played or skipped.
+        force_steps_if_executed: Selectors of the dependents, forced in what follows when this step is played.
+        bubbles_exception_on_failure: Whether a failure reaches the surrounding chain.
+
+    Raises:
+        StepNameError: When the name breaks a rule.
+        SelectorError: When a selector is malformed.
+        StepDefinitionError: When the activities cannot be submitted.
+    """
+
+    def __init__(
+        self,
+        step_name: str,
+        activities: Any,
+        force: bool = False,
+        activities_if_step_already_done: Any = None,
+        emit_signal: bool = False,
+        force_steps_if_executed: Sequence[str] | None = None,
+        bubbles_exception_on_failure: bool = False,
+    ) -> None:
+        self.step_name = check_step_name(step_name)
+        self.activities = self._submittable(activities)
+        self.force = force
+        self.activities_if_step_already_done = (
+            self._submittable(activities_if_step_already_done)
+            if activities_if_step_already_done is not None
+            else None
+        )
+        self.emit_signal = emit_signal
+        self.force_steps_if_executed = list(as_selectors(force_steps_if_executed or ()))
+        self.bubbles_exception_on_failure = bubbles_exception_on_failure
+
+    def __repr__(self) -> str:
+        return f"<{type(self).__name__} {self.step_name!r}>"
+
+    def _submittable(self, activities: Any) -> Any:
+        try:
+            return to_simpleflow(activities)
+        except StepDefinitionError as error:
+            error.add_note(f"It was given to step {self.step_name!r}.")
+            raise
+
+    def rules(self) -> StepRules:
+        """What the planner needs to know."""
+        return StepRules(
+            self.step_name,
+            force=bool(self.force),
+            has_alternative=self.activities_if_step_already_done is not None,
+            emit_signal=bool(self.emit_signal),
+            force_steps_if_executed=as_selectors(self.force_steps_if_executed),
+        )
+
+    def submit(self, executor: "Executor") -> futures.Future:
+        """Submit the step to the workflow of ``executor``; called by simpleflow.
+
+        Raises:
+            StepDefinitionError: When that workflow lacks the mixin.
+            StepNameError: When prefix and name make too long a key.
+        """
+        return run_of(workflow_of(executor)).submit(self)
+
+    def propagate_attribute(self, attr: str, val: Any) -> None:
+        """Propagate an attribute to the activities and the alternative ones."""
+        for activities in (self.activities, self.activities_if_step_already_done):
+            if isinstance(activities, type):  # a child workflow, as simpleflow's own task of it does
+                setattr(activities, attr, val)
+            elif activities is not None:
+                activities.propagate_attribute(attr, val)

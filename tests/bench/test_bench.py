@@ -1,0 +1,253 @@
+"""The bench: its shapes are step names, its smallest runs work, its report says what was found."""
+
+import importlib.util
+import json
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from asyncsteps._plan.names import is_step_name
+from bench import _render, listing
+from bench._measure import ROOT, ChildError, run_child
+from bench._report import Chart, Column, Goal, Options, Result, Table
+from bench._shapes import SHAPES, make_names
+from bench._targets import Target, TargetError, open_target, parse_url
+
+# obstore and matplotlib belong to the dependency group of the bench, which `make test` does without.
+OBSTORE = ["obstore"] if importlib.util.find_spec("obstore") else []
+
+
+@pytest.fixture(scope="module")
+def model() -> Iterator[Target]:
+    with open_target(Options(target="model")) as target:
+        yield target
+
+
+# Shapes.
+
+
+@pytest.mark.parametrize("shape", SHAPES)
+@pytest.mark.parametrize("count", [0, 1, 999, 5000])
+def test_a_shape_gives_so_many_step_names(shape: str, count: int) -> None:
+    names = make_names(shape, count)
+    assert len(names) == len(set(names)) == count
+    assert names == sorted(names)
+    assert all(map(is_step_name, names))
+
+
+def test_an_unknown_shape_is_refused() -> None:
+    with pytest.raises(ValueError, match="no shape 'round'; the shapes are flat-padded"):
+        make_names("round", 1)
+
+
+# The command.
+
+
+def bench(*words: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-m", "bench", *words], capture_output=True, text=True, cwd=ROOT, timeout=100, check=False
+    )
+
+
+def test_a_small_comparison_from_the_command_to_the_document(tmp_path: Path) -> None:
+    peers = ["asyncsteps", *OBSTORE, "aiobotocore", "boto3", "simpleflow"]
+    document, found = tmp_path / "bench.md", tmp_path / "found.json"
+    places = "".join(f"<!-- bench:{key} -->\nold\n<!-- /bench:{key} -->\n" for key in ("machine", "here"))
+    document.write_text(f"# Before\n{places}# After\n")
+    done = bench(
+        *("listing", "--keys", "1500", "--latency-ms", "1", "--shape", "unicode", "--label", "here"),
+        *("--peers", ",".join(peers)),
+        *("--json", str(found), "--document", str(document)),
+    )
+    assert done.returncode == 0, done.stderr + done.stdout
+    report = json.loads(found.read_text())
+    (result,) = report["results"]
+    assert str(tmp_path) not in result["command"]
+    rows = result["tables"][0]["rows"]
+    assert [row["peer"] for row in rows] == peers
+    assert all(row["count"] == 1500 for row in rows)
+    assert all(row["equal"] for row in rows)
+    assert all(row["wall_s"] > 0 and row["cpu_s"] > 0 and row["memory_mb"] > 5 for row in rows)
+    assert {row["requests"] for row in rows if row["peer"] != "asyncsteps"} == {2}
+    assert report["machine"]["cores"] >= 1
+    text = document.read_text()
+    assert text.startswith("# Before\n<!-- bench:machine -->\nTaken 20")
+    assert text.endswith("<!-- /bench:here -->\n# After\n")
+    assert "| unicode | 1,500 | 1 | boto3 |" in text
+    assert "old" not in text
+    again = bench("--from", str(found), "--document", str(document))
+    assert again.returncode == 0
+    assert document.read_text() == text
+
+
+def test_marking_stores_everything_and_withdraws_it_in_batches(tmp_path: Path) -> None:
+    found = tmp_path / "found.json"
+    peers = ["asyncsteps", "aioboto3", *OBSTORE]
+    words = ("marking", "--keys", "1100", "--latency-ms", "1", "--peers", ",".join(peers))
+    done = bench(*words, "--json", str(found))
+    assert found.exists(), done.stderr
+    marking, withdrawing = json.loads(found.read_text())["results"][0]["tables"]
+    assert [row["peer"] for row in marking["rows"]] == peers
+    assert all(row["equal"] for row in marking["rows"])
+    assert {row["requests"] for row in marking["rows"]} == {1100}
+    assert [row["delete_requests"] for row in withdrawing["rows"]] == [2]
+
+
+def test_lookups_skip_what_is_done(tmp_path: Path) -> None:
+    found = tmp_path / "found.json"
+    done = bench("lookup", "--keys", "1000", "--latency-ms", "0", "--json", str(found))
+    assert found.exists(), done.stderr
+    rows = json.loads(found.read_text())["results"][0]["tables"][0]["rows"]
+    assert all(row.get("skipped") == row["touched"] for row in rows), rows
+
+
+def test_overhead_is_measured_on_both(tmp_path: Path) -> None:
+    found = tmp_path / "found.json"
+    done = bench("overhead", "--keys", "20", "--json", str(found))
+    assert done.returncode == 0, done.stderr
+    rows = json.loads(found.read_text())["results"][0]["tables"][0]["rows"]
+    assert [row["peer"] for row in rows] == ["asyncsteps", "simpleflow"]
+    assert all(row["first_s"] > 0 and row["second_s"] > 0 for row in rows)
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (["walking"], "invalid choice: 'walking'"),
+        (["listing", "--shape", "round"], "there is no shape 'round'"),
+        (["listing", "--peers", "nobody"], "there is no peer 'nobody'"),
+        (["listing", "--target", "moto", "--latency-ms", "5"], "are for the model server"),
+        (["listing", "--target", "ftp://host/b"], "is no target"),
+        (["marking", "--target", "http://127.0.0.1:9/bucket/p"], "allow it with --write"),
+        (["listing", "--target", "s3://bucket/p", "--keys", "5"], "allow it with --write"),
+        (["lookup", "--target", "s3://bucket/p"], "model or moto only"),
+        (["--keys", "5"], "need the NAME of a bench"),
+        (["listing", "--plot", "plot.gif"], "draws .png or .svg"),
+        (["listing", "--document", "no-such.md"], "no-such.md is none"),
+    ],
+)
+def test_bad_usage_is_said_and_exits_with_2(words: list[str], said: str) -> None:
+    done = bench(*words)
+    assert done.returncode == 2
+    assert said in done.stderr
+
+
+def test_a_target_by_url_is_listed_as_it_is_and_written_to_only_when_asked(model: Target) -> None:
+    expected = model.seed("dates", 1200)
+    url = f"{model.place.endpoint_url}/{model.place.bucket}/{model.place.prefix}"
+    environment = {name: value for name, value in model.env.items() if name != "AWS_ENDPOINT_URL"}
+    with pytest.MonkeyPatch.context() as patch:
+        for name, value in environment.items():
+            patch.setenv(name, value)
+        listed = bench("listing", "--target", url, "--peers", "boto3", "--json", "/dev/stdout")
+        written = bench("listing", "--target", url, "--keys", "30", "--peers", "boto3", "--write")
+    assert listed.returncode == 0, listed.stderr
+    assert expected in listed.stdout
+    assert written.returncode == 0, written.stderr
+    after = run_child(
+        "bench._listing_peers:boto3_paginator", model.place.job() | {"concurrency": 1}, env=model.env
+    )
+    assert (after["count"], after["digest"]) == (1200, expected)
+
+
+@pytest.mark.parametrize(
+    ("url", "bucket", "prefix", "endpoint"),
+    [
+        ("s3://b/p/q", "b", "p/q", None),
+        ("s3://b", "b", "", None),
+        ("http://host:9000/b/p", "b", "p", "http://host:9000"),
+        ("https://host/b", "b", "", "https://host"),
+    ],
+)
+def test_urls_name_places(url: str, bucket: str, prefix: str, endpoint: str | None) -> None:
+    place = parse_url(url)
+    assert (place.bucket, place.prefix, place.endpoint_url) == (bucket, prefix, endpoint)
+
+
+@pytest.mark.parametrize("url", ["", "modell", "s3://", "http://host", "http://host/", "file:///b/p"])
+def test_what_names_no_place_is_refused(url: str) -> None:
+    with pytest.raises(TargetError, match="is no target: give model, moto"):
+        parse_url(url)
+
+
+def test_a_measurement_that_fails_says_why() -> None:
+    with pytest.raises(ChildError, match="no_such_module"):
+        run_child("bench.no_such_module:nothing", {})
+
+
+# The report.
+
+
+def a_report(*, met: bool = True, error: bool = False) -> dict[str, Any]:
+    row = (
+        {"peer": "us", "error": "Traceback\nBoomError: it broke"}
+        if error
+        else {"peer": "us", "n": 1234, "ok": True}
+    )
+    columns = (
+        Column("peer", "who"),
+        Column("n", "count", ",d"),
+        Column("ok", "fine"),
+        Column("gap", "never there"),
+    )
+    chart = Chart(title="C", x="keys", y="s", lines={"us": [(1, 2), (10, 20)], "them": [(1, 3)]})
+    tables, goals = [Table("All", columns, [row])], [Goal("fast", "1 s", met)]
+    result = Result(key="k", title="T", tables=tables, goals=goals, charts=[chart, chart, chart])
+    return {**_render.new_report(), "results": [_render.as_json(result, command="python -m bench k")]}
+
+
+def test_a_table_shows_numbers_in_their_format_and_leaves_empty_columns_out() -> None:
+    text = _render.as_text(a_report()["results"][0])
+    assert "1,234" in text
+    assert "yes" in text
+    assert "never there" not in text
+
+
+@pytest.mark.parametrize(
+    ("met", "error", "well"), [(True, False, True), (False, False, False), (True, True, False)]
+)
+def test_a_report_is_well_when_goals_are_met_and_nothing_failed(met: bool, error: bool, well: bool) -> None:
+    report = a_report(met=met, error=error)
+    assert _render.all_well(report) is well
+    assert ("BoomError: it broke" in _render.as_text(report["results"][0])) is error
+
+
+def test_a_document_without_a_place_is_left_as_it_is(tmp_path: Path) -> None:
+    document = tmp_path / "bench.md"
+    document.write_text("<!-- bench:machine -->\n<!-- /bench:machine -->\n")
+    with pytest.raises(_render.DocumentError, match="no place for 'k'"):
+        _render.into_document(a_report(), document)
+    assert document.read_text() == "<!-- bench:machine -->\n<!-- /bench:machine -->\n"
+
+
+@pytest.mark.parametrize(("name", "begins"), [("plot.svg", b"<?xml"), ("plot.png", b"\x89PNG")])
+def test_charts_are_drawn_in_the_format_of_the_file(tmp_path: Path, name: str, begins: bytes) -> None:
+    pytest.importorskip("matplotlib")
+    _render.plot(a_report(), tmp_path / name)
+    assert (tmp_path / name).read_bytes().startswith(begins)
+
+
+def a_listing(shape: str, **measured: float) -> dict[str, Any]:
+    usual = {"keys": 100_000, "wall_s": 0.5, "requests": 120, "requests_per_page": 1.2, "cpu_ms_per_page": 1.0}
+    return {"peer": "asyncsteps", "shape": shape, "latency_ms": 50, "equal": True, **usual, **measured}
+
+
+def test_a_promise_is_held_by_its_worst_shape() -> None:
+    rows = [a_listing("deep", wall_s=0.9, requests_per_page=1.7), a_listing("flat-padded", requests_per_page=1.5)]
+    goals = {goal.what: goal for goal in listing.goals_of(Options(), rows)}
+    assert not goals["100,000 keys: under 0.8 s"].met
+    assert goals["100,000 keys: under 0.8 s"].measured == "0.9 s at the worst, deep; missed by deep"
+    assert goals["100,000 keys: at most 1.8 requests a page"].met
+    assert not goals["100,000 keys: at most 1.4 requests a page on a flat shape"].met
+    assert goals["100,000 keys: at most 1.5 ms of client CPU a page fetched"].met
+
+
+def test_other_names_are_a_missed_goal_on_any_target() -> None:
+    rows = [a_listing("deep"), {**a_listing("deep"), "peer": "boto3", "equal": False}]
+    (goal,) = listing.goals_of(Options(target="moto"), rows)
+    assert not goal.met
+    assert goal.what.startswith("boto3: the same names")

@@ -1,0 +1,154 @@
+"""What the tests of the async SWF client share: a domain, a decider played by hand, SWF's paging before moto."""
+
+# simpleflow is untyped.
+# mypy: allow-subclassing-any
+import functools
+import json
+import uuid
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import aioboto3
+import botocore.session
+from servers import Answer, Fault, Request
+from simpleflow import Workflow
+
+from asyncsteps.swf._client.client import SwfClient
+
+VERSION = "v1"
+
+
+class Ingest(Workflow):
+    name = "test.ingest"
+    version = VERSION
+    task_list = "ingest"
+    execution_timeout = 3600
+    decision_tasks_timeout = 60
+    child_policy = "TERMINATE"
+
+
+@functools.cache
+def session() -> aioboto3.Session:
+    """One session for all tests: reading botocore's models takes longer than most of them."""
+    return aioboto3.Session()
+
+
+@functools.cache
+def sync_session() -> Any:
+    return botocore.session.get_session()
+
+
+@dataclass
+class Decider:
+    """A decider of one domain, played by hand; plain botocore, so that nothing of ours is on this side."""
+
+    endpoint: str
+    domain: str = field(default_factory=lambda: f"d-{uuid.uuid4().hex}")
+
+    def __post_init__(self) -> None:
+        self.swf: Any = sync_session().create_client("swf", endpoint_url=self.endpoint)
+        self.swf.register_domain(name=self.domain, workflowExecutionRetentionPeriodInDays="1")
+
+    def register(self, name: str = Ingest.name, version: str = VERSION, **defaults: Any) -> None:
+        self.swf.register_workflow_type(domain=self.domain, name=name, version=version, **defaults)
+
+    def decide(self, decisions: Iterable[Mapping[str, Any]], task_list: str = "ingest") -> str:
+        """Answer the next decision task; the workflow id that it was for."""
+        task = self.swf.poll_for_decision_task(domain=self.domain, taskList={"name": task_list})
+        assert task.get("taskToken"), "no decision task is due"
+        self.swf.respond_decision_task_completed(taskToken=task["taskToken"], decisions=list(decisions))
+        return str(task["workflowExecution"]["workflowId"])
+
+    def wake(self, workflow_id: str) -> None:
+        """A signal makes SWF schedule the next decision."""
+        self.swf.signal_workflow_execution(domain=self.domain, workflowId=workflow_id, signalName="go", input="{}")
+
+    def history(self, workflow_id: str, run_id: str) -> list[dict[str, Any]]:
+        answer = self.swf.get_workflow_execution_history(
+            domain=self.domain, execution={"workflowId": workflow_id, "runId": run_id}
+        )
+        return list(answer["events"])
+
+
+def client(decider: Decider, **options: Any) -> SwfClient:
+    quick = {"polls_per_second": 500, "min_poll_interval": 0.01, "max_poll_interval": 0.05, **options}
+    return SwfClient(decider.domain, session=session(), endpoint_url=decider.endpoint, **quick)
+
+
+def marker(details: Any, name: str = "log.step") -> dict[str, Any]:
+    text = details if isinstance(details, str) else json.dumps(details)
+    return {
+        "decisionType": "RecordMarker",
+        "recordMarkerDecisionAttributes": {"markerName": name, "details": text},
+    }
+
+
+def complete(result: Any = None) -> dict[str, Any]:
+    return {
+        "decisionType": "CompleteWorkflowExecution",
+        "completeWorkflowExecutionDecisionAttributes": {"result": json.dumps(result)},
+    }
+
+
+def fail(reason: str, details: str) -> dict[str, Any]:
+    return {
+        "decisionType": "FailWorkflowExecution",
+        "failWorkflowExecutionDecisionAttributes": {"reason": reason, "details": details},
+    }
+
+
+def operation_of(request: Request) -> str:
+    return request.headers.get("x-amz-target", "").rpartition(".")[2]
+
+
+def refusal(code: str, message: str = "injected", status: int = 400) -> Answer:
+    """SWF's way to refuse."""
+    body = json.dumps({"__type": f"com.amazonaws.swf.base.model#{code}", "message": message})
+    return Answer(status, body.encode(), {"Content-Type": "application/x-amz-json-1.0"})
+
+
+def answer(body: Mapping[str, Any]) -> Answer:
+    return Answer(200, json.dumps(body).encode(), {"Content-Type": "application/x-amz-json-1.0"})
+
+
+class PagedHistories:
+    """A proxy's rule: histories in pages of at most ``cap`` events, which moto gives whole, as SWF pages them.
+
+    Attributes:
+        pages: Of each history request its page size and whether it had a page token.
+        extra: Events appended to histories, by run id: what moto cannot record.
+        aliases: Runs that are known by other ids in moto.
+    """
+
+    def __init__(self, decider: Decider, *, cap: int = 1000) -> None:
+        self.pages: list[tuple[int, bool]] = []
+        self.extra: dict[str, list[dict[str, Any]]] = {}
+        self.aliases: dict[tuple[str, str], tuple[str, str]] = {}
+        self._decider = decider
+        self._cap = cap
+
+    def __call__(self, request: Request) -> Fault | None:
+        if operation_of(request) != "GetWorkflowExecutionHistory":
+            return None
+        asked = json.loads(request.body)
+        execution = asked["execution"]
+        assert asked["reverseOrder"] is True
+        token, size = asked.get("nextPageToken"), asked["maximumPageSize"]
+        self.pages.append((size, token is not None))
+        run = (execution["workflowId"], execution["runId"])
+        events = self._raw(*self.aliases.get(run, run))
+        newest = int(token.split("/")[1]) if token else len(events)
+        if token:
+            assert token.split("/")[0] == str(size), "SWF wants the same page size with a token"
+        page = list(reversed(events[max(newest - min(size, self._cap), 0) : newest]))
+        left = newest - len(page)
+        return answer({"events": page, **({"nextPageToken": f"{size}/{left}"} if left else {})})
+
+    def _raw(self, workflow_id: str, run_id: str) -> list[dict[str, Any]]:
+        events = self._decider.history(workflow_id, run_id)
+        for event in events:
+            event["eventTimestamp"] = event["eventTimestamp"].timestamp()
+        for more in self.extra.get(run_id, []):
+            events.append({"eventId": len(events) + 1, "eventTimestamp": 1.0, **more})
+        return events
