@@ -2,7 +2,6 @@
 
 import ast
 import sys
-from collections.abc import Iterator
 from functools import lru_cache
 from pathlib import Path
 
@@ -89,20 +88,11 @@ def source(module: str) -> Path:
     return path / "__init__.py" if path.is_dir() else path.with_suffix(".py")
 
 
-def executed(node: ast.AST) -> Iterator[ast.AST]:
-    """The node and all below it, but for what only type checkers read."""
-    yield node
-    if isinstance(node, ast.If) and isinstance(node.test, ast.Name) and node.test.id == "TYPE_CHECKING":
-        return
-    for child in ast.iter_child_nodes(node):
-        yield from executed(child)
-
-
 @lru_cache
 def imports(module: str) -> tuple[str, ...]:
-    """What a module imports, at whatever place; its own distribution's modules without ``asyncsteps.``."""
+    """What a module imports, in functions and for type checkers too."""
     found: list[str] = []
-    for node in executed(ast.parse(source(module).read_text(encoding="utf-8"))):
+    for node in ast.walk(ast.parse(source(module).read_text(encoding="utf-8"))):
         if isinstance(node, ast.Import):
             found += (alias.name for alias in node.names)
         elif isinstance(node, ast.ImportFrom):
@@ -152,3 +142,23 @@ def test_only_the_command_prints() -> None:
             if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id == "print"
         ]
         assert not printing or module.startswith("cli"), module
+
+
+def circles() -> list[list[str]]:
+    """Groups of modules that import each other, over however many others."""
+    graph = {module: set(own_imports(module)) & set(modules()) - {module} for module in modules()}
+    reached: dict[str, set[str]] = {}
+    for module in graph:
+        seen: set[str] = set()
+        left = [module]
+        while left:
+            new = graph[left.pop()] - seen
+            seen |= new
+            left += new
+        reached[module] = seen
+    groups = {frozenset(other for other in reached[module] if module in reached[other]) for module in graph}
+    return sorted(sorted(group) for group in groups if group)
+
+
+def test_no_module_imports_itself_over_others() -> None:
+    assert circles() == []

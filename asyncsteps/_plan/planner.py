@@ -14,7 +14,6 @@ from asyncsteps._plan.model import (
     Status,
     StepRules,
     Withdraw,
-    step_details,
 )
 from asyncsteps._plan.names import as_selectors, matches, selectors_of
 
@@ -131,26 +130,47 @@ class Planner:
 
         When its activities fail, what comes after them is not played.
         """
-
-        def record(status: Status) -> RecordStatus:
-            return RecordStatus(status, step_details(step.name, status, decision))
-
         phases: list[Phase] = []
         if decision.action is Action.RUN:
             if step.force_steps_if_executed:
                 phases.append(ForceDependents(step.force_steps_if_executed, f"Dep of {step.name}"))
-            phases.append(record(Status.SCHEDULED))
+            phases.append(self.record(step, decision, Status.SCHEDULED))
             own = step.name if done and decision.forced else None
             if self.withdraw_invalidated and (own or step.force_steps_if_executed):
                 phases.append(Withdraw(own, step.force_steps_if_executed))
-            phases += (Play("activities"), MarkDone(step.name), record(Status.COMPLETED))
+            phases += (
+                Play("activities"),
+                MarkDone(step.name),
+                self.record(step, decision, Status.COMPLETED),
+            )
         else:
             if step.has_alternative:
                 phases.append(Play("activities_if_step_already_done"))
-            phases.append(record(Status.SKIPPED))
+            phases.append(self.record(step, decision, Status.SKIPPED))
         if step.emit_signal:
             phases.append(EmitSignal(f"step.{step.name}"))
         return tuple(phases)
+
+    def record(
+        self, step: StepRules, decision: Decision, status: Status, *, error: BaseException | None = None
+    ) -> RecordStatus:
+        """Make the phase that records a step's marker, with simpleflow's keys in simpleflow's order.
+
+        Args:
+            step: The step.
+            decision: Its decision.
+            status: What the marker says.
+            error: What failed; its type and text are added to the details.
+        """
+        details = {
+            "step": step.name,
+            "status": status.value,
+            "forced": decision.forced,
+            "reasons": list(decision.reasons),
+        }
+        if error is not None:
+            details["error"] = f"{type(error).__name__}: {error}"
+        return RecordStatus(status, details)
 
     def begin(self, name: str, *, outdated: bool = False) -> None:
         """Tell that ``name`` starts to play, its dependents being forced already.

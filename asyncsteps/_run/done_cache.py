@@ -10,8 +10,9 @@ from types import TracebackType
 
 from anyio import Event
 
-from asyncsteps._plan.names import EVERYTHING, matches
-from asyncsteps._run.intervals import KnownNames, just_before
+from asyncsteps._plan.names import EVERYTHING, below, matches
+from asyncsteps._plan.order import just_before
+from asyncsteps._run.known_names import KnownNames
 from asyncsteps.store._protocol import StepStore
 
 _MAX_FETCHES = 32
@@ -31,7 +32,7 @@ class _Question:
         self.trace: TracebackType | None = None
 
 
-class DoneSteps:
+class DoneCache:
     """What one run knows of the done steps of a store.
 
     An answer is as of its fetch and stands until `forget`; the run's own marks and withdrawals are seen at once.
@@ -68,7 +69,7 @@ class DoneSteps:
                 return False
             await self._ask(name)
 
-    async def under(self, selectors: Iterable[str]) -> list[str]:
+    async def matching(self, selectors: Iterable[str]) -> list[str]:
         """The done names that any of the selectors matches, sorted.
 
         Raises:
@@ -77,13 +78,9 @@ class DoneSteps:
         found: set[str] = set()
         wanted = tuple(selectors)
         for selector in wanted:
-            if selector == EVERYTHING:
-                found.update(await self._stretch("", None, selector))
-                continue
-            if await self.is_done(selector):
+            if selector != EVERYTHING and await self.is_done(selector):
                 found.add(selector)
-            # "/" follows "." in code points, and no step name holds one.
-            found.update(await self._stretch(f"{selector}.", f"{selector}/", selector))
+            found.update(await self._names_in_range(*below(selector), selector))
         for name, done in self._own.items():
             if not done:
                 found.discard(name)
@@ -105,16 +102,16 @@ class DoneSteps:
         self._own.clear()
         self._generation += 1
 
-    async def _stretch(self, low: str, high: str | None, selector: str) -> list[str]:
+    async def _names_in_range(self, low: str, high: str | None, selector: str) -> list[str]:
         """The done names in ``(low, high]``: known, or on one page, or listed side by side."""
         known, generation = self._known, self._generation
         reach = known.reach(low)
         if reach == low:
             page = await self._store.done_page(low)
             self._learn(generation, low, page.through, page.names)
-            if _ends(page.through, high):
+            if _covers(page.through, high):
                 return [name for name in page.names if high is None or name <= high]
-        elif _ends(reach, high):
+        elif _covers(reach, high):
             return list(known.between(low, high))
         names = [name for name in await self._store.list_done(selector) if name > low]
         self._learn(generation, low, high, names)
@@ -230,6 +227,6 @@ class DoneSteps:
         return order[start + max(1, length // 2 // expected) * expected]
 
 
-def _ends(reached: str | None, high: str | None) -> bool:
+def _covers(reached: str | None, high: str | None) -> bool:
     """Whether what is known up to ``reached`` takes in all up to ``high``."""
     return reached is None or (high is not None and reached >= high)

@@ -1,10 +1,11 @@
-"""A run's way to its store: what is done, marks finished once begun, withdrawals that nobody overtakes."""
+"""Done marks: what a run asks of its store, and writes to it."""
 
 import asyncio
 import json
 from collections.abc import Awaitable, Callable, Coroutine, Iterable, Mapping
 from dataclasses import dataclass
-from typing import Any, TypeVar
+from functools import partial
+from typing import Any, ParamSpec, Protocol, TypeVar
 
 import anyio
 
@@ -20,11 +21,12 @@ from asyncsteps._errors import (
     StoreError,
     WrongRegionError,
 )
-from asyncsteps._run.done_cache import DoneSteps
+from asyncsteps._run.done_cache import DoneCache
 from asyncsteps._tasks.attributes import ActivityAttributes
 from asyncsteps._tasks.retry import attempts
 from asyncsteps.store._protocol import StepStore
 
+P = ParamSpec("P")
 T = TypeVar("T")
 
 _FINAL = (
@@ -35,28 +37,28 @@ _FINAL = (
     StoreClosedError,
     WrongRegionError,
 )
-"""What trying again does not help against."""
+"""Errors that another attempt does not help against."""
 
 OpenStore = Callable[[], Awaitable[StepStore]]
-"""Gives the store when it is first needed."""
+"""Opens the store when it is first needed."""
 
 
 @dataclass(frozen=True, slots=True)
-class Ended:
-    """How work that had to be finished ended.
+class Finished:
+    """How work that is finished once begun ended.
 
     Attributes:
         error: Why it failed, or None.
-        cancelled: The cancellation that came meanwhile and is still to be raised, or None.
+        cancelled: The cancellation that arrived meanwhile and is still to be raised, or None.
     """
 
-    error: Exception | None
-    cancelled: asyncio.CancelledError | None
+    error: Exception | None = None
+    cancelled: asyncio.CancelledError | None = None
 
 
-async def finish(work: Coroutine[Any, Any, object], *, timeout: float) -> Ended:  # noqa: ASYNC109 - after cancelling
-    """Do ``work`` to its end, though the caller is cancelled meanwhile; then for at most ``timeout`` seconds."""
-    # A cancel scope's shield holds off scopes only, and not Task.cancel(): so the work is a task of its own.
+async def finish(work: Coroutine[Any, Any, object], *, timeout: float) -> Finished:  # noqa: ASYNC109 - see below
+    """Do ``work`` to its end even if the caller is cancelled; ``timeout`` is its time after a cancellation."""
+    # A shielded cancel scope keeps out the cancellation of scopes, but not Task.cancel(): hence a task.
     task = asyncio.create_task(work)
     cancelled: asyncio.CancelledError | None = None
     try:
@@ -67,19 +69,19 @@ async def finish(work: Coroutine[Any, Any, object], *, timeout: float) -> Ended:
     if not task.done():
         task.cancel()
         await _wait(task, timeout)
-        return Ended(
+        return Finished(
             StoreError(f"not known to be stored after {timeout:g} s, cut short by a cancellation"), cancelled
         )
     if task.cancelled():
-        return Ended(StoreError("the store's work was cancelled from within"), cancelled)
+        return Finished(StoreError("the store's work was cancelled from within"), cancelled)
     error = task.exception()
     if error is not None and not isinstance(error, Exception):
         raise error
-    return Ended(error, cancelled)
+    return Finished(error, cancelled)
 
 
 async def _wait(task: asyncio.Task[object], seconds: float) -> None:
-    """Wait for ``task``, at most so long, whatever cancels the waiting."""
+    """Wait for ``task``, for ``seconds`` at most, through any cancellation of the caller."""
     loop = asyncio.get_running_loop()
     deadline = loop.time() + seconds
     with anyio.CancelScope(shield=True):
@@ -90,13 +92,58 @@ async def _wait(task: asyncio.Task[object], seconds: float) -> None:
                 continue  # the first one is raised when the work has ended
 
 
-class Storing:
-    """What a run knows of its store, and does to it.
+class DoneMarks(Protocol):
+    """What playing steps asks of done marks, and does to them: `StoredMarks`, or in a plan `PlannedMarks`."""
+
+    async def is_done(self, name: str) -> bool:
+        """Whether ``name`` is done.
+
+        Raises:
+            StepNameError: When the store cannot hold the name.
+            StoreError: When the store cannot tell.
+        """
+        ...
+
+    async def matching(self, selectors: Iterable[str]) -> list[str]:
+        """The done names that any of the selectors matches."""
+        ...
+
+    async def saved_result(self, name: str) -> Any:
+        """The result in the done mark of ``name``; None when it has none."""
+        ...
+
+    def savable(self, step: str, result: Any) -> Any:
+        """``result`` as JSON gives it back.
+
+        Raises:
+            StepResultError: When it is no JSON.
+        """
+        ...
+
+    async def mark(self, name: str, record: Mapping[str, Any]) -> Finished:
+        """Mark ``name`` as done; once begun, this is finished or known to have failed."""
+        ...
+
+    async def withdraw(self, step: str, names: list[str]) -> Finished:
+        """Withdraw the marks of ``names``, which playing ``step`` invalidates."""
+        ...
+
+    async def withdrawals_ended(self, name: str) -> None:
+        """Wait until no withdrawal of ``name`` is under way, which would take a mark that is made meanwhile."""
+        ...
+
+    def forget(self) -> None:
+        """Forget what is known of done steps."""
+        ...
+
+
+class StoredMarks:
+    """The done marks in a run's store; `DoneMarks` says what each method does.
 
     Args:
-        open_store: Gives the store, called once.
-        policy: Gives the retry and the timeouts of each question, mark and withdrawal, called once.
-        mark_timeout: How long a mark or withdrawal that has begun may take to end once cancelled, in seconds.
+        open_store: Opens the store; called once.
+        policy: Gives the retry and the timeouts of each question, mark and withdrawal; called once.
+        mark_timeout: Seconds that a mark or a withdrawal that has begun may take to end after a cancellation.
     """
 
     def __init__(
@@ -106,85 +153,72 @@ class Storing:
         self._policy = policy
         self._mark_timeout = mark_timeout
         self._opening: anyio.Event | None = None
-        self._opened: tuple[StepStore, DoneSteps, ActivityAttributes] | None = None
+        self._opened: tuple[StepStore, DoneCache, ActivityAttributes] | None = None
         self._withdrawing: dict[str, list[anyio.Event]] = {}
 
     async def is_done(self, name: str) -> bool:
-        """Whether ``name``, which is checked, is done.
-
-        Raises:
-            StepNameError: When the store cannot hold it.
-            StoreError: When the store cannot tell.
-        """
-        store, done, _ = self._opened or await self._open()
+        """Whether ``name`` is done."""
+        store, cache, _ = self._opened or await self._open()
         store.check_name(name)
-        return await self._attempted("asking for done steps", lambda: done.is_done(name))
+        return await self._attempt("asking for done steps", cache.is_done, name)
 
-    async def under(self, selectors: Iterable[str]) -> list[str]:
+    async def matching(self, selectors: Iterable[str]) -> list[str]:
         """The done names that any of the selectors matches."""
-        _, done, _ = self._opened or await self._open()
-        wanted = tuple(selectors)
-        return await self._attempted("asking for done steps", lambda: done.under(wanted))
+        _, cache, _ = self._opened or await self._open()
+        return await self._attempt("asking for done steps", cache.matching, tuple(selectors))
 
     async def saved_result(self, name: str) -> Any:
-        """The result in the done record of ``name``; None when there is none."""
+        """The result in the done mark of ``name``; None when it has none."""
         store, _, _ = self._opened or await self._open()
-        record = await self._attempted("reading a done step", lambda: store.read_done(name))
+        record = await self._attempt("reading a done step", store.read_done, name)
         return None if record is None else record.get("result")
 
     def savable(self, step: str, result: Any) -> Any:
-        """``result`` as it comes back from JSON.
-
-        Raises:
-            StepResultError: When it is no JSON.
-        """
+        """``result`` as JSON gives it back."""
         try:
             return json.loads(json.dumps(result, allow_nan=False))
         except (TypeError, ValueError, RecursionError) as error:
             raise StepResultError(step, error) from error
 
-    async def mark(self, name: str, record: Mapping[str, Any]) -> Ended:
-        """Mark ``name`` as done; begun, it is finished or known to have failed."""
-        store, done, _ = self._opened or await self._open()
-
-        async def work() -> None:
-            await self._attempted("marking a step as done", lambda: store.mark_done(name, record))
-
-        ended = await finish(work(), timeout=self._mark_timeout)
-        if ended.error is None:
-            done.marked(name)
+    async def mark(self, name: str, record: Mapping[str, Any]) -> Finished:
+        """Mark ``name`` as done."""
+        store, cache, _ = self._opened or await self._open()
+        finished = await finish(
+            self._attempt("marking a step as done", store.mark_done, name, record), timeout=self._mark_timeout
+        )
+        if finished.error is None:
+            cache.marked(name)
         else:
-            done.forget()  # it may be stored, or not
-        return ended
+            cache.forget()  # it may be stored, or not
+        return finished
 
-    async def withdraw(self, names: list[str]) -> Ended:
-        """Withdraw the marks of ``names``, whom `no_withdrawal_of` holds up until it has ended."""
+    async def withdraw(self, step: str, names: list[str]) -> Finished:
+        """Withdraw the marks of ``names``; until it has ended, `withdrawals_ended` waits."""
+        del step
         if not names:
-            return Ended(None, None)
-        ended_event = anyio.Event()
+            return Finished()
+        ended = anyio.Event()
         for name in names:
-            self._withdrawing.setdefault(name, []).append(ended_event)
+            self._withdrawing.setdefault(name, []).append(ended)
         try:
-            store, done, _ = self._opened or await self._open()
-
-            async def work() -> None:
-                await self._attempted("withdrawing done marks", lambda: store.withdraw(names))
-
-            ended = await finish(work(), timeout=self._mark_timeout)
-            if ended.error is None:
-                done.withdrawn(names)
+            store, cache, _ = self._opened or await self._open()
+            finished = await finish(
+                self._attempt("withdrawing done marks", store.withdraw, names), timeout=self._mark_timeout
+            )
+            if finished.error is None:
+                cache.withdrawn(names)
             else:
-                done.forget()  # some may be withdrawn, or none
-            return ended
+                cache.forget()  # some may be withdrawn, or none
+            return finished
         finally:
             for name in names:
-                self._withdrawing[name].remove(ended_event)
+                self._withdrawing[name].remove(ended)
                 if not self._withdrawing[name]:
                     del self._withdrawing[name]
-            ended_event.set()
+            ended.set()
 
-    async def no_withdrawal_of(self, name: str) -> None:
-        """Wait until no withdrawal of ``name`` is under way, which would take away a mark made meanwhile."""
+    async def withdrawals_ended(self, name: str) -> None:
+        """Wait until no withdrawal of ``name`` is under way."""
         while name in self._withdrawing:
             await self._withdrawing[name][-1].wait()
 
@@ -193,8 +227,8 @@ class Storing:
         if self._opened is not None:
             self._opened[1].forget()
 
-    async def _open(self) -> tuple[StepStore, DoneSteps, ActivityAttributes]:
-        """Open the store, once for all that ask; no lock, which would let them go on one by one."""
+    async def _open(self) -> tuple[StepStore, DoneCache, ActivityAttributes]:
+        """Open the store, once for all callers; no lock, which would let them go on one by one."""
         while self._opened is None:
             if self._opening is not None:
                 await self._opening.wait()
@@ -203,19 +237,28 @@ class Storing:
             try:
                 policy = self._policy()
                 store = await self._open_store()
-                self._opened = (store, DoneSteps(store), policy)
+                self._opened = (store, DoneCache(store), policy)
             finally:
                 self._opening.set()
                 self._opening = None
         return self._opened
 
-    async def _attempted(self, what: str, work: Callable[[], Awaitable[T]]) -> T:
+    async def _attempt(
+        self, what: str, function: Callable[P, Awaitable[T]], *args: P.args, **kwargs: P.kwargs
+    ) -> T:
+        """Call a function of the store, with the attempts and timeouts of the policy."""
         assert self._opened is not None
         store, _, policy = self._opened
         if policy.plain:
-            return await work()
+            return await function(*args, **kwargs)
         try:
-            return await attempts(what, policy, work, retried=(StoreError, ActivityTimeoutError), final=_FINAL)
+            return await attempts(
+                what,
+                policy,
+                partial(function, *args, **kwargs),
+                retried=(StoreError, ActivityTimeoutError),
+                final=_FINAL,
+            )
         except ActivityTimeoutError as error:
             raise EndpointUnreachableError(
                 f"{what} overran its {error.timeout} of {error.seconds:g} s; raise it in the step activity params",

@@ -1,11 +1,14 @@
 """Plans: what a run would decide, found out by the workflow's own code with nothing played and nothing written."""
 
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from collections.abc import Awaitable, Callable, Iterable, Mapping
+from dataclasses import dataclass, replace
+from inspect import iscoroutinefunction
 from typing import Any, NoReturn, Self
 
 from asyncsteps._plan.model import STEP_MARKER, Action, Marker, Status
-from asyncsteps._run.done_marks import Ended, Storing
+from asyncsteps._run.done_marks import DoneMarks, Finished
+from asyncsteps._tasks.activity import Activity, ActivityTask, standalone
+from asyncsteps._tasks.submittable import Submittable
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,6 +48,10 @@ class Plan:
     def complete(self) -> bool:
         """Whether the plan reaches the code's end."""
         return self.incomplete is None
+
+
+_ACTIONS = {Status.SCHEDULED: Action.RUN, Status.SKIPPED: Action.SKIP}
+"""The statuses that tell of a decision."""
 
 
 class PlanEndsError(BaseException):
@@ -101,76 +108,97 @@ def plan_end(error: BaseException) -> PlanEndsError | None:
     return ends[0] if all(ends) else None
 
 
-class PlannedStoring(Storing):
-    """A store that a plan reads through, and keeps its own marks and withdrawals from.
+async def end_of_plan(submit: Callable[[object], Awaitable[object]], code: Any, run: object) -> str | None:
+    """Run the code to be planned; return why it ended before its end, or None when it did not.
 
     Args:
-        storing: The run's own.
+        submit: Submits to the run that only plans.
+        code: Submittables, or an async function of a run.
+        run: What the function is called with.
+    """
+    token = standalone.set(_unknown)
+    try:
+        if iscoroutinefunction(code) or (callable(code) and not isinstance(code, Submittable | Activity)):
+            await code(run)
+        else:
+            for each in (code,) if isinstance(code, Submittable | Activity) else code:
+                await submit(each)
+    except BaseException as error:
+        end = plan_end(error)
+        if end is None:
+            raise
+        return str(end)
+    else:
+        return None
+    finally:
+        standalone.reset(token)
+
+
+async def _unknown(task: ActivityTask[Any]) -> Any:
+    return Unknown(f"activity {task.name}")
+
+
+class PlannedMarks:
+    """Done marks read through those of a run, with the planned marks and withdrawals kept here alone.
+
+    Args:
+        marks: The run's own.
+
+    Attributes:
+        decisions: What was decided so far.
     """
 
-    def __init__(self, storing: Storing) -> None:
-        self._storing = storing
+    def __init__(self, marks: DoneMarks) -> None:
+        self.decisions: list[PlannedStep] = []
+        self._marks = marks
         self._planned: dict[str, bool] = {}
+        self._latest: dict[str, int] = {}
+
+    def decided(self, marker: Marker) -> None:
+        """Note the decision that a marker tells of; the plan's markers all come here."""
+        details = marker.details
+        action = _ACTIONS.get(details["status"]) if marker.name == STEP_MARKER else None
+        if action is not None:
+            self._latest[details["step"]] = len(self.decisions)
+            self.decisions.append(
+                PlannedStep(details["step"], action, details["forced"], tuple(details["reasons"]))
+            )
 
     async def is_done(self, name: str) -> bool:
         """Whether ``name`` is done, or would be by now."""
-        done = await self._storing.is_done(name)
+        done = await self._marks.is_done(name)
         return self._planned.get(name, done)
 
-    async def under(self, selectors: Iterable[str]) -> list[str]:
+    async def matching(self, selectors: Iterable[str]) -> list[str]:
         """The done names that any of the selectors matches; the planned marks are this run's, never withdrawn."""
-        names = await self._storing.under(selectors)
+        names = await self._marks.matching(selectors)
         return [name for name in names if self._planned.get(name, True)]
 
     async def saved_result(self, name: str) -> Any:
         """The saved result, unless playing the step would have replaced it."""
         if self._planned.get(name):
             return Unknown(f"step {name}")
-        return await self._storing.saved_result(name)
+        return await self._marks.saved_result(name)
 
-    def savable(self, step: str, result: Any) -> Any:  # noqa: ARG002 - what is known of it shows in a real run
+    def savable(self, step: str, result: Any) -> Any:  # noqa: ARG002 - an unknown result is no JSON
         """``result`` as it is."""
         return result
 
-    async def mark(self, name: str, record: Mapping[str, Any]) -> Ended:  # noqa: ARG002 - nothing is written
+    async def mark(self, name: str, record: Mapping[str, Any]) -> Finished:  # noqa: ARG002 - nothing is written
         """Plan a mark."""
         self._planned[name] = True
-        return Ended(None, None)
+        return Finished()
 
-    async def withdraw(self, names: list[str]) -> Ended:
+    async def withdraw(self, step: str, names: list[str]) -> Finished:
         """Plan a withdrawal."""
         self._planned.update(dict.fromkeys(names, False))
-        return Ended(None, None)
+        latest = self._latest[step]
+        self.decisions[latest] = replace(self.decisions[latest], withdraws=tuple(names))
+        return Finished()
 
-    async def no_withdrawal_of(self, name: str) -> None:
-        """None is ever under way."""
+    async def withdrawals_ended(self, name: str) -> None:
+        """Return at once: a planned withdrawal takes no time."""
 
     def forget(self) -> None:
         """Forget what is known of done steps, but not what is planned."""
-        self._storing.forget()
-
-
-def plan_of(
-    markers: Iterable[Marker],
-    withdrawn: Mapping[int, list[str]],
-    *,
-    incomplete: str | None,
-    unmatched: list[str],
-) -> Plan:
-    """The plan that a planning's markers tell; ``withdrawn`` are the withdrawals, by the marker's id."""
-    actions = {Status.SCHEDULED: Action.RUN, Status.SKIPPED: Action.SKIP}
-    return Plan(
-        tuple(
-            PlannedStep(
-                marker.details["step"],
-                actions[marker.details["status"]],
-                marker.details["forced"],
-                tuple(marker.details["reasons"]),
-                tuple(withdrawn.get(id(marker), ())),
-            )
-            for marker in markers
-            if marker.name == STEP_MARKER and marker.details["status"] in actions
-        ),
-        incomplete,
-        tuple(unmatched),
-    )
+        self._marks.forget()

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from asyncsteps._errors import StepDefinitionError
-from asyncsteps._plan.model import STEP_MARKER, Decision, Marker, Status, step_details
+from asyncsteps._plan.model import STEP_MARKER, Marker, RecordStatus, Status
 
 logger = logging.getLogger("asyncsteps")
 
@@ -19,14 +19,14 @@ OnMarker = Callable[[Marker], object]
 """Called with each marker as it is recorded."""
 
 
-class Recorder:
+class MarkerLog:
     """Records markers, in one order for all sinks.
 
     Args:
         on_marker: Callbacks. One that raises is logged, and called again with the next marker.
         markers_file: A file that gets one line of JSON a marker, ``{"name", "details", "at"}``, appended;
             None: none.
-        silent: Whether nothing but the list gets the markers, as for a plan.
+        silent: Whether nothing is logged and details are not checked, as for a plan.
     """
 
     def __init__(
@@ -73,32 +73,28 @@ class Recorder:
             logger.info("marker %s: %s", name, details)
         return self._add(name, details)
 
-    def record_step(
-        self, step: str, status: Status, decision: Decision, *, error: BaseException | None = None
-    ) -> Marker:
-        """Record a step's marker; for a failure with its error, which is logged with its trace."""
-        details = step_details(step, status, decision)
-        if error is not None:
-            details["error"] = f"{type(error).__name__}: {error}"
+    def record_step(self, phase: RecordStatus, *, error: BaseException | None = None) -> Marker:
+        """Record a step's marker as the planner made it; an error is logged with its trace."""
+        details, status = phase.details, phase.status
         self.counts[status] += 1
         if not self._silent:
             if error is not None:
-                logger.error("step %s: %s: %s", step, status, details["error"], exc_info=error)
+                logger.error("step %s: %s: %s", details["step"], status, details["error"], exc_info=error)
             elif logger.isEnabledFor(logging.INFO):
-                why = f" ({', '.join(decision.reasons)})" if decision.reasons else ""
-                logger.info("step %s: %s%s%s", step, "forced, " if decision.forced else "", status, why)
+                why = f" ({', '.join(details['reasons'])})" if details["reasons"] else ""
+                forced = "forced, " if details["forced"] else ""
+                logger.info("step %s: %s%s%s", details["step"], forced, status, why)
         return self._add(STEP_MARKER, details)
 
     def _add(self, name: str, details: Any) -> Marker:
         marker = Marker(name, details, datetime.now(UTC))
         self.markers.append(marker)
-        if not self._silent:
-            self._write(marker)
-            for callback in self._on_marker:
-                try:
-                    callback(marker)
-                except Exception:
-                    logger.exception("on_marker callback %r failed at marker %s", callback, name)
+        self._write(marker)
+        for callback in self._on_marker:
+            try:
+                callback(marker)
+            except Exception:
+                logger.exception("on_marker callback %r failed at marker %s", callback, name)
         return marker
 
     def _write(self, marker: Marker) -> None:

@@ -1,4 +1,4 @@
-"""The order of submissions of one step name: the second waits for the first to end."""
+"""One submission of a step name at a time: the second waits for the first to end."""
 
 from collections import Counter
 from collections.abc import AsyncIterator
@@ -10,95 +10,95 @@ import anyio
 from asyncsteps._errors import StepDeadlockError
 
 
-class _Turn:
-    """A turn under way.
+class _Lock:
+    """A step name that is held.
 
     Attributes:
-        turns: Whose.
+        owner: The locks that it belongs to.
         name: The step's name.
-        over: Whether it has ended.
-        ended: The event of its end, once somebody waits for that.
-        waits: The names that submissions from within it wait for.
+        released: Whether it has been released.
+        waiter: The event of its release; None while nobody waits.
+        waits_for: The names that submissions from within the step wait for, with how many wait for each.
     """
 
-    __slots__ = ("ended", "name", "over", "turns", "waits")
+    __slots__ = ("name", "owner", "released", "waiter", "waits_for")
 
-    def __init__(self, turns: "Turns", name: str) -> None:
-        self.turns = turns
+    def __init__(self, owner: "NameLocks", name: str) -> None:
+        self.owner = owner
         self.name = name
-        self.over = False
-        self.ended: anyio.Event | None = None
-        self.waits: Counter[str] = Counter()
+        self.released = False
+        self.waiter: anyio.Event | None = None
+        self.waits_for: Counter[str] = Counter()
 
 
-_lineage: ContextVar[tuple[_Turn, ...]] = ContextVar("asyncsteps_lineage", default=())
-"""The steps, of whichever run, that the current code is played by; those that it has outlived among them."""
+_enclosing: ContextVar[tuple[_Lock, ...]] = ContextVar("asyncsteps_enclosing_steps", default=())
+"""The steps, of any run, that the current code runs within; a task may outlive some of them."""
 
 
-def playing_step() -> str | None:
-    """The name of the innermost step that the current code is played by; None outside any."""
-    return next((turn.name for turn in reversed(_lineage.get()) if not turn.over), None)
+def enclosing_step() -> str | None:
+    """The name of the innermost step that the current code runs within; None outside of steps."""
+    return next((lock.name for lock in reversed(_enclosing.get()) if not lock.released), None)
 
 
-class Turns:
-    """Whose turn it is, for each name of a run."""
+class NameLocks:
+    """The names of the steps under way in one run."""
 
     def __init__(self) -> None:
-        self._holders: dict[str, _Turn] = {}
+        self._locks: dict[str, _Lock] = {}
 
     @property
     def held(self) -> tuple[str, ...]:
-        """The names whose turn is under way, in order of their begin."""
-        return tuple(self._holders)
+        """The names that are held, in the order in which they were acquired."""
+        return tuple(self._locks)
 
     @asynccontextmanager
-    async def turn(self, name: str) -> AsyncIterator[None]:
-        """Wait for the turn of ``name``, and hold it.
+    async def hold(self, name: str) -> AsyncIterator[None]:
+        """Acquire ``name``, and hold it inside the block.
 
         Raises:
-            StepDeadlockError: When it could never come, as the submissions wait for each other.
+            StepDeadlockError: When it would never be released, because the submissions wait for each other.
         """
-        lineage = tuple(turn for turn in _lineage.get() if not turn.over)
-        if name in self._holders:
-            await self._wait(name, [turn for turn in lineage if turn.turns is self])
-        turn = self._holders[name] = _Turn(self, name)
-        token = _lineage.set((*lineage, turn))
+        enclosing = tuple(lock for lock in _enclosing.get() if not lock.released)
+        if name in self._locks:
+            await self._wait(name, [lock for lock in enclosing if lock.owner is self])
+        lock = self._locks[name] = _Lock(self, name)
+        token = _enclosing.set((*enclosing, lock))
         try:
             yield
         finally:
-            _lineage.reset(token)
-            del self._holders[name]
-            turn.over = True
-            if turn.ended is not None:
-                turn.ended.set()
+            _enclosing.reset(token)
+            del self._locks[name]
+            lock.released = True
+            if lock.waiter is not None:
+                lock.waiter.set()
 
-    async def _wait(self, name: str, within: list[_Turn]) -> None:
-        """Wait until nobody holds ``name``; ``within`` are the steps that cannot end before that."""
-        cycle = self._path(name, {turn.name for turn in within})
+    async def _wait(self, name: str, enclosing: list[_Lock]) -> None:
+        """Wait until ``name`` is free; the ``enclosing`` steps cannot end before that."""
+        cycle = self._cycle(name, {lock.name for lock in enclosing})
         if cycle is not None:
             raise StepDeadlockError(cycle)
-        for turn in within:
-            turn.waits[name] += 1
+        for lock in enclosing:
+            lock.waits_for[name] += 1
         try:
-            while name in self._holders:
-                holder = self._holders[name]
-                if holder.ended is None:
-                    holder.ended = anyio.Event()
-                await holder.ended.wait()
+            while name in self._locks:
+                holder = self._locks[name]
+                if holder.waiter is None:
+                    holder.waiter = anyio.Event()
+                await holder.waiter.wait()
         finally:
-            for turn in within:
-                turn.waits[name] -= 1
+            for lock in enclosing:
+                lock.waits_for[name] -= 1
 
-    def _path(self, name: str, within: set[str]) -> tuple[str, ...] | None:
-        """How ``name`` waits, over others, for one of ``within``; None when it does not."""
+    def _cycle(self, name: str, enclosing: set[str]) -> tuple[str, ...] | None:
+        """The chain of waits from ``name`` to one of the ``enclosing`` steps; None when there is none."""
         paths: list[tuple[str, ...]] = [(name,)]
         seen = {name}
         while paths:
             path = paths.pop()
-            if path[-1] in within:
+            if path[-1] in enclosing:
                 return path
-            holder = self._holders.get(path[-1])
-            for step in () if holder is None else +holder.waits:
+            holder = self._locks.get(path[-1])
+            for step in () if holder is None else +holder.waits_for:
                 if step not in seen:
                     seen.add(step)
                     paths.append((*path, step))

@@ -4,7 +4,6 @@ import copy
 import logging
 import uuid
 from collections.abc import Awaitable, Callable, Iterable, Mapping
-from inspect import iscoroutinefunction
 from os import PathLike
 from types import TracebackType
 from typing import Any, Self, TypeVar, cast, overload
@@ -13,10 +12,10 @@ from asyncsteps._errors import StepDefinitionError
 from asyncsteps._plan.model import Marker, Status, StepOutcome
 from asyncsteps._plan.names import as_reasoned_selectors
 from asyncsteps._plan.planner import Planner
-from asyncsteps._run.done_marks import OpenStore, Storing
-from asyncsteps._run.dry_run import Plan, PlannedStoring, Unknown, plan_end, plan_of
-from asyncsteps._run.lifetime import Lifetime
-from asyncsteps._run.markers import OnMarker, Recorder
+from asyncsteps._run.dispatch import Dispatch
+from asyncsteps._run.done_marks import OpenStore, StoredMarks
+from asyncsteps._run.dry_run import Plan, PlannedMarks, end_of_plan
+from asyncsteps._run.markers import MarkerLog, OnMarker
 from asyncsteps._run.options import (
     MARK_TIMEOUT,
     MAX_PARALLEL,
@@ -27,12 +26,14 @@ from asyncsteps._run.options import (
     as_policy,
     checked_workflow_id,
 )
-from asyncsteps._run.player import RunPlayer
-from asyncsteps._tasks.activity import Activity, ActivityTask, standalone
+from asyncsteps._run.parts import RunParts
+from asyncsteps._run.selectors import RunSelectors
+from asyncsteps._run.signals import Signals
+from asyncsteps._tasks.activity import Activity, ActivityTask
 from asyncsteps._tasks.attributes import as_seconds, is_count
 from asyncsteps._tasks.canvas import Group, as_submittable
-from asyncsteps._tasks.limiter import Slots
-from asyncsteps._tasks.signals import MarkerTask, Signal, Signals, SignalTask, WaitForSignal
+from asyncsteps._tasks.limiter import Limiter
+from asyncsteps._tasks.signals import MarkerTask, Signal, SignalTask, WaitForSignal
 from asyncsteps._tasks.step import Step
 from asyncsteps._tasks.submittable import Submittable
 from asyncsteps.store._protocol import StepStore
@@ -42,7 +43,7 @@ logger = logging.getLogger("asyncsteps")
 R = TypeVar("R")
 
 
-class StepRun:
+class StepRun(RunSelectors):
     """One execution of a workflow, over a store of done steps; an ``async with`` block, entered once.
 
     Submit from any number of tasks of one event loop. Leaving the block waits for the submissions that other tasks
@@ -95,38 +96,20 @@ class StepRun:
         self._workflow_id = checked_workflow_id(workflow_id)
         self._run_id = run_id or str(uuid.uuid4())
         self._version = version
-        planner = Planner(withdraw_invalidated=withdraw_invalidated)
-        for selector, reason in as_reasoned_selectors(force):
-            planner.add_forced(selector, reason)
-        for selector, reason in as_reasoned_selectors(skip):
-            planner.add_skipped(selector, reason)
-        storing = Storing(
-            as_opener(store),
-            policy=as_policy(step_activity_params),
-            mark_timeout=as_seconds(mark_timeout, "mark_timeout") or MARK_TIMEOUT,
-        )
-        recorder = Recorder(on_marker=as_callbacks(on_marker), markers_file=markers_file)
-        self._assemble(planner, storing, recorder, Signals(), Slots(max_parallel))
-
-    def _assemble(
-        self, planner: Planner, storing: Storing, recorder: Recorder, signals: Signals, slots: Slots
-    ) -> None:
-        """Put the parts together; a run over a `PlannedStoring` only plans."""
-        self._planner, self._storing, self._recorder = planner, storing, recorder
-        self._signals, self._slots = signals, slots
-        self._lifetime = Lifetime()
-        self._planning = isinstance(storing, PlannedStoring)
-        self._has_planned = False
-        self._player = RunPlayer(
-            planner=planner,
-            storing=storing,
-            recorder=recorder,
-            signals=signals,
-            slots=slots,
+        self._parts = RunParts(
+            planner=_planner(force, skip, withdraw_invalidated=withdraw_invalidated),
+            marks=StoredMarks(
+                as_opener(store),
+                policy=as_policy(step_activity_params),
+                mark_timeout=as_seconds(mark_timeout, "mark_timeout") or MARK_TIMEOUT,
+            ),
+            markers=MarkerLog(on_marker=as_callbacks(on_marker), markers_file=markers_file),
+            signals=Signals(),
+            limiter=Limiter(max_parallel),
             identity={"run_id": self._run_id, "workflow_id": self._workflow_id, "version": self._version},
-            check_open=self._lifetime.check_open,
-            planning=self._planning,
         )
+        self._dispatch = Dispatch(self._parts)
+        self._has_planned = False
 
     @property
     def workflow_id(self) -> str:
@@ -146,31 +129,26 @@ class StepRun:
     @property
     def markers(self) -> list[Marker]:
         """The markers recorded so far, in order of recording."""
-        return self._recorder.markers
+        return self._parts.markers.markers
 
     @property
     def failures(self) -> list[Exception]:
         """What failed so far, each once: `StepFailedError` for a step, and what was not raised to a caller."""
-        return self._player.failures.errors
+        return self._parts.failures.errors
 
     @property
     def counts(self) -> Mapping[Status, int]:
         """How many step markers of each status there are."""
-        return self._recorder.counts
+        return self._parts.markers.counts
 
     @property
     def under_way(self) -> tuple[str, ...]:
         """The names of the steps under way, in order of their begin."""
-        return self._player.steps.turns.held
-
-    @property
-    def unmatched_selectors(self) -> list[str]:
-        """Selectors, dependents' among them, that match no step decided so far, in order of addition."""
-        return self._planner.unmatched()
+        return self._dispatch.steps.locks.held
 
     async def __aenter__(self) -> Self:
-        self._lifetime.enter()
-        self._recorder.open()
+        self._parts.lifetime.enter()
+        self._parts.markers.open()
         return self
 
     async def __aexit__(
@@ -181,16 +159,16 @@ class StepRun:
     ) -> None:
         try:
             if exc_type is None:
-                await self._lifetime.until_idle()
+                await self._parts.lifetime.until_idle()
                 self._warn_of_unmatched()
         finally:
-            self._lifetime.close()
-            self._recorder.close()
+            self._parts.lifetime.close()
+            self._parts.markers.close()
 
     def _warn_of_unmatched(self) -> None:
-        if self._planning or (self._has_planned and not self.markers):
+        if self._parts.planning or (self._has_planned and not self.markers):
             return  # a plan names its own
-        for selector in self._planner.unmatched():
+        for selector in self._parts.planner.unmatched():
             logger.warning("selector %r matched no step of run %s: is it misspelt?", selector, self._run_id)
 
     @overload
@@ -230,16 +208,16 @@ class StepRun:
             Exception: What an activity raised, unless its ``raises_on_failure`` is False: then the failure is
                 logged and listed, and the result is None.
         """
-        self._lifetime.check_open()
+        self._parts.lifetime.check_open()
         item = as_submittable(submittable, *args, **kwargs)
-        with self._lifetime.working():
-            async with self._slots.lent():
-                played = await item.play(self._player)
+        with self._parts.lifetime.working():
+            async with self._parts.limiter.yielded():
+                played = await self._dispatch.play(item)
         if played.error is None:
             return played.result
-        if played.fatal or _raises(item):
+        if played.infrastructure or _raises(item):
             raise played.error
-        self._player.swallow(played.error)
+        self._parts.failures.absorb(played.error)
         return played.result
 
     async def signal(self, name: str, /, *args: Any, propagate: bool = True, **kwargs: Any) -> None:
@@ -268,43 +246,9 @@ class StepRun:
             RunClosedError: Outside the block.
             StepDefinitionError: When the name is empty, or the details are no JSON.
         """
-        self._lifetime.check_open()
+        self._parts.lifetime.check_open()
         marker = MarkerTask(name, details)
-        return self._recorder.record(marker.marker_name, marker.details)
-
-    def add_forced_steps(self, steps: GivenSelectors, reason: str | None = None) -> None:
-        """Force what the selectors match, in submissions not yet decided.
-
-        Args:
-            steps: One selector, several, or a mapping of selector to reason.
-            reason: Why, for those without one of their own.
-
-        Raises:
-            SelectorError: When one is malformed; then none is added.
-        """
-        for selector, own in as_reasoned_selectors(steps):
-            self._planner.add_forced(selector, own or reason)
-
-    def add_skipped_steps(self, steps: GivenSelectors, reason: str | None = None) -> None:
-        """Skip what the selectors match, unless it is forced, in submissions not yet decided.
-
-        Args:
-            steps: One selector, several, or a mapping of selector to reason.
-            reason: Why, for those without one of their own.
-
-        Raises:
-            SelectorError: When one is malformed; then none is added.
-        """
-        for selector, own in as_reasoned_selectors(steps):
-            self._planner.add_skipped(selector, own or reason)
-
-    def get_forced_steps(self) -> list[str]:
-        """The forced selectors, in order of addition."""
-        return list(self._planner.forced)
-
-    def get_skipped_steps(self) -> list[str]:
-        """The skipped selectors, in order of addition."""
-        return list(self._planner.skipped)
+        return self._parts.markers.record(marker.marker_name, marker.details)
 
     def raise_for_failures(self) -> None:
         """Raise all failures of the run, if there are any.
@@ -317,8 +261,8 @@ class StepRun:
 
     async def refresh(self) -> None:
         """Forget what is known of done steps: later questions see what other runs have marked or withdrawn."""
-        self._lifetime.check_open()
-        self._storing.forget()
+        self._parts.lifetime.check_open()
+        self._parts.marks.forget()
 
     async def plan(self, code: "PlannableCode") -> Plan:
         """What this run would decide, with nothing played, nothing written, and nothing of it left in the run.
@@ -333,52 +277,27 @@ class StepRun:
             RunClosedError: Outside the block.
             StoreError: When the store cannot tell what is done.
         """
-        self._lifetime.check_open()
+        self._parts.lifetime.check_open()
         self._has_planned = True
-        shadow = self._shadow()
-        incomplete = None
-        token = standalone.set(_unknown)
-        try:
-            async with shadow:
-                await _submit_all(shadow, code)
-        except BaseException as error:
-            end = plan_end(error)
-            if end is None:
-                raise
-            incomplete = str(end)
-        finally:
-            standalone.reset(token)
-        withdrawn = shadow._player.steps.withdrawn  # noqa: SLF001 - its own kind
-        return plan_of(shadow.markers, withdrawn, incomplete=incomplete, unmatched=shadow.unmatched_selectors)
-
-    def _shadow(self) -> "StepRun":
-        """A run like this one, as it is now, that only plans."""
+        marks = PlannedMarks(self._parts.marks)
         shadow = copy.copy(self)
-        shadow._assemble(  # noqa: SLF001 - its own kind
-            copy.deepcopy(self._planner),
-            PlannedStoring(self._storing),
-            Recorder(silent=True),
-            self._signals.copy(),
-            Slots(MAX_PARALLEL),
+        shadow._parts = RunParts(  # noqa: SLF001 - its own kind
+            planner=copy.deepcopy(self._parts.planner),
+            marks=marks,
+            markers=MarkerLog(on_marker=(marks.decided,), silent=True),
+            signals=self._parts.signals.copy(),
+            limiter=Limiter(MAX_PARALLEL),
+            identity=self._parts.identity,
+            planning=True,
         )
-        return shadow
+        shadow._dispatch = Dispatch(shadow._parts)  # noqa: SLF001 - its own kind
+        async with shadow:
+            incomplete = await end_of_plan(shadow.submit, code, shadow)
+        return Plan(tuple(marks.decisions), incomplete, tuple(shadow.unmatched_selectors))
 
 
 PlannableCode = Iterable[object] | Submittable | Callable[[StepRun], Awaitable[object]]
 """What can be planned: submittables, or an async function of a run."""
-
-
-async def _unknown(task: ActivityTask[Any]) -> Any:
-    return Unknown(f"activity {task.name}")
-
-
-async def _submit_all(run: StepRun, code: PlannableCode) -> None:
-    if iscoroutinefunction(code) or (callable(code) and not isinstance(code, Submittable | Activity)):
-        await code(run)
-        return
-    each: object
-    for each in (code,) if isinstance(code, Submittable | Activity) else code:
-        await run.submit(each)
 
 
 def _raises(item: Submittable) -> bool:
@@ -388,3 +307,12 @@ def _raises(item: Submittable) -> bool:
     if isinstance(item, Group):
         return item.raises_on_failure is not False
     return True
+
+
+def _planner(force: GivenSelectors, skip: GivenSelectors, *, withdraw_invalidated: bool) -> Planner:
+    planner = Planner(withdraw_invalidated=withdraw_invalidated)
+    for selector, reason in as_reasoned_selectors(force):
+        planner.add_forced(selector, reason)
+    for selector, reason in as_reasoned_selectors(skip):
+        planner.add_skipped(selector, reason)
+    return planner

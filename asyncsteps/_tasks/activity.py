@@ -9,9 +9,9 @@ from typing import Any, Generic, ParamSpec, TypeVar, cast, overload
 
 from asyncsteps._errors import RunningLoopError, StepDefinitionError
 from asyncsteps._tasks.attributes import ActivityAttributes
-from asyncsteps._tasks.limiter import Slots
+from asyncsteps._tasks.limiter import Limiter
 from asyncsteps._tasks.retry import attempts, call, is_async_callable
-from asyncsteps._tasks.submittable import Played, Player, Submittable
+from asyncsteps._tasks.submittable import Submittable
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -164,10 +164,6 @@ class ActivityTask(Submittable, Generic[R]):
         """
         self.attributes = self.attributes.with_attribute(attribute, value)
 
-    async def play(self, player: Player) -> Played:
-        """Have ``player`` play this."""
-        return await player.play_activity(self)
-
     def __await__(self) -> Generator[Any, None, R]:
         player = standalone.get()
         played = play_task(self) if player is None else player(self)
@@ -227,25 +223,25 @@ async def _execute_async(execution: Callable[[], Awaitable[R]]) -> R:
     return await execution()
 
 
-async def play_task(task: ActivityTask[R], *, slots: Slots | None = None, context: object = None) -> R:
+async def play_task(task: ActivityTask[R], *, limiter: Limiter | None = None, context: object = None) -> R:
     """Play an activity task natively: its attempts, under its timeouts, each in a slot.
 
     Args:
         task: The task.
-        slots: What bounds the activities under way; None: nothing does.
+        limiter: What bounds the activities under way; None: nothing does.
         context: What a class with ``execute()`` gets as ``context``.
 
     Raises:
         ActivityTimeoutError: When it overran a timeout; else whatever the activity raised.
     """
     function = task.bound(context)
-    limiter = None if slots is None else slots.threads
+    threads = None if limiter is None else limiter.threads
     if not task.attributes.plain:
-        work = functools.partial(call, function, limiter=limiter)
+        work = functools.partial(call, function, limiter=threads)
         return cast(
-            "R", await attempts(task.name, task.attributes, work, slot=None if slots is None else slots.slot)
+            "R", await attempts(task.name, task.attributes, work, slot=None if limiter is None else limiter.slot)
         )
-    if slots is None:
+    if limiter is None:
         return cast("R", await call(function))
-    async with slots.slot():
-        return cast("R", await call(function, limiter=limiter))
+    async with limiter.slot():
+        return cast("R", await call(function, limiter=threads))

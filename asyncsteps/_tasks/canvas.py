@@ -4,14 +4,12 @@ from collections.abc import Coroutine, Iterable, Iterator
 from inspect import isclass
 from typing import Any, Self
 
-import anyio
-
 from asyncsteps._errors import StepDefinitionError
-from asyncsteps._plan.model import Marker, StepOutcome
+from asyncsteps._plan.model import Marker
 from asyncsteps._tasks.activity import ActivityTask
 from asyncsteps._tasks.attributes import is_count
 from asyncsteps._tasks.signals import SignalTask
-from asyncsteps._tasks.submittable import Played, Player, Submittable
+from asyncsteps._tasks.submittable import Submittable
 
 _FORMS = (
     "a callable, a tuple (callable, argument, ...), an activity task, a Chain, a Group, a Step, a SignalTask, a "
@@ -69,23 +67,6 @@ def _not_submittable(given: object) -> StepDefinitionError:
     return StepDefinitionError(f"{given!r} cannot be submitted: {remedy}")
 
 
-def result_of(played: Played) -> Any:
-    """What a chain sends on as the result of a member: for a step, what its activities gave."""
-    return played.result.result if isinstance(played.result, StepOutcome) else played.result
-
-
-def _joined(kind: str, members: int, errors: list[Played]) -> Played:
-    """The failures of a container's members as one exception group, unless one of them is the store's."""
-    failed = [played.error for played in errors if played.error is not None]
-    fatal = next((played.error for played in errors if played.fatal), None)
-    if fatal is not None:
-        others = len(failed) - 1
-        if others:
-            fatal.add_note(f"{others} more of the {members} members of a {kind} failed beside this")
-        return Played(None, fatal, fatal=True)
-    return Played(None, ExceptionGroup(f"{len(failed)} of the {members} members of a {kind} failed", failed))
-
-
 class Group(Submittable):
     """Submittables that are played side by side; its result is the list of theirs, in their order.
 
@@ -104,7 +85,7 @@ class Group(Submittable):
         StepDefinitionError: When a member or an option is refused.
     """
 
-    _kind = "group"
+    kind = "group"
 
     def __init__(
         self,
@@ -152,48 +133,11 @@ class Group(Submittable):
         for member in self.activities:
             member.propagate_attribute(attribute, value)
 
-    async def play(self, player: Player) -> Played:
-        """Have ``player`` play all members, side by side."""
-        members = list(self.activities)
-        played: list[Played | None] = [None] * len(members)
-        turns = iter(enumerate(members))
-
-        async def play_turns() -> None:
-            for index, member in turns:
-                played[index] = await member.play(player)
-
-        workers = min(len(members), self.max_parallel or len(members))
-        if workers == 1:
-            await play_turns()
-        elif workers:
-            async with anyio.create_task_group() as tasks:
-                for _ in range(workers):
-                    tasks.start_soon(play_turns)
-        ended = [each for each in played if each is not None]
-        assert len(ended) == len(members)
-        return self._sum_up(player, ended)
-
-    def _sum_up(self, player: Player, ended: list[Played]) -> Played:
-        """The container's own end, from those of its members."""
-        results = [played.result for played in ended]
-        errors = [played for played in ended if played.error is not None]
-        if not errors:
-            return Played(results)
-        joined = self._failure(errors)
-        assert joined.error is not None
-        if joined.fatal or self.bubbles_exception_on_failure:
-            return Played(results, joined.error, fatal=joined.fatal)
-        player.swallow(joined.error)
-        return Played(results)
-
-    def _failure(self, errors: list[Played]) -> Played:
-        return _joined(self._kind, len(self.activities), errors)
-
     def __len__(self) -> int:
         return len(self.activities)
 
     def __repr__(self) -> str:
-        return f"<{self._kind} of {len(self.activities)}>"
+        return f"<{self.kind} of {len(self.activities)}>"
 
 
 class Chain(Group):
@@ -215,7 +159,7 @@ class Chain(Group):
         StepDefinitionError: When a member or an option is refused.
     """
 
-    _kind = "chain"
+    kind = "chain"
 
     def __init__(
         self,
@@ -245,27 +189,3 @@ class Chain(Group):
                 f"{member!r} in a chain with send_result=True is refused: it takes no arguments, so the result "
                 "before it cannot be sent to it"
             )
-
-    async def play(self, player: Player) -> Played:
-        """Have ``player`` play the members, one after the other."""
-        ended: list[Played] = []
-        for member in list(self.activities):
-            turn = _given_result(member, result_of(ended[-1])) if self.send_result and ended else member
-            played = await turn.play(player)
-            ended.append(played)
-            if played.fatal or (played.error is not None and self.break_on_failure):
-                break
-        return self._sum_up(player, ended)
-
-    def _failure(self, errors: list[Played]) -> Played:
-        if len(errors) == 1 and (self.break_on_failure or errors[0].fatal):
-            return errors[0]
-        return super()._failure(errors)
-
-
-def _given_result(member: Submittable, result: object) -> Submittable:
-    if isinstance(member, ActivityTask):
-        return member.with_last_argument(result)
-    assert isinstance(member, SignalTask)
-    signal = member.signal
-    return SignalTask(signal.name, *signal.args, result, propagate=member.propagate, **signal.kwargs)

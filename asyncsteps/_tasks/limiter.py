@@ -12,7 +12,7 @@ _held: ContextVar["Slot | None"] = ContextVar("asyncsteps_slot", default=None)
 """The slot of the activity that the current code belongs to."""
 
 
-class Slots:
+class Limiter:
     """So many slots; activities take one each, and nothing that only waits for activities holds any.
 
     Args:
@@ -29,7 +29,7 @@ class Slots:
         return Slot(self)
 
     @asynccontextmanager
-    async def lent(self) -> AsyncIterator[None]:
+    async def yielded(self) -> AsyncIterator[None]:
         """Give the current activity's slot, if it holds one, to others while it waits for what it submitted.
 
         Without this, activities that submit and wait would fill all slots, and what they wait for would never
@@ -40,36 +40,36 @@ class Slots:
         if held is None:
             yield
             return
-        held.lend()
+        held.yield_()
         try:
             yield
         finally:
-            await held.take_back()
+            await held.resume()
 
 
 class Slot:
     """One slot, held by one activity."""
 
-    def __init__(self, slots: Slots) -> None:
-        self.slots = slots
+    def __init__(self, limiter: Limiter) -> None:
+        self.limiter = limiter
         self._owned = False
         self.ended = False
-        self._lent = 0
+        self._yielded = 0
         self.outer: Slot | None = None
         self._token: Token[Slot | None] | None = None
 
     async def __aenter__(self) -> None:
-        await self.slots.semaphore.acquire()
+        await self.limiter.semaphore.acquire()
         self._owned = True
         self.outer = _held.get()
         while self.outer is not None and self.outer.ended:  # a task may outlive the activity that started it
             self.outer = self.outer.outer
         self._token = _held.set(self)
 
-    def of(self, slots: Slots) -> "Slot | None":
-        """The innermost slot of ``slots`` that the code holding this one is within."""
+    def of(self, limiter: Limiter) -> "Slot | None":
+        """The innermost slot of ``limiter`` that the code holding this one is within."""
         slot: Slot | None = self
-        while slot is not None and slot.slots is not slots:
+        while slot is not None and slot.limiter is not limiter:
             slot = slot.outer
         return slot
 
@@ -84,26 +84,26 @@ class Slot:
         self.ended = True
         self._release()
 
-    def lend(self) -> None:
+    def yield_(self) -> None:
         """Free the slot, once however many waits its activity has under way."""
-        self._lent += 1
+        self._yielded += 1
         self._release()
 
-    async def take_back(self) -> None:
+    async def resume(self) -> None:
         """Hold the slot again when the last wait has ended."""
-        self._lent -= 1
+        self._yielded -= 1
         if not self._is_due():
             return
-        await self.slots.semaphore.acquire()
+        await self.limiter.semaphore.acquire()
         if self._is_due():
             self._owned = True
         else:  # another wait began, or the activity ended, meanwhile
-            self.slots.semaphore.release()
+            self.limiter.semaphore.release()
 
     def _is_due(self) -> bool:
-        return not (self._lent or self._owned or self.ended)
+        return not (self._yielded or self._owned or self.ended)
 
     def _release(self) -> None:
         if self._owned:
             self._owned = False
-            self.slots.semaphore.release()
+            self.limiter.semaphore.release()

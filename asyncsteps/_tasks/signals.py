@@ -1,12 +1,10 @@
-"""A run's signals, and the submittables that send one, wait for one, or record a marker."""
+"""Signals, and the submittables that send one, wait for one, or record a marker."""
 
 from dataclasses import dataclass, field
 from typing import Any
 
-import anyio
-
 from asyncsteps._errors import StepDefinitionError
-from asyncsteps._tasks.submittable import Played, Player, Submittable
+from asyncsteps._tasks.submittable import Submittable
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,37 +20,6 @@ class Signal:
     name: str
     args: tuple[Any, ...] = ()
     kwargs: dict[str, Any] = field(default_factory=dict)
-
-
-class Signals:
-    """The signals that a run has sent; who waits for one that was sent before goes on at once."""
-
-    def __init__(self) -> None:
-        self._sent: dict[str, Signal] = {}
-        self._awaited: dict[str, anyio.Event] = {}
-
-    def send(self, signal: Signal) -> None:
-        """Send a signal, to those that wait for its name and those that will."""
-        self._sent[signal.name] = signal
-        awaited = self._awaited.pop(signal.name, None)
-        if awaited is not None:
-            awaited.set()
-
-    def copy(self) -> "Signals":
-        """Signals of their own, with all that was sent so far."""
-        signals = Signals()
-        signals._sent.update(self._sent)
-        return signals
-
-    def sent(self, name: str) -> Signal | None:
-        """The last signal of that name, or None."""
-        return self._sent.get(name)
-
-    async def wait(self, name: str) -> Signal:
-        """The last signal of that name, once there is one."""
-        if name not in self._sent:
-            await self._awaited.setdefault(name, anyio.Event()).wait()
-        return self._sent[name]
 
 
 def _checked(name: object, what: str) -> str:
@@ -78,10 +45,6 @@ class SignalTask(Submittable):
         self.signal = Signal(_checked(signal_name, "signal"), args, kwargs)
         self.propagate = propagate
 
-    async def play(self, player: Player) -> Played:
-        """Have ``player`` play this."""
-        return await player.send(self)
-
     def __repr__(self) -> str:
         return f"<signal {self.signal.name}>"
 
@@ -98,10 +61,6 @@ class WaitForSignal(Submittable):
 
     def __init__(self, signal_name: str, /) -> None:
         self.signal_name = _checked(signal_name, "signal")
-
-    async def play(self, player: Player) -> Played:
-        """Have ``player`` play this."""
-        return await player.wait_for(self)
 
     def __repr__(self) -> str:
         return f"<wait for signal {self.signal_name}>"
@@ -121,10 +80,6 @@ class MarkerTask(Submittable):
     def __init__(self, marker_name: str, /, details: Any = None) -> None:
         self.marker_name = _checked(marker_name, "marker")
         self.details = details
-
-    async def play(self, player: Player) -> Played:
-        """Have ``player`` play this."""
-        return player.mark(self)
 
     def __repr__(self) -> str:
         return f"<marker {self.marker_name}>"

@@ -5,7 +5,7 @@ from collections.abc import Iterable
 from asyncsteps._plan.model import StepRules
 from asyncsteps._plan.names import as_selectors, check_step_name
 from asyncsteps._tasks.canvas import as_submittable
-from asyncsteps._tasks.submittable import Played, Player, Submittable
+from asyncsteps._tasks.submittable import Submittable
 
 
 class Step(Submittable):
@@ -83,10 +83,6 @@ class Step(Submittable):
         self.activities.propagate_attribute(attribute, value)
         if self.activities_if_step_already_done is not None:
             self.activities_if_step_already_done.propagate_attribute(attribute, value)
-
-    async def play(self, player: Player) -> Played:
-        """Have ``player`` play this."""
-        return await player.play_step(self)
 
     def __repr__(self) -> str:
         return f"<step {self.rules.name}>"

@@ -161,7 +161,7 @@ async def test_a_group_under_way_says_which_steps_were(cancel: Cancel) -> None:
             (name, status) for name in "abc" for status in ("scheduled", "cancelled")
         )
         assert store.done == []
-        assert run._slots.semaphore.value == 3
+        assert run._parts.limiter.semaphore.value == 3
 
 
 @both
@@ -174,7 +174,7 @@ async def test_while_waiting_for_a_turn_there_is_nothing_to_tell(cancel: Cancel)
         gate.set()
         assert (await first).status == "completed"
         assert story(run) == [("a", "scheduled"), ("a", "completed")]
-        assert not any(turn.waits.total() for turn in run._player.steps.turns._holders.values())
+        assert not any(lock.waits_for.total() for lock in run._dispatch.steps.locks._locks.values())
 
 
 @both

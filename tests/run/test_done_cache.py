@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from asyncsteps._errors import EndpointUnreachableError
 from asyncsteps._plan.names import matches
 from asyncsteps._run import done_cache
-from asyncsteps._run.done_cache import DoneSteps
+from asyncsteps._run.done_cache import DoneCache
 from asyncsteps.store._protocol import DonePage, StepStore
 
 
@@ -54,15 +54,15 @@ class PagedStore:
         return [name for name in self.names if matches(under, name)]
 
 
-def done_steps(store: PagedStore) -> DoneSteps:
-    return DoneSteps(cast("StepStore", store))
+def done_steps(store: PagedStore) -> DoneCache:
+    return DoneCache(cast("StepStore", store))
 
 
 def numbered(count: int, *, every: int = 1) -> list[str]:
     return [f"step.{number:06d}" for number in range(0, count * every, every)]
 
 
-async def ask_together(done: DoneSteps, names: Iterable[str]) -> dict[str, bool]:
+async def ask_together(done: DoneCache, names: Iterable[str]) -> dict[str, bool]:
     answers: dict[str, bool] = {}
 
     async def ask(name: str) -> None:
@@ -121,8 +121,8 @@ async def test_own_marks_and_withdrawals_are_seen_at_once() -> None:
     done.withdrawn(["a"])
     assert not await done.is_done("a")
     assert await done.is_done("b.d")
-    assert await done.under(["*"]) == ["b.c", "b.d"]
-    assert await done.under(["b"]) == ["b.c", "b.d"]
+    assert await done.matching(["*"]) == ["b.c", "b.d"]
+    assert await done.matching(["b"]) == ["b.c", "b.d"]
 
 
 async def test_an_answer_stands_until_it_is_forgotten() -> None:
@@ -211,20 +211,20 @@ async def test_a_crowded_stretch_before_a_name_is_walked_through(monkeypatch: py
 async def test_under_a_selector_finds_the_name_itself_and_all_below_it(size: int) -> None:
     names = ["a", "a b", "a-b", "a.b", "a.b.c", "a.c", "a.d", "a.é", "aa", "b"]
     done = done_steps(PagedStore(names, page_size=size))
-    assert await done.under(["a"]) == ["a", "a.b", "a.b.c", "a.c", "a.d", "a.é"]
-    assert await done.under(["a.b", "b", "z"]) == ["a.b", "a.b.c", "b"]
-    assert await done.under([]) == []
+    assert await done.matching(["a"]) == ["a", "a.b", "a.b.c", "a.c", "a.d", "a.é"]
+    assert await done.matching(["a.b", "b", "z"]) == ["a.b", "a.b.c", "b"]
+    assert await done.matching([]) == []
 
 
 async def test_a_stretch_of_many_pages_is_listed_side_by_side_and_then_known() -> None:
     store = PagedStore([f"a.{number:05d}" for number in range(5_000)])
     done = done_steps(store)
-    assert len(await done.under(["a"])) == 5_000
+    assert len(await done.matching(["a"])) == 5_000
     assert store.listings == ["a"]
     pages = store.pages
     assert await done.is_done("a.04999")
     assert not await done.is_done("a.x")
-    assert len(await done.under(["a"])) == 5_000
+    assert len(await done.matching(["a"])) == 5_000
     assert store.pages == pages
     assert store.listings == ["a"]
 

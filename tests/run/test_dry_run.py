@@ -108,7 +108,7 @@ async def test_what_is_awaited_alone_is_not_played_either() -> None:
         plan = await run.plan(main)
     assert decided(plan) == [("a", "run")]
     assert plan.incomplete is not None
-    assert "test_run_plan.never" in plan.incomplete
+    assert "test_dry_run.never" in plan.incomplete
 
 
 async def test_the_codes_own_handlers_do_not_take_the_end() -> None:

@@ -3,7 +3,7 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from asyncsteps._run.intervals import KnownNames, just_before
+from asyncsteps._run.known_names import KnownNames
 
 SPACE = [first + second for first in " a.b" for second in ["", *" a.b"]]
 position = st.sampled_from(["", *SPACE])
@@ -40,17 +40,3 @@ def test_reach_is_a_gapless_stretch(taught: list[tuple[str, str | None, set[str]
             assert known.covers(name)
     if reach is not None:
         assert not known.covers(reach + "\0")
-
-
-@given(st.text(min_size=1, max_size=4), st.text(max_size=4))
-def test_just_before_leaves_out_only_what_is_lower(name: str, other: str) -> None:
-    start = just_before(name)
-    assert start < name
-    if other < name and other[: len(name) - 1] == name[:-1] and "\U0010ffff" not in other[-1:]:
-        assert other <= start
-
-
-def test_just_before_never_outgrows_a_key() -> None:
-    assert len(just_before("n" * 1024).encode()) <= 1024
-    assert just_before("\0") == ""
-    assert just_before("\ue000") == "\ud7ff\U0010ffff"

@@ -44,7 +44,8 @@ async def test_a_first_run_plays_and_the_second_skips() -> None:
 
 async def test_the_phases_come_in_the_specified_order() -> None:
     async with run_over(GatedStore(["dep.x"])) as run:
-        store: Any = run._storing._opened or await run._storing._open()
+        marks: Any = run._parts.marks
+        store: Any = marks._opened or await marks._open()
         store = store[0]
 
         def activity() -> None:
@@ -245,7 +246,7 @@ async def test_activities_that_submit_do_not_wait_for_each_others_slots() -> Non
             return int(anyio.from_thread.run(run.submit, (max, 1, 2)))
 
         assert await run.submit(Group(from_a_thread, from_a_thread)) == [2, 2]
-        assert run._slots.semaphore.value == 1
+        assert run._parts.limiter.semaphore.value == 1
 
 
 async def test_thousands_of_concurrent_steps() -> None:

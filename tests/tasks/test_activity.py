@@ -19,7 +19,7 @@ from asyncsteps import (
     activity,
 )
 from asyncsteps._tasks.activity import Activity, play_task, sync_runner
-from asyncsteps._tasks.limiter import Slots
+from asyncsteps._tasks.limiter import Limiter
 
 
 @activity
@@ -206,7 +206,7 @@ async def test_each_timeout_is_named() -> None:
 
 
 async def test_schedule_to_start_is_the_wait_for_a_slot() -> None:
-    slots = Slots(1)
+    slots = Limiter(1)
     ended = anyio.Event()
 
     @activity(schedule_to_start_timeout=0.01)
@@ -216,12 +216,12 @@ async def test_schedule_to_start_is_the_wait_for_a_slot() -> None:
     async with anyio.create_task_group() as tasks:
 
         async def first() -> None:
-            await play_task(waits(), slots=slots)
+            await play_task(waits(), limiter=slots)
 
         tasks.start_soon(first)
         await anyio.wait_all_tasks_blocked()
         with pytest.raises(ActivityTimeoutError, match="schedule_to_start_timeout"):
-            await play_task(waits(), slots=slots)
+            await play_task(waits(), limiter=slots)
         ended.set()
     assert slots.semaphore.value == 1
 

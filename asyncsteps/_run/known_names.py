@@ -1,27 +1,13 @@
-"""What is known of which names are done: intervals of the ordered name space, and the done names in them. Pure."""
+"""A set of names that is known on some ranges of the ordered name space. Pure."""
 
 from bisect import bisect_left, bisect_right
 from collections.abc import Iterable, Sequence
 
-_LAST = "\U0010ffff"
-
-
-def just_before(name: str) -> str:
-    """A string below ``name`` with next to nothing between them, to start a page after.
-
-    It is as long as ``name`` and one more character at most, so that it stays within what S3 takes as a key.
-    """
-    head, last = name[:-1], ord(name[-1])
-    if last == 0 or len(name.encode()) + len(_LAST.encode()) > 1024:  # noqa: PLR2004 - S3's longest key
-        return head
-    below = last - 1
-    return f"{head}{chr(0xD7FF if 0xD800 <= below <= 0xDFFF else below)}{_LAST}"  # noqa: PLR2004 - surrogates
-
 
 class KnownNames:
-    """A set of names, known on some intervals ``(low, high]`` of the name space and unknown elsewhere.
+    """A set of names, known on some ranges ``(low, high]`` of the name space and unknown elsewhere.
 
-    ``high`` is None where an interval reaches the end. What is learnt later replaces what was known.
+    ``high`` is None where a range reaches the end. What is learnt later replaces what was known.
     """
 
     def __init__(self) -> None:
@@ -34,11 +20,11 @@ class KnownNames:
         return name in self._names
 
     def covers(self, name: str) -> bool:
-        """Whether it is known of ``name`` if it is in the set."""
+        """Whether ``name`` lies in a known range."""
         return self.reach(name, inclusive=True) != name
 
     def reach(self, position: str, *, inclusive: bool = False) -> str | None:
-        """How far the names above ``position`` are known without a gap; ``position`` itself where they are not.
+        """Return how far the names above ``position`` are known without a gap; ``position`` where they are not.
 
         Args:
             position: Any string.
@@ -63,7 +49,7 @@ class KnownNames:
         return self._sorted[start : None if high is None else bisect_right(self._sorted, high)]
 
     def learn(self, low: str, high: str | None, names: Iterable[str]) -> None:
-        """Take ``names``, which ascend, as all that there are in ``(low, high]``."""
+        """Learn that ``names``, ascending, are all the names of ``(low, high]``."""
         start = bisect_right(self._sorted, low)
         end = len(self._sorted) if high is None else bisect_right(self._sorted, high)
         fresh = list(names)
