@@ -5,6 +5,15 @@ class AsyncstepsError(Exception):
     """Base of every exception of asyncsteps."""
 
 
+def error_text(error: BaseException | None) -> str:
+    """The type of an error and its text, as far as it has one: its ``__str__`` may fail as anything may."""
+    try:
+        text = str(error)
+    except Exception:  # noqa: BLE001 - whatever it raises, the type still tells something
+        text = ""
+    return f"{type(error).__name__}: {text}" if text else type(error).__name__
+
+
 class StepNameError(AsyncstepsError, ValueError):
     """A step name breaks a rule of step names.
 
@@ -162,6 +171,17 @@ class ListingError(StoreError):
 
 class RecordError(StoreError, ValueError):
     """A done record is no mapping of JSON values, or what is stored for a step cannot be read as one."""
+
+
+FINAL_ERRORS = (
+    AccessDeniedError,
+    BucketNotFoundError,
+    ClockSkewError,
+    RecordError,
+    StoreClosedError,
+    WrongRegionError,
+)
+"""The errors of a store that another attempt does not help against."""
 
 
 class StepFailedError(AsyncstepsError):

@@ -18,7 +18,7 @@ ROOMS: dict[str, tuple[set[str], set[str]]] = {
     # room: the rooms below it that it may import, and which distributions beside the standard library
     "_errors": (set(), set()),
     "_plan": ({"_errors"}, set()),
-    "_tasks": ({"_errors", "_plan"}, {"anyio"}),
+    "_tasks": ({"_errors", "_plan"}, {"anyio", "tenacity"}),
     "store": ({"_errors", "_plan", "store.contract", "store._directory", "store._s3"}, {"anyio", "botocore"}),
     "store.contract": ({"_errors", "_plan"}, {"anyio"}),
     "store._listing": ({"_errors", "store.contract"}, set()),

@@ -1,7 +1,7 @@
 """The frozen records of steps: definition, decision, phases, markers, outcomes."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import InitVar, dataclass, field
 from datetime import datetime
 from enum import StrEnum
 from typing import Any, Literal
@@ -117,38 +117,65 @@ class Marker:
         name: `STEP_MARKER` for a step's own, or the user's.
         details: JSON values; for a step ``{"step", "status", "forced", "reasons"}``, and natively ``"error"``
             when it failed.
-        at: When it was recorded, in UTC.
+        at: When it was recorded, in UTC. For ``scheduled`` that is when the step was decided: from then on it may
+            wait for a slot.
+        started: When the step's first activity began to run, in UTC; None in other markers, and where none did.
     """
 
     name: str
     details: Any
     at: datetime
+    started: datetime | None = None
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class StepOutcome:
     """How one submission of a step ended.
 
     Attributes:
         step: The step's name.
-        status: ``completed``, ``skipped``, ``failed`` or ``cancelled``.
+        status: ``completed``, ``skipped`` or ``failed``.
         forced: Whether the decision was forced.
         reasons: Why it was decided so, in their fixed order.
-        result: What the activities returned; for a skipped step the result of its alternative activities, or
-            the saved one with ``save_result``.
-        error: What failed, when it failed.
-        started: When it was decided, in UTC.
+        error: What failed, when it failed; reading it never raises.
+        queued: When the step was submitted, in UTC.
+        started: When its first activity began to run, in UTC; where none did, when it was decided.
         finished: When its last phase ended, in UTC.
+        problem: What reading `result` raises, or None.
     """
 
     step: str
     status: Status
     forced: bool
     reasons: tuple[str, ...]
-    result: Any
-    error: BaseException | None
+    queued: datetime
     started: datetime
     finished: datetime
+    error: BaseException | None = None
+    value: InitVar[Any] = None
+    problem: Exception | None = field(default=None, repr=False)
+    _value: Any = field(init=False, repr=False)
+
+    def __post_init__(self, value: Any) -> None:
+        """Keep the result."""
+        object.__setattr__(self, "_value", value)
+
+    @property
+    def result(self) -> Any:
+        """What the activities returned; when skipped, what the alternative activities did, or the saved result.
+
+        Raises:
+            StepFailedError: When the step failed, as the result of a future does. `error` tells without raising.
+            RecordError: When the step was skipped and its saved result cannot be read.
+        """
+        if self.problem is not None:
+            raise self.problem.with_traceback(None)
+        return self._value
+
+    @property
+    def has_result(self) -> bool:
+        """Whether `result` can be read."""
+        return self.problem is None
 
 
 def step_details(name: str, status: Status, decision: Decision) -> dict[str, Any]:

@@ -2,6 +2,7 @@
 
 from collections.abc import Container, Iterable, Iterator
 
+from asyncsteps._errors import error_text
 from asyncsteps._plan.model import (
     Action,
     Decision,
@@ -169,7 +170,7 @@ class Planner:
             "reasons": list(decision.reasons),
         }
         if error is not None:
-            details["error"] = f"{type(error).__name__}: {error}"
+            details["error"] = error_text(error)
         return RecordStatus(status, details)
 
     def begin(self, name: str, *, outdated: bool = False) -> None:
@@ -202,7 +203,8 @@ class Planner:
     def invalidated(self, phase: Withdraw, done: Iterable[str]) -> list[str]:
         """The names whose marks a `Withdraw` phase withdraws, sorted.
 
-        Never a mark that this run made, nor what it is playing now: dependents are played next, not again.
+        As dependents, never marks that this run made, nor what it is playing now: they are played next, not again.
+        The step's own mark goes whoever made it, so that a failure leaves the step undone.
 
         Args:
             phase: The phase.
@@ -211,9 +213,12 @@ class Planner:
         return sorted(
             name
             for name in set(done)
-            if name not in self._played
-            and (name == phase.own or name not in self._begun or name in self._outdated)
-            and (name == phase.own or any(matches(selector, name) for selector in phase.dependents))
+            if name == phase.own
+            or (
+                name not in self._played
+                and (name not in self._begun or name in self._outdated)
+                and any(matches(selector, name) for selector in phase.dependents)
+            )
         )
 
     def unmatched(self, *, given: Container[str] | None = None) -> list[str]:

@@ -1,13 +1,19 @@
 """Plays submittables for one run: one way for each of their kinds."""
 
 import asyncio
+import contextlib
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager
+from dataclasses import replace
 from typing import Any
 
 import anyio
+import anyio.lowlevel
 
-from asyncsteps._errors import ActivityCancelledError, StepDefinitionError
+from asyncsteps._errors import StepDefinitionError
 from asyncsteps._run.dry_run import PlanEndsError, Unknown
-from asyncsteps._run.name_locks import enclosing_step
+from asyncsteps._run.failures import Attempt
+from asyncsteps._run.name_locks import enclosing_step, note_running
 from asyncsteps._run.parts import RunParts
 from asyncsteps._run.played import Played, join_failures
 from asyncsteps._run.step_player import StepPlayer
@@ -16,6 +22,19 @@ from asyncsteps._tasks.canvas import Chain, Group
 from asyncsteps._tasks.signals import MarkerTask, SignalTask, WaitForSignal
 from asyncsteps._tasks.step import Step
 from asyncsteps._tasks.submittable import Submittable
+
+_LONGEST_TURN = 0.005
+"""Seconds after which a run lets other tasks of the event loop have a turn."""
+
+
+class _Running:
+    """Notes at its beginning that an activity runs within the enclosing steps."""
+
+    def __enter__(self) -> None:
+        note_running()
+
+    def __exit__(self, *exc_info: object) -> None:
+        pass
 
 
 class Dispatch:
@@ -30,10 +49,16 @@ class Dispatch:
 
     def __init__(self, parts: RunParts) -> None:
         self._parts = parts
+        self._turn = 0.0
         self.steps = StepPlayer(parts, self.play)
 
     async def play(self, item: Submittable) -> Played:  # noqa: PLR0911 - one way for each kind
         """Play a submittable of any kind."""
+        now = asyncio.get_running_loop().time()
+        if now - self._turn > _LONGEST_TURN:
+            # What is skipped, or does not wait, would hold the event loop for as long as there is more of it.
+            await anyio.lowlevel.checkpoint()
+            self._turn = asyncio.get_running_loop().time()
         match item:
             case ActivityTask():
                 return await self._play_activity(item)
@@ -58,45 +83,67 @@ class Dispatch:
             step = enclosing_step()
             return Played(Unknown(f"activity {task.name}{f' in step {step}' if step else ''}"))
         try:
-            return Played(await play_task(task, limiter=self._parts.limiter, context=self._parts.identity))
-        except asyncio.CancelledError as error:
-            current = asyncio.current_task()
-            if current is None or current.cancelling():
-                raise
-            cancelled = ActivityCancelledError(task.name)
-            cancelled.__cause__ = error
-            return Played(None, cancelled)
+            return Played(
+                await play_task(
+                    task, limiter=self._parts.limiter, context=self._parts.identity, attempt=self._attempting(task)
+                )
+            )
         except Exception as error:  # noqa: BLE001 - an activity may raise anything
             note = f"in activity {task.name}"
-            if note not in getattr(error, "__notes__", ()):
-                error.add_note(note)
+            with contextlib.suppress(Exception):  # a note may be refused, as anything of an error may fail
+                if note not in getattr(error, "__notes__", ()):
+                    error.add_note(note)
             return Played(None, error)
+
+    def _attempting(self, task: ActivityTask[Any]) -> Callable[[], AbstractContextManager[object]]:
+        """What is entered around each attempt, in its slot."""
+        if not task.attributes.retry:
+            return _Running
+        before: Attempt | None = None
+
+        @contextlib.contextmanager
+        def attempt() -> Iterator[None]:
+            nonlocal before
+            note_running()
+            with self._parts.failures.attempt(before) as before:
+                yield
+
+        return attempt
 
     async def _play_group(self, group: Group) -> Played:
         members = list(group.activities)
         played: list[Played | None] = [None] * len(members)
         turns = iter(enumerate(members))
 
-        async def play_turns() -> None:
-            for index, member in turns:
-                played[index] = await self.play(member)
+        async def play_turns(end: Callable[[], None]) -> None:
+            try:
+                for index, member in turns:
+                    played[index] = await self.play(member)
+            finally:
+                end()
 
         workers = min(len(members), group.max_parallel or len(members))
-        if workers == 1:
-            await play_turns()
-        elif workers:
-            async with anyio.create_task_group() as tasks:
-                for _ in range(workers):
-                    tasks.start_soon(play_turns)
+        if workers:
+            with self._parts.lifetime.branches(workers) as end:
+                if workers == 1:
+                    await play_turns(end)
+                else:
+                    async with anyio.create_task_group() as tasks:
+                        for _ in range(workers):
+                            tasks.start_soon(play_turns, end)
         ended = [each for each in played if each is not None]
         assert len(ended) == len(members)
         return self._container_played(group, ended)
 
     async def _play_chain(self, chain: Chain) -> Played:
         ended: list[Played] = []
-        for member in list(chain.activities):
+        members = list(chain.activities)
+        for number, member in enumerate(members, start=1):
             turn = _given_result(member, ended[-1].value) if chain.send_result and ended else member
             played = await self.play(turn)
+            if chain.send_result and number < len(members) and played.error is None:
+                # What failed without bubbling has no result to send: here it ends the chain.
+                played = replace(played, error=played.problem)
             ended.append(played)
             if played.infrastructure or (played.error is not None and chain.break_on_failure):
                 return self._container_played(chain, ended, failure=played)
@@ -118,7 +165,7 @@ class Dispatch:
 
     async def _wait_for_signal(self, name: str) -> Played:
         signals = self._parts.signals
-        if self._parts.planning and signals.sent(name) is None:
+        if self._parts.planning and name not in signals.sent:
             raise PlanEndsError(f"the code waits for the signal {name!r}, which is not sent before")
         return Played(await signals.wait(name))
 

@@ -5,18 +5,36 @@ what is known is a set of intervals, and a question inside them costs no request
 """
 
 from bisect import bisect_left, bisect_right, insort
-from collections.abc import Iterable
+from collections.abc import Awaitable, Callable, Iterable
 from types import TracebackType
+from typing import ParamSpec, Protocol, TypeVar
 
-from anyio import Event
+import anyio
 
+from asyncsteps._errors import FINAL_ERRORS, StoreError
 from asyncsteps._plan.names import EVERYTHING, below, matches
 from asyncsteps._plan.order import just_before
 from asyncsteps._run.known_names import KnownNames
 from asyncsteps.store._protocol import StepStore
 
+P = ParamSpec("P")
+T = TypeVar("T")
+
 _MAX_FETCHES = 32
 """Pages fetched at once for one run; the store's own concurrency bounds them further."""
+
+
+class Ask(Protocol):
+    """Asks the store with a call of its own, again after an error that may pass."""
+
+    async def __call__(self, call: Callable[P, Awaitable[T]], /, *args: P.args, **kwargs: P.kwargs) -> T:
+        """Await ``call(*args, **kwargs)``, so often as it takes."""
+        ...
+
+
+async def once(call: Callable[P, Awaitable[T]], /, *args: P.args, **kwargs: P.kwargs) -> T:
+    """Ask once."""
+    return await call(*args, **kwargs)
 
 
 class _Question:
@@ -26,7 +44,7 @@ class _Question:
 
     def __init__(self, name: str) -> None:
         self.name = name
-        self.turn = Event()
+        self.turn = anyio.Event()
         self.fetch = False
         self.error: Exception | None = None
         self.trace: TracebackType | None = None
@@ -41,10 +59,12 @@ class DoneCache:
 
     Args:
         store: The store, which must be open while questions are asked.
+        ask: How it is asked.
     """
 
-    def __init__(self, store: StepStore) -> None:
+    def __init__(self, store: StepStore, ask: Ask = once) -> None:
         self._store = store
+        self._ask_store = ask
         self._known = KnownNames()
         self._own: dict[str, bool] = {}
         self._generation = 0
@@ -70,23 +90,50 @@ class DoneCache:
             await self._ask(name)
 
     async def matching(self, selectors: Iterable[str]) -> list[str]:
-        """The done names that any of the selectors matches, sorted.
+        """The done names that any of the selectors matches, sorted; all are asked for side by side.
 
         Raises:
             StoreError: When the store cannot tell.
         """
+        wanted = tuple(dict.fromkeys(selectors))
+        if EVERYTHING in wanted:
+            wanted = (EVERYTHING,)
         found: set[str] = set()
-        wanted = tuple(selectors)
-        for selector in wanted:
-            if selector != EVERYTHING and await self.is_done(selector):
-                found.add(selector)
-            found.update(await self._names_in_range(*below(selector), selector))
+        errors: list[Exception] = []
+
+        async def ask(selector: str) -> None:
+            try:
+                found.update(await self._matching(selector))
+            except StoreError as error:
+                errors.append(error)
+
+        if len(wanted) == 1:
+            await ask(wanted[0])
+        else:
+            async with anyio.create_task_group() as tasks:
+                for selector in wanted:
+                    tasks.start_soon(ask, selector)
+        if errors:
+            raise errors[0]
         for name, done in self._own.items():
             if not done:
                 found.discard(name)
             elif any(matches(selector, name) for selector in wanted):
                 found.add(name)
         return sorted(found)
+
+    async def _matching(self, selector: str) -> list[str]:
+        """The done names that one selector matches, as they were fetched."""
+        low, high = below(selector)
+        names = [selector] if selector != EVERYTHING and await self.is_done(selector) else []
+        known, generation = self._known, self._generation
+        if selector != EVERYTHING and known.reach(low) == low:
+            await self._ask(low)  # one page, which answers for the neighbours too
+        if not covers(known.reach(low), high) or generation != self._generation:
+            listed = await self._ask_store(self._store.list_done, selector)
+            self._learn(generation, low, high, [name for name in listed if name > low])
+            return [*names, *listed]
+        return [*names, *known.between(low, high)]
 
     def marked(self, name: str) -> None:
         """Tell that this run marked ``name`` as done."""
@@ -101,21 +148,6 @@ class DoneCache:
         self._known = KnownNames()
         self._own.clear()
         self._generation += 1
-
-    async def _names_in_range(self, low: str, high: str | None, selector: str) -> list[str]:
-        """The done names in ``(low, high]``: known, or on one page, or listed side by side."""
-        known, generation = self._known, self._generation
-        reach = known.reach(low)
-        if reach == low:
-            page = await self._store.done_page(low)
-            self._learn(generation, low, page.through, page.names)
-            if _covers(page.through, high):
-                return [name for name in page.names if high is None or name <= high]
-        elif _covers(reach, high):
-            return list(known.between(low, high))
-        names = [name for name in await self._store.list_done(selector) if name > low]
-        self._learn(generation, low, high, names)
-        return names
 
     def _learn(self, generation: int, low: str, high: str | None, names: Iterable[str]) -> None:
         if generation == self._generation:
@@ -155,23 +187,38 @@ class DoneCache:
         return self._pending.pop(name)
 
     async def _fetch(self, question: _Question) -> None:
-        generation, name, start = self._generation, question.name, just_before(question.name)
-        waiting = len(self._order)
+        name, waiting = question.name, len(self._order)
         try:
-            page = await self._store.done_page(start)
-            self._learn(generation, start, page.through, page.names)
-            while page.through is not None and page.through < name:
-                start = page.through
-                page = await self._store.done_page(start)
-                self._learn(generation, start, page.through, page.names)
+            through = await self._fetch_through(name)
         except Exception as error:  # noqa: BLE001 - each asker raises it
-            self._answer(list(self._order), error)
+            self._answer(self._expected_of(name, error), error)
             return
         answered = self._order[bisect_left(self._order, name) :]
-        if page.through is not None:
-            del answered[bisect_right(answered, page.through) :]
+        if through is not None:
+            del answered[bisect_right(answered, through) :]
         self._estimate(name, len(answered), waiting)
         self._answer(answered)
+
+    async def _fetch_through(self, name: str) -> str | None:
+        """Learn the names from ``name`` on, a page of them at least; return how far they are known then."""
+        generation, start = self._generation, just_before(name)
+        while True:
+            page = await self._ask_store(self._store.done_page, start)
+            self._learn(generation, start, page.through, page.names)
+            if page.through is None or page.through >= name:
+                return page.through
+            start = page.through
+
+    def _expected_of(self, name: str, error: Exception) -> list[str]:
+        """The waiting names that a page from ``name`` on was to answer, had it come."""
+        first, follower = bisect_left(self._order, name), bisect_right(self._fetches, name)
+        end = bisect_left(self._order, self._fetches[follower]) if follower < len(self._fetches) else None
+        expected = self._order[first:end]
+        if isinstance(error, FINAL_ERRORS):
+            return expected  # each of them would hear the same
+        if self._answers_per_page is None:
+            self._answers_per_page = 1  # nothing is known: the others ask side by side
+        return expected[: max(1, int(self._answers_per_page))]
 
     def _estimate(self, name: str, answered: int, waiting: int) -> None:
         """Learn how many questions a page answers, where the page and not the questions set the limit."""
@@ -227,6 +274,6 @@ class DoneCache:
         return order[start + max(1, length // 2 // expected) * expected]
 
 
-def _covers(reached: str | None, high: str | None) -> bool:
+def covers(reached: str | None, high: str | None) -> bool:
     """Whether what is known up to ``reached`` takes in all up to ``high``."""
     return reached is None or (high is not None and reached >= high)

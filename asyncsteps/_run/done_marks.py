@@ -10,34 +10,23 @@ from typing import Any, ParamSpec, Protocol, TypeVar
 import anyio
 
 from asyncsteps._errors import (
-    AccessDeniedError,
+    FINAL_ERRORS,
     ActivityTimeoutError,
-    BucketNotFoundError,
-    ClockSkewError,
     EndpointUnreachableError,
-    RecordError,
     StepResultError,
-    StoreClosedError,
     StoreError,
-    WrongRegionError,
 )
 from asyncsteps._run.done_cache import DoneCache
 from asyncsteps._tasks.attributes import ActivityAttributes
 from asyncsteps._tasks.retry import attempts
+from asyncsteps._tasks.shield import uninterrupted
 from asyncsteps.store._protocol import StepStore
 
 P = ParamSpec("P")
 T = TypeVar("T")
 
-_FINAL = (
-    AccessDeniedError,
-    BucketNotFoundError,
-    ClockSkewError,
-    RecordError,
-    StoreClosedError,
-    WrongRegionError,
-)
-"""Errors that another attempt does not help against."""
+_ASKED_AGAIN = 2
+"""How often the store is asked again for a page, unless the step activities' ``retry`` says otherwise."""
 
 OpenStore = Callable[[], Awaitable[StepStore]]
 """Opens the store when it is first needed."""
@@ -60,36 +49,32 @@ async def finish(work: Coroutine[Any, Any, object], *, timeout: float) -> Finish
     """Do ``work`` to its end even if the caller is cancelled; ``timeout`` is its time after a cancellation."""
     # A shielded cancel scope keeps out the cancellation of scopes, but not Task.cancel(): hence a task.
     task = asyncio.create_task(work)
+    overrun = False
+
+    def cancel() -> None:
+        nonlocal overrun
+        overrun = task.cancel()
+
+    timers: list[asyncio.TimerHandle] = []
+    loop = asyncio.get_running_loop()
     cancelled: asyncio.CancelledError | None = None
     try:
-        await asyncio.wait({task})
+        await uninterrupted(task, on_cancel=lambda: timers.append(loop.call_later(timeout, cancel)))
     except asyncio.CancelledError as cancellation:
-        cancelled = cancellation
-        await _wait(task, timeout)
-    if not task.done():
-        task.cancel()
-        await _wait(task, timeout)
-        return Finished(
-            StoreError(f"not known to be stored after {timeout:g} s, cut short by a cancellation"), cancelled
-        )
+        # One of the caller's, unless the work raised it; then the caller has none to raise.
+        cancelled = None if task.cancelled() and not timers else cancellation
+    except Exception:  # noqa: BLE001, S110 - it is told below
+        pass
+    finally:
+        for timer in timers:
+            timer.cancel()
     if task.cancelled():
-        return Finished(StoreError("the store's work was cancelled from within"), cancelled)
+        how = f"after {timeout:g} s, cut short by a cancellation" if overrun else "cancelled from within"
+        return Finished(StoreError(f"not known to be stored {how}"), cancelled)
     error = task.exception()
     if error is not None and not isinstance(error, Exception):
         raise error
     return Finished(error, cancelled)
-
-
-async def _wait(task: asyncio.Task[object], seconds: float) -> None:
-    """Wait for ``task``, for ``seconds`` at most, through any cancellation of the caller."""
-    loop = asyncio.get_running_loop()
-    deadline = loop.time() + seconds
-    with anyio.CancelScope(shield=True):
-        while not task.done() and loop.time() < deadline:
-            try:
-                await asyncio.wait({task}, timeout=deadline - loop.time())
-            except asyncio.CancelledError:
-                continue  # the first one is raised when the work has ended
 
 
 class DoneMarks(Protocol):
@@ -108,8 +93,12 @@ class DoneMarks(Protocol):
         """The done names that any of the selectors matches."""
         ...
 
-    async def saved_result(self, name: str) -> Any:
-        """The result in the done mark of ``name``; None when it has none."""
+    async def record(self, name: str) -> Mapping[str, Any] | None:
+        """The done mark of ``name``, as it is stored now; None when it is gone, which is noted.
+
+        Raises:
+            RecordError: When it cannot be read.
+        """
         ...
 
     def savable(self, step: str, result: Any) -> Any:
@@ -160,18 +149,20 @@ class StoredMarks:
         """Whether ``name`` is done."""
         store, cache, _ = self._opened or await self._open()
         store.check_name(name)
-        return await self._attempt("asking for done steps", cache.is_done, name)
+        return await cache.is_done(name)
 
     async def matching(self, selectors: Iterable[str]) -> list[str]:
         """The done names that any of the selectors matches."""
         _, cache, _ = self._opened or await self._open()
-        return await self._attempt("asking for done steps", cache.matching, tuple(selectors))
+        return await cache.matching(selectors)
 
-    async def saved_result(self, name: str) -> Any:
-        """The result in the done mark of ``name``; None when it has none."""
-        store, _, _ = self._opened or await self._open()
+    async def record(self, name: str) -> Mapping[str, Any] | None:
+        """The done mark of ``name``, as it is stored now; None when it is gone, which is noted."""
+        store, cache, _ = self._opened or await self._open()
         record = await self._attempt("reading a done step", store.read_done, name)
-        return None if record is None else record.get("result")
+        if record is None:
+            cache.withdrawn([name])
+        return record
 
     def savable(self, step: str, result: Any) -> Any:
         """``result`` as JSON gives it back."""
@@ -237,18 +228,35 @@ class StoredMarks:
             try:
                 policy = self._policy()
                 store = await self._open_store()
-                self._opened = (store, DoneCache(store), policy)
+                self._opened = (store, DoneCache(store, self._ask), policy)
             finally:
                 self._opening.set()
                 self._opening = None
         return self._opened
+
+    async def _ask(self, call: Callable[P, Awaitable[T]], /, *args: P.args, **kwargs: P.kwargs) -> T:
+        """Ask the store, again if that fails: many may wait for the answer."""
+        assert self._opened is not None
+        policy = self._opened[2]
+        if not policy.retry:
+            policy = policy.with_attribute("retry", _ASKED_AGAIN)
+        return await self._attempt_by(policy, "asking for done steps", call, *args, **kwargs)
 
     async def _attempt(
         self, what: str, function: Callable[P, Awaitable[T]], *args: P.args, **kwargs: P.kwargs
     ) -> T:
         """Call a function of the store, with the attempts and timeouts of the policy."""
         assert self._opened is not None
-        store, _, policy = self._opened
+        return await self._attempt_by(self._opened[2], what, function, *args, **kwargs)
+
+    async def _attempt_by(
+        self,
+        policy: ActivityAttributes,
+        what: str,
+        function: Callable[P, Awaitable[T]],
+        *args: P.args,
+        **kwargs: P.kwargs,
+    ) -> T:
         if policy.plain:
             return await function(*args, **kwargs)
         try:
@@ -256,11 +264,12 @@ class StoredMarks:
                 what,
                 policy,
                 partial(function, *args, **kwargs),
-                retried=(StoreError, ActivityTimeoutError),
-                final=_FINAL,
+                retried=lambda error: (
+                    isinstance(error, StoreError | ActivityTimeoutError) and not isinstance(error, FINAL_ERRORS)
+                ),
             )
         except ActivityTimeoutError as error:
             raise EndpointUnreachableError(
                 f"{what} overran its {error.timeout} of {error.seconds:g} s; raise it in the step activity params",
-                url=store.url,
+                url=self._opened[0].url if self._opened else None,
             ) from error

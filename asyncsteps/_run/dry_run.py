@@ -174,11 +174,11 @@ class PlannedMarks:
         names = await self._marks.matching(selectors)
         return [name for name in names if self._planned.get(name, True)]
 
-    async def saved_result(self, name: str) -> Any:
-        """The saved result, unless playing the step would have replaced it."""
+    async def record(self, name: str) -> Mapping[str, Any] | None:
+        """The done mark; where playing the step would have replaced it, its result is not known."""
         if self._planned.get(name):
-            return Unknown(f"step {name}")
-        return await self._marks.saved_result(name)
+            return {"result": Unknown(f"step {name}")}
+        return await self._marks.record(name)
 
     def savable(self, step: str, result: Any) -> Any:  # noqa: ARG002 - an unknown result is no JSON
         """``result`` as it is."""

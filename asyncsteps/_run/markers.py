@@ -2,6 +2,7 @@
 
 import json
 import logging
+import os
 from collections import Counter
 from collections.abc import Callable
 from datetime import UTC, datetime
@@ -39,7 +40,7 @@ class MarkerLog:
         self.markers: list[Marker] = []
         self.counts: Counter[Status] = Counter()
         self._on_marker = on_marker
-        self._path = markers_file
+        self._path = None if markers_file is None else Path(markers_file)
         self._file: FileIO | None = None
         self._silent = silent
 
@@ -48,10 +49,14 @@ class MarkerLog:
 
         Raises:
             OSError: When it cannot be written to.
+            StepDefinitionError: When it is a FIFO, which would hold the event loop until somebody reads it.
         """
-        if self._path is not None:
-            # Unbuffered: a line is in the file when its marker is recorded, and nothing is left for the end.
-            self._file = Path(self._path).open("ab", buffering=0)  # noqa: SIM115 - open as long as the run
+        if self._path is None:
+            return
+        if self._path.is_fifo():
+            raise StepDefinitionError(f"markers_file={str(self._path)!r} is a FIFO: give a file, or use on_marker")
+        # Unbuffered: a line is in the file when its marker is recorded, and nothing is left for the end.
+        self._file = self._path.open("ab", buffering=0)
 
     def close(self) -> None:
         """Close the file."""
@@ -73,7 +78,9 @@ class MarkerLog:
             logger.info("marker %s: %s", name, details)
         return self._add(name, details)
 
-    def record_step(self, phase: RecordStatus, *, error: BaseException | None = None) -> Marker:
+    def record_step(
+        self, phase: RecordStatus, *, started: datetime | None = None, error: BaseException | None = None
+    ) -> Marker:
         """Record a step's marker as the planner made it; an error is logged with its trace."""
         details, status = phase.details, phase.status
         self.counts[status] += 1
@@ -84,10 +91,10 @@ class MarkerLog:
                 why = f" ({', '.join(details['reasons'])})" if details["reasons"] else ""
                 forced = "forced, " if details["forced"] else ""
                 logger.info("step %s: %s%s%s", details["step"], forced, status, why)
-        return self._add(STEP_MARKER, details)
+        return self._add(STEP_MARKER, details, started)
 
-    def _add(self, name: str, details: Any) -> Marker:
-        marker = Marker(name, details, datetime.now(UTC))
+    def _add(self, name: str, details: Any, started: datetime | None = None) -> Marker:
+        marker = Marker(name, details, datetime.now(UTC), started)
         self.markers.append(marker)
         self._write(marker)
         for callback in self._on_marker:
@@ -101,8 +108,15 @@ class MarkerLog:
         if self._file is None:
             return
         line = json.dumps({"name": marker.name, "details": marker.details, "at": marker.at.isoformat()})
+        data = f"{line}\n".encode()
         try:
-            self._file.write(f"{line}\n".encode())
-        except OSError:
-            logger.exception("no more markers are written to %s", self._path)
-            self.close()
+            written = self._file.write(data)
+            if written < len(data):  # a full disk: a line is in the file whole or not at all
+                self._file.truncate(os.fstat(self._file.fileno()).st_size - written)
+                self._stop(f"only {written} of {len(data)} bytes could be written")
+        except OSError as error:
+            self._stop(error)
+
+    def _stop(self, why: object) -> None:
+        logger.error("no more markers are written to %s: %s", self._path, why)
+        self.close()

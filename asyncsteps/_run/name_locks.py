@@ -4,34 +4,36 @@ from collections import Counter
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from contextvars import ContextVar
-
-import anyio
+from datetime import UTC, datetime
 
 from asyncsteps._errors import StepDeadlockError
+from asyncsteps._run.lifetime import Lifetime, Waiters
 
 
-class _Lock:
+class NameLock:
     """A step name that is held.
 
     Attributes:
         owner: The locks that it belongs to.
         name: The step's name.
         released: Whether it has been released.
-        waiter: The event of its release; None while nobody waits.
+        started: When an activity within the step first began to run, in UTC; None while none did.
+        waiters: Who waits for its release.
         waits_for: The names that submissions from within the step wait for, with how many wait for each.
     """
 
-    __slots__ = ("name", "owner", "released", "waiter", "waits_for")
+    __slots__ = ("name", "owner", "released", "started", "waiters", "waits_for")
 
     def __init__(self, owner: "NameLocks", name: str) -> None:
         self.owner = owner
         self.name = name
         self.released = False
-        self.waiter: anyio.Event | None = None
+        self.started: datetime | None = None
+        self.waiters: Waiters | None = None
         self.waits_for: Counter[str] = Counter()
 
 
-_enclosing: ContextVar[tuple[_Lock, ...]] = ContextVar("asyncsteps_enclosing_steps", default=())
+_enclosing: ContextVar[tuple[NameLock, ...]] = ContextVar("asyncsteps_enclosing_steps", default=())
 """The steps, of any run, that the current code runs within; a task may outlive some of them."""
 
 
@@ -40,19 +42,30 @@ def enclosing_step() -> str | None:
     return next((lock.name for lock in reversed(_enclosing.get()) if not lock.released), None)
 
 
+def note_running() -> None:
+    """Note that an activity begins to run within the enclosing steps."""
+    for lock in _enclosing.get():
+        if lock.started is None:
+            lock.started = datetime.now(UTC)
+
+
 class NameLocks:
-    """The names of the steps under way in one run."""
+    """The names of the steps under way in one run.
 
-    def __init__(self) -> None:
-        self._locks: dict[str, _Lock] = {}
+    Args:
+        lifetime: The lifetime of the run.
+    """
 
-    @property
-    def held(self) -> tuple[str, ...]:
-        """The names that are held, in the order in which they were acquired."""
-        return tuple(self._locks)
+    def __init__(self, lifetime: Lifetime) -> None:
+        self._lifetime = lifetime
+        self._locks: dict[str, NameLock] = {}
+
+    def held(self, *, running: bool) -> tuple[str, ...]:
+        """The names whose steps run, or are queued, in the order in which they were acquired."""
+        return tuple(name for name, lock in self._locks.items() if (lock.started is not None) is running)
 
     @asynccontextmanager
-    async def hold(self, name: str) -> AsyncIterator[None]:
+    async def hold(self, name: str) -> AsyncIterator[NameLock]:
         """Acquire ``name``, and hold it inside the block.
 
         Raises:
@@ -61,18 +74,18 @@ class NameLocks:
         enclosing = tuple(lock for lock in _enclosing.get() if not lock.released)
         if name in self._locks:
             await self._wait(name, [lock for lock in enclosing if lock.owner is self])
-        lock = self._locks[name] = _Lock(self, name)
+        lock = self._locks[name] = NameLock(self, name)
         token = _enclosing.set((*enclosing, lock))
         try:
-            yield
+            yield lock
         finally:
             _enclosing.reset(token)
             del self._locks[name]
             lock.released = True
-            if lock.waiter is not None:
-                lock.waiter.set()
+            if lock.waiters is not None:
+                lock.waiters.wake()
 
-    async def _wait(self, name: str, enclosing: list[_Lock]) -> None:
+    async def _wait(self, name: str, enclosing: list[NameLock]) -> None:
         """Wait until ``name`` is free; the ``enclosing`` steps cannot end before that."""
         cycle = self._cycle(name, {lock.name for lock in enclosing})
         if cycle is not None:
@@ -82,9 +95,9 @@ class NameLocks:
         try:
             while name in self._locks:
                 holder = self._locks[name]
-                if holder.waiter is None:
-                    holder.waiter = anyio.Event()
-                await holder.waiter.wait()
+                if holder.waiters is None:
+                    holder.waiters = Waiters(self._lifetime)
+                await holder.waiters.wait()
         finally:
             for lock in enclosing:
                 lock.waits_for[name] -= 1

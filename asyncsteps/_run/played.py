@@ -23,8 +23,15 @@ class Played:
 
     @property
     def value(self) -> Any:
-        """What a chain sends on to its next member: for a step, what its activities returned."""
-        return self.result.result if isinstance(self.result, StepOutcome) else self.result
+        """What a chain sends on to its next member: for a step, what its activities returned, if they did."""
+        if isinstance(self.result, StepOutcome) and self.result.has_result:
+            return self.result.result
+        return self.result
+
+    @property
+    def problem(self) -> Exception | None:
+        """Why there is no result to send on, though no failure is to be handled; None when there is one."""
+        return self.result.problem if isinstance(self.result, StepOutcome) else None
 
 
 def join_failures(kind: str, members: int, failed: list[Played]) -> Played:

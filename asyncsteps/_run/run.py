@@ -4,6 +4,7 @@ import copy
 import logging
 import uuid
 from collections.abc import Awaitable, Callable, Iterable, Mapping
+from functools import partial
 from os import PathLike
 from types import TracebackType
 from typing import Any, Self, TypeVar, cast, overload
@@ -15,6 +16,7 @@ from asyncsteps._plan.planner import Planner
 from asyncsteps._run.dispatch import Dispatch
 from asyncsteps._run.done_marks import OpenStore, StoredMarks
 from asyncsteps._run.dry_run import Plan, PlannedMarks, end_of_plan
+from asyncsteps._run.lifetime import Lifetime
 from asyncsteps._run.markers import MarkerLog, OnMarker
 from asyncsteps._run.options import (
     MARK_TIMEOUT,
@@ -96,6 +98,7 @@ class StepRun(RunSelectors):
         self._workflow_id = checked_workflow_id(workflow_id)
         self._run_id = run_id or str(uuid.uuid4())
         self._version = version
+        lifetime = Lifetime(Limiter(max_parallel))
         self._parts = RunParts(
             planner=_planner(force, skip, withdraw_invalidated=withdraw_invalidated),
             marks=StoredMarks(
@@ -104,9 +107,10 @@ class StepRun(RunSelectors):
                 mark_timeout=as_seconds(mark_timeout, "mark_timeout") or MARK_TIMEOUT,
             ),
             markers=MarkerLog(on_marker=as_callbacks(on_marker), markers_file=markers_file),
-            signals=Signals(),
-            limiter=Limiter(max_parallel),
+            signals=Signals(lifetime),
+            limiter=lifetime.limiter,
             identity={"run_id": self._run_id, "workflow_id": self._workflow_id, "version": self._version},
+            lifetime=lifetime,
         )
         self._dispatch = Dispatch(self._parts)
         self._has_planned = False
@@ -128,12 +132,16 @@ class StepRun(RunSelectors):
 
     @property
     def markers(self) -> list[Marker]:
-        """The markers recorded so far, in order of recording."""
-        return self._parts.markers.markers
+        """A copy of the markers recorded so far, in order of recording."""
+        return list(self._parts.markers.markers)
 
     @property
     def failures(self) -> list[Exception]:
-        """What failed so far, each once: `StepFailedError` for a step, and what was not raised to a caller."""
+        """What failed so far, each once: `StepFailedError` for a step, and what was not raised to a caller.
+
+        A failure that a later attempt made good is not listed: that of a step which was played well after it, and
+        those within an attempt of an activity which another attempt followed.
+        """
         return self._parts.failures.errors
 
     @property
@@ -143,12 +151,21 @@ class StepRun(RunSelectors):
 
     @property
     def under_way(self) -> tuple[str, ...]:
-        """The names of the steps under way, in order of their begin."""
-        return self._dispatch.steps.locks.held
+        """The names of the steps that run: an activity within them has begun; in order of their submission."""
+        return self._dispatch.steps.locks.held(running=True)
+
+    @property
+    def queued(self) -> tuple[str, ...]:
+        """The names of the steps that are submitted and do not run yet, in order of their submission."""
+        return self._dispatch.steps.locks.held(running=False)
 
     async def __aenter__(self) -> Self:
         self._parts.lifetime.enter()
-        self._parts.markers.open()
+        try:
+            self._parts.markers.open()
+        except BaseException:
+            self._parts.lifetime.close()
+            raise
         return self
 
     async def __aexit__(
@@ -157,13 +174,16 @@ class StepRun(RunSelectors):
         exc_value: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
+        lifetime = self._parts.lifetime
         try:
             if exc_type is None:
-                await self._parts.lifetime.until_idle()
+                await lifetime.until_idle(self._parts.signals.give_up)
                 self._warn_of_unmatched()
         finally:
-            self._parts.lifetime.close()
-            self._parts.markers.close()
+            try:
+                await lifetime.cancel()
+            finally:
+                self._parts.markers.close()
 
     def _warn_of_unmatched(self) -> None:
         if self._parts.planning or (self._has_planned and not self.markers):
@@ -208,11 +228,13 @@ class StepRun(RunSelectors):
             Exception: What an activity raised, unless its ``raises_on_failure`` is False: then the failure is
                 logged and listed, and the result is None.
         """
-        self._parts.lifetime.check_open()
+        lifetime = self._parts.lifetime
+        lifetime.check_loop()
         item = as_submittable(submittable, *args, **kwargs)
-        with self._parts.lifetime.working():
-            async with self._parts.limiter.yielded():
-                played = await self._dispatch.play(item)
+        if isinstance(item, SignalTask | MarkerTask):
+            played = await self._dispatch.play(item)
+        else:
+            played = await lifetime.submission(partial(self._dispatch.play, item))
         if played.error is None:
             return played.result
         if played.infrastructure or _raises(item):
@@ -261,7 +283,7 @@ class StepRun(RunSelectors):
 
     async def refresh(self) -> None:
         """Forget what is known of done steps: later questions see what other runs have marked or withdrawn."""
-        self._parts.lifetime.check_open()
+        self._parts.lifetime.check_loop()
         self._parts.marks.forget()
 
     async def plan(self, code: "PlannableCode") -> Plan:
@@ -277,17 +299,19 @@ class StepRun(RunSelectors):
             RunClosedError: Outside the block.
             StoreError: When the store cannot tell what is done.
         """
-        self._parts.lifetime.check_open()
+        self._parts.lifetime.check_loop()
         self._has_planned = True
         marks = PlannedMarks(self._parts.marks)
+        lifetime = Lifetime(Limiter(MAX_PARALLEL))
         shadow = copy.copy(self)
         shadow._parts = RunParts(  # noqa: SLF001 - its own kind
             planner=copy.deepcopy(self._parts.planner),
             marks=marks,
             markers=MarkerLog(on_marker=(marks.decided,), silent=True),
-            signals=self._parts.signals.copy(),
-            limiter=Limiter(MAX_PARALLEL),
+            signals=Signals(lifetime, self._parts.signals.sent),
+            limiter=lifetime.limiter,
             identity=self._parts.identity,
+            lifetime=lifetime,
             planning=True,
         )
         shadow._dispatch = Dispatch(shadow._parts)  # noqa: SLF001 - its own kind

@@ -1,36 +1,49 @@
 """The signals of one run: what was sent, and who waits."""
 
-import anyio
+import logging
 
+from asyncsteps._errors import RunClosedError
+from asyncsteps._run.lifetime import Lifetime, Waiters
 from asyncsteps._tasks.signals import Signal
+
+logger = logging.getLogger("asyncsteps")
 
 
 class Signals:
-    """The signals that a run has sent; who waits for one that was sent before goes on at once."""
+    """The signals that a run has sent; a wait for one that was sent before ends at once.
 
-    def __init__(self) -> None:
-        self._sent: dict[str, Signal] = {}
-        self._awaited: dict[str, anyio.Event] = {}
+    Args:
+        lifetime: The lifetime of the run.
+        sent: What was sent before, by name.
+    """
+
+    def __init__(self, lifetime: Lifetime, sent: dict[str, Signal] | None = None) -> None:
+        self.sent = dict(sent or {})
+        self._lifetime = lifetime
+        self._waiters: dict[str, Waiters] = {}
 
     def send(self, signal: Signal) -> None:
-        """Send a signal, to those that wait for its name and those that will."""
-        self._sent[signal.name] = signal
-        awaited = self._awaited.pop(signal.name, None)
-        if awaited is not None:
-            awaited.set()
-
-    def copy(self) -> "Signals":
-        """Signals of their own, with all that was sent so far."""
-        signals = Signals()
-        signals._sent.update(self._sent)
-        return signals
-
-    def sent(self, name: str) -> Signal | None:
-        """The last signal of that name, or None."""
-        return self._sent.get(name)
+        """Send a signal, to those that wait for its name and to those that will."""
+        self.sent[signal.name] = signal
+        waiters = self._waiters.pop(signal.name, None)
+        if waiters is not None:
+            waiters.wake()
 
     async def wait(self, name: str) -> Signal:
-        """The last signal of that name, once there is one."""
-        if name not in self._sent:
-            await self._awaited.setdefault(name, anyio.Event()).wait()
-        return self._sent[name]
+        """Wait until a signal of that name is sent, and return the last one.
+
+        Raises:
+            RunClosedError: When the run ends and nothing is left that could send it.
+        """
+        if name not in self.sent:
+            await self._waiters.setdefault(name, Waiters(self._lifetime)).wait()
+        return self.sent[name]
+
+    def give_up(self) -> bool:
+        """End all waits, since nothing is left that could send a signal; return whether there were any."""
+        waited_for = {name: waiters for name, waiters in self._waiters.items() if len(waiters)}
+        self._waiters.clear()
+        for name, waiters in waited_for.items():
+            logger.warning("the run ends, and nothing has sent the signal %r that it waits for", name)
+            waiters.wake(RunClosedError(f"the run has ended, and nothing has sent the signal {name!r}"))
+        return bool(waited_for)

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
-from asyncsteps._errors import StepDeadlockError, StepFailedError
+from asyncsteps._errors import RecordError, StepDeadlockError, StepFailedError, error_text
 from asyncsteps._plan.model import (
     Action,
     Decision,
@@ -21,7 +21,7 @@ from asyncsteps._plan.model import (
     Withdraw,
 )
 from asyncsteps._run.done_marks import Finished
-from asyncsteps._run.name_locks import NameLocks
+from asyncsteps._run.name_locks import NameLock, NameLocks
 from asyncsteps._run.parts import RunParts
 from asyncsteps._run.played import Played
 from asyncsteps._tasks.signals import Signal
@@ -46,25 +46,29 @@ class _Execution:
     """One submission of a step while it is played."""
 
     step: Step
-    started: datetime
+    lock: NameLock
+    queued: datetime
+    decided: datetime | None = None
     done: bool = False
     decision: Decision = _UNDECIDED
     status: Status = Status.FAILED
     result: Any = None
-    error: Exception | None = None
-    infrastructure: bool = False
+    problem: Exception | None = None
     cancelled: asyncio.CancelledError | None = None
 
-    def outcome(self) -> StepOutcome:
+    def outcome(self, error: Exception | None = None) -> StepOutcome:
+        finished = datetime.now(UTC)
         return StepOutcome(
-            self.step.step_name,
-            self.status,
-            self.decision.forced,
-            self.decision.reasons,
-            self.result,
-            self.error,
-            self.started,
-            datetime.now(UTC),
+            step=self.step.step_name,
+            status=self.status,
+            forced=self.decision.forced,
+            reasons=self.decision.reasons,
+            queued=self.queued,
+            started=self.lock.started or self.decided or finished,
+            finished=finished,
+            error=error,
+            value=self.result,
+            problem=self.problem,
         )
 
 
@@ -82,47 +86,46 @@ class StepPlayer:
     def __init__(self, parts: RunParts, play: Callable[[Submittable], Awaitable[Played]]) -> None:
         self._parts = parts
         self._play = play
-        self.locks = NameLocks()
+        self.locks = NameLocks(parts.lifetime)
 
     async def play(self, step: Step) -> Played:
         """Play one submission of a step, once no other submission of its name is under way."""
+        queued = datetime.now(UTC)
         try:
-            async with self.locks.hold(step.step_name):
-                return await self._play_locked(_Execution(step, datetime.now(UTC)))
+            async with self.locks.hold(step.step_name) as lock:
+                return await self._play_locked(_Execution(step, lock, queued))
         except StepDeadlockError as error:
             return Played(None, error, infrastructure=True)
 
     async def _play_locked(self, execution: _Execution) -> Played:
         try:
-            await self._decide_and_play(execution)
+            for phase in await self._decide(execution):
+                await self._play_phase(execution, phase)
         except _StepError as failed:
-            self._fail(execution, failed.error, infrastructure=failed.infrastructure)
+            played = self._fail(execution, failed.error, infrastructure=failed.infrastructure)
         except Exception as error:  # noqa: BLE001 - activities' errors come as _StepError: it is the store's
-            self._fail(execution, error, infrastructure=True)
+            played = self._fail(execution, error, infrastructure=True)
         except BaseException:  # a cancellation, an interruption, or what an activity raised that is no Exception
             self._cancel(execution)
             raise
-        played = self._played(execution)
+        else:
+            played = Played(execution.outcome())
         if execution.cancelled is not None:
             raise execution.cancelled
         return played
 
-    def _played(self, execution: _Execution) -> Played:
-        outcome, error = execution.outcome(), execution.error
-        if error is None:
-            return Played(outcome)
-        if execution.infrastructure:
-            self._parts.failures.add(error)
-            return Played(outcome, error, infrastructure=True)
-        failure = StepFailedError(execution.step.step_name, f"{type(error).__name__}: {error}")
+    def _fail(self, execution: _Execution, error: Exception, *, infrastructure: bool) -> Played:
+        name = execution.step.step_name
+        execution.status = Status.FAILED
+        self._parts.planner.fail(name)
+        self._record(execution, error)
+        execution.problem = failure = StepFailedError(name, error_text(error))
         failure.__cause__ = error
         self._parts.failures.add(failure)
+        outcome = execution.outcome(error)
+        if infrastructure:
+            return Played(outcome, error, infrastructure=True)
         return Played(outcome, failure if execution.step.bubbles_exception_on_failure else None)
-
-    def _fail(self, execution: _Execution, error: Exception, *, infrastructure: bool) -> None:
-        execution.status, execution.error, execution.infrastructure = Status.FAILED, error, infrastructure
-        self._parts.planner.fail(execution.step.step_name)
-        self._record(execution, error)
 
     def _cancel(self, execution: _Execution) -> None:
         execution.status = Status.CANCELLED
@@ -132,19 +135,33 @@ class StepPlayer:
 
     def _record(self, execution: _Execution, error: Exception | None = None) -> None:
         phase = self._parts.planner.record(execution.step.rules, execution.decision, execution.status, error=error)
-        self._parts.markers.record_step(phase, error=error)
+        self._parts.markers.record_step(phase, error=error, started=execution.lock.started)
 
-    async def _decide_and_play(self, execution: _Execution) -> None:
+    async def _decide(self, execution: _Execution) -> tuple[Phase, ...]:
         parts, step, rules = self._parts, execution.step, execution.step.rules
-        execution.done = done = await parts.marks.is_done(rules.name)
-        # From here to the first phase that awaits, nothing else runs: the decision, the dependents it forces and
-        # the beginning are one moment.
-        execution.decision = parts.planner.decide(rules, done=done)
-        phases = parts.planner.phases(rules, execution.decision, done=done)
-        if execution.decision.action is Action.SKIP and step.save_result and done and not rules.has_alternative:
-            execution.result = await parts.marks.saved_result(rules.name)
-        for phase in phases:
-            await self._play_phase(execution, phase)
+        while True:
+            execution.done = done = await parts.marks.is_done(rules.name)
+            # From here to the first phase that awaits, nothing else runs: the decision, the dependents it forces
+            # and the beginning are one moment.
+            execution.decision = decision = parts.planner.decide(rules, done=done)
+            execution.decided = datetime.now(UTC)
+            if not (decision.action is Action.SKIP and step.save_result and done and not rules.has_alternative):
+                break
+            if await self._recall_result(execution):
+                break
+        return parts.planner.phases(rules, decision, done=done)
+
+    async def _recall_result(self, execution: _Execution) -> bool:
+        """Read the saved result; return whether the mark is there still, for a decision to rest on."""
+        try:
+            record = await self._parts.marks.record(execution.step.step_name)
+        except RecordError as error:
+            execution.problem = error  # the step is done, by its key; who uses the result is told
+            return True
+        if record is None:
+            return False
+        execution.result = record.get("result")
+        return True
 
     async def _play_phase(self, execution: _Execution, phase: Phase) -> None:
         match phase:
@@ -152,7 +169,7 @@ class StepPlayer:
                 if status is Status.SCHEDULED:
                     self._parts.planner.begin(execution.step.step_name, outdated=execution.done)
                 execution.status = status
-                self._parts.markers.record_step(phase)
+                self._parts.markers.record_step(phase, started=execution.lock.started)
             case Play(what=what):
                 await self._play_activities(execution, what)
             case MarkDone(name=name):
@@ -185,6 +202,7 @@ class StepPlayer:
                 raise _StepError(error) from None
         _conclude(execution, await self._parts.marks.mark(name, record))
         self._parts.planner.complete(name)
+        self._parts.failures.made_good(name)
 
     async def _withdraw(self, execution: _Execution, phase: Withdraw) -> None:
         done = await self._parts.marks.matching(phase.dependents) if phase.dependents else []

@@ -1,8 +1,10 @@
 """Activities and activity tasks: the callables that do the work, and those with their arguments bound."""
 
 import asyncio
+import contextlib
 import functools
 from collections.abc import Awaitable, Callable, Generator, Mapping
+from contextlib import AbstractContextManager
 from contextvars import ContextVar
 from inspect import isasyncgenfunction, isawaitable, isclass, iscoroutinefunction, isgeneratorfunction
 from typing import Any, Generic, ParamSpec, TypeVar, cast, overload
@@ -223,25 +225,34 @@ async def _execute_async(execution: Callable[[], Awaitable[R]]) -> R:
     return await execution()
 
 
-async def play_task(task: ActivityTask[R], *, limiter: Limiter | None = None, context: object = None) -> R:
+async def play_task(
+    task: ActivityTask[R],
+    *,
+    limiter: Limiter | None = None,
+    context: object = None,
+    attempt: Callable[[], AbstractContextManager[object]] = contextlib.nullcontext,
+) -> R:
     """Play an activity task natively: its attempts, under its timeouts, each in a slot.
 
     Args:
         task: The task.
-        limiter: What bounds the activities under way; None: nothing does.
+        limiter: Bounds the activities that run at once; None: nothing does.
         context: What a class with ``execute()`` gets as ``context``.
+        attempt: What is entered around each attempt, in its slot.
 
     Raises:
         ActivityTimeoutError: When it overran a timeout; else whatever the activity raised.
     """
     function = task.bound(context)
     threads = None if limiter is None else limiter.threads
+
+    async def work() -> R:
+        with attempt():
+            return cast("R", await call(task.name, function, threads=threads))
+
     if not task.attributes.plain:
-        work = functools.partial(call, function, limiter=threads)
-        return cast(
-            "R", await attempts(task.name, task.attributes, work, slot=None if limiter is None else limiter.slot)
-        )
+        return await attempts(task.name, task.attributes, work, limiter=limiter)
     if limiter is None:
-        return cast("R", await call(function))
+        return await work()
     async with limiter.slot():
-        return cast("R", await call(function, limiter=threads))
+        return await work()

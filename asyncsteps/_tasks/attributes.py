@@ -1,11 +1,17 @@
 """An activity's attributes: simpleflow's names, checked when the activity is made."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, fields, replace
 from math import isfinite
 from typing import Any
 
 from asyncsteps._errors import StepDefinitionError
+
+RETRY_WAIT = 0.1
+"""The longest wait before the second attempt, in seconds, unless told otherwise."""
+
+LONGEST_RETRY_WAIT = 30.0
+"""The longest wait before any attempt, in seconds, unless a callable gives the waits."""
 
 Seconds = float | str
 """A timeout: seconds, or as in simpleflow a str holding a number of seconds; ``"NONE"``, SWF's word, is none."""
@@ -38,6 +44,19 @@ def is_count(value: object, *, least: int) -> bool:
     return isinstance(value, int) and not isinstance(value, bool) and value >= least
 
 
+def is_duration(value: object) -> bool:
+    """Whether ``value`` is a finite number, and no bool, of at least 0."""
+    return isinstance(value, int | float) and not isinstance(value, bool) and isfinite(value) and value >= 0
+
+
+def _tells_errors(value: object) -> bool:
+    """Whether ``value`` tells which errors are meant: a type, a tuple of types, or a predicate."""
+    if callable(value) and not isinstance(value, type):
+        return True
+    types = value if isinstance(value, tuple) else (value,)
+    return all(isinstance(each, type) and issubclass(each, Exception) for each in types)
+
+
 def is_text(value: object) -> bool:
     """Whether ``value`` is a str of at least one character."""
     return isinstance(value, str) and bool(value)
@@ -47,7 +66,9 @@ def is_text(value: object) -> bool:
 class ActivityAttributes:
     """What simpleflow and SWF know of an activity beside its callable.
 
-    Natively ``retry``, ``raises_on_failure`` and the timeouts but the heartbeat are honoured; the rest is for SWF.
+    Natively ``retry``, ``retry_wait``, ``retry_on``, ``raises_on_failure`` and the timeouts but the heartbeat are
+    honoured; the rest is for SWF. SWF ignores ``retry_wait`` and ``retry_on``: simpleflow schedules an activity
+    that failed again at once, whatever it raised.
 
     Attributes:
         name: The complete activity type name; None: the callable's module and name.
@@ -55,6 +76,11 @@ class ActivityAttributes:
         task_list: SWF task list.
         task_priority: SWF task priority.
         retry: Further attempts after a failed one.
+        retry_wait: The wait before another attempt. Seconds: the longest first wait, which doubles after each
+            attempt, 30 at most, and of which a random part is waited ("full jitter"); 0 is none. A callable: given
+            the number of the attempt that failed, from 1, it returns the seconds to wait.
+        retry_on: Which errors are worth another attempt: an exception type, a tuple of them, or a predicate that
+            takes the error.
         raises_on_failure: Whether a failure reaches the caller of ``submit``; None: natively it does, under SWF
             it does not, as in simpleflow. Within chains, groups and steps those decide.
         start_to_close_timeout: For each attempt, in seconds.
@@ -70,6 +96,8 @@ class ActivityAttributes:
     task_list: str | None = None
     task_priority: int | str | None = None
     retry: int = 0
+    retry_wait: float | Callable[[int], float] = RETRY_WAIT
+    retry_on: type[Exception] | tuple[type[Exception], ...] | Callable[[Exception], bool] = Exception
     raises_on_failure: bool | None = None
     start_to_close_timeout: Seconds | None = None
     schedule_to_close_timeout: Seconds | None = None
@@ -91,6 +119,16 @@ class ActivityAttributes:
             raise StepDefinitionError(
                 f"retry={self.retry!r} is refused: it is the number of further attempts, an int of at least 0"
             )
+        if not callable(self.retry_wait) and not is_duration(self.retry_wait):
+            raise StepDefinitionError(
+                f"retry_wait={self.retry_wait!r} is refused: it is a number of seconds of at least 0, or a "
+                "callable that takes the number of the failed attempt and returns the seconds"
+            )
+        if not _tells_errors(self.retry_on):
+            raise StepDefinitionError(
+                f"retry_on={self.retry_on!r} is refused: it is an exception type, a tuple of them, or a callable "
+                "that takes the error and returns whether it is worth another attempt"
+            )
         if not isinstance(self.raises_on_failure, bool | None):
             raise StepDefinitionError(
                 f"raises_on_failure={self.raises_on_failure!r} is refused: it is a bool or None"
@@ -106,6 +144,12 @@ class ActivityAttributes:
     def plain(self) -> bool:
         """Whether one attempt with no timeout is all there is to do."""
         return not (self.retry or self.start_to_close or self.schedule_to_close or self.schedule_to_start)
+
+    def is_retried(self, error: Exception) -> bool:
+        """Whether ``error`` is worth another attempt, by ``retry_on``."""
+        if isinstance(self.retry_on, type | tuple):
+            return isinstance(error, self.retry_on)
+        return bool(self.retry_on(error))
 
     def with_attribute(self, attribute: str, value: object) -> "ActivityAttributes":
         """A copy with one attribute set.

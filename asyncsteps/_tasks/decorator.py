@@ -5,7 +5,7 @@ from collections.abc import Callable, Coroutine
 from typing import Any, ParamSpec, Protocol, TypeVar, overload
 
 from asyncsteps._tasks.activity import Activity
-from asyncsteps._tasks.attributes import ActivityAttributes, Seconds
+from asyncsteps._tasks.attributes import RETRY_WAIT, ActivityAttributes, Seconds
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -68,6 +68,8 @@ def activity(
     task_list: str | None = None,
     task_priority: int | str | None = None,
     retry: int = 0,
+    retry_wait: float | Callable[[int], float] = RETRY_WAIT,
+    retry_on: type[Exception] | tuple[type[Exception], ...] | Callable[[Exception], bool] = Exception,
     raises_on_failure: bool | None = None,
     start_to_close_timeout: Seconds | None = None,
     schedule_to_close_timeout: Seconds | None = None,
@@ -82,7 +84,8 @@ def activity(function: Callable[..., Any] | None = None, /, **attributes: Any) -
     """Make an activity of an ``async def``, a ``def`` or a class with ``execute()``; bare, or with attributes.
 
     Natively an ``async def`` runs on the event loop and a ``def`` in a worker thread. A worker thread cannot be
-    stopped: when it overruns a timeout, or the run is cancelled, it runs on and what it gives is dropped.
+    stopped: when it overruns a timeout or the run is cancelled, it is waited for, in its slot, and what it returns
+    is dropped. So attempts never overlap, and nothing of an activity runs on once its step has ended.
 
     Args:
         function: The callable, where the decorator is used bare.

@@ -1,77 +1,183 @@
-"""The slots of a run: how many activities may be under way at once."""
+"""How many activities of a run may run at once, and in whose slot one runs that an activity has submitted.
 
+An activity holds a slot while it runs. While it waits for what it has submitted, its slot is yielded: the first
+activity that it submitted runs in it, ahead of all others, and only what runs beside that one queues for a slot of
+its own. So work that has begun is finished before other work begins. A yielded slot is given to others only while
+something within it waits for another step or for a signal, since that may take a slot to arrive.
+"""
+
+import asyncio
 import math
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from collections import deque
+from collections.abc import Awaitable, Callable, Iterator
+from contextlib import contextmanager
 from contextvars import ContextVar, Token
 from types import TracebackType
+from typing import Self, TypeVar
 
 import anyio
 
-_held: ContextVar["Slot | None"] = ContextVar("asyncsteps_slot", default=None)
+from asyncsteps._tasks.shield import uninterrupted
+
+T = TypeVar("T")
+
+_current: ContextVar["Slot | None"] = ContextVar("asyncsteps_slot", default=None)
 """The slot of the activity that the current code belongs to."""
 
 
 class Limiter:
-    """So many slots; activities take one each, and nothing that only waits for activities holds any.
+    """Slots for activities, a fixed number of them.
 
     Args:
-        total: How many activities may be under way at once, worker threads included.
+        total: How many activities may run at once, those in worker threads included.
+
+    Attributes:
+        threads: For worker threads. It sets no limit: an activity in a thread holds a slot.
     """
 
     def __init__(self, total: int) -> None:
-        # The slots bound the threads, and nothing else may: a thread can wait with its slot lent.
         self.threads = anyio.CapacityLimiter(math.inf)
-        self.semaphore = anyio.Semaphore(total, fast_acquire=True)
+        self._free = total
+        self._nested: deque[_Waiter] = deque()
+        self._outermost: deque[_Waiter] = deque()
+
+    @property
+    def free(self) -> int:
+        """How many slots are held by nobody."""
+        return self._free
 
     def slot(self) -> "Slot":
-        """A slot to be held during an ``async with`` block."""
+        """Make a slot, to be held during an ``async with`` block."""
         return Slot(self)
 
-    @asynccontextmanager
-    async def yielded(self) -> AsyncIterator[None]:
-        """Give the current activity's slot, if it holds one, to others while it waits for what it submitted.
+    def current(self) -> "Slot | None":
+        """The innermost slot of this limiter that the current code runs in; None outside of activities."""
+        slot = _current.get()
+        while slot is not None and (slot.limiter is not self or slot.ended):
+            slot = slot.outer
+        return slot
 
-        Without this, activities that submit and wait would fill all slots, and what they wait for would never
-        get one.
-        """
-        current = _held.get()
-        held = None if current is None else current.of(self)
-        if held is None:
-            yield
-            return
-        held.yield_()
+    @contextmanager
+    def blocked(self) -> Iterator[None]:
+        """Let others have the slots that the current code runs in while it waits inside the block."""
+        innermost = self.current()
+        slots = [] if innermost is None else [innermost, *innermost.enclosing_slots()]
+        for slot in slots:
+            slot.blocked += 1
+            slot.settle()
         try:
             yield
         finally:
-            await held.resume()
+            for slot in slots:
+                slot.blocked -= 1
+
+    async def acquire(self, slot: "Slot", *, resuming: bool = False) -> None:
+        """Wait until ``slot`` holds a permit: one lent by an enclosing slot, or one of the limiter's own.
+
+        Args:
+            slot: The slot.
+            resuming: Whether its activity has begun, so that it goes ahead of those that have not.
+        """
+        if self.take(slot):
+            return
+        waiter = _Waiter(slot)
+        queue = self._nested if resuming or slot.enclosing is not None else self._outermost
+        queue.append(waiter)
+        paused = [slot, *slot.enclosing_slots()]
+        for each in paused:
+            each.pause()
+        try:
+            await waiter.granted
+        except asyncio.CancelledError:
+            if waiter in queue:
+                queue.remove(waiter)
+            else:  # granted in the same moment
+                slot.give_back()
+            raise
+        finally:
+            for each in paused:
+                each.unpause()
+
+    def take(self, slot: "Slot") -> bool:
+        """Have ``slot`` hold a permit if one is to be had at once; return whether it does."""
+        for lender in slot.enclosing_slots():
+            if lender.idle:
+                slot.hold(lender)
+                return True
+        if self._free:
+            self._free -= 1
+            slot.hold(None)
+            return True
+        return False
+
+    def release(self) -> None:
+        """Give a permit back: to the first that waits within another activity, else to the first that waits."""
+        queue = self._nested or self._outermost
+        if queue:
+            queue.popleft().grant(None)
+        else:
+            self._free += 1
+
+    def offer(self, lender: "Slot") -> bool:
+        """Lend the permit of ``lender`` to the first that waits within it; return whether any does."""
+        waiter = next((each for each in self._nested if lender in each.slot.enclosing_slots()), None)
+        if waiter is None:
+            return False
+        self._nested.remove(waiter)
+        waiter.grant(lender)
+        return True
+
+
+class _Waiter:
+    """A slot that waits for a permit."""
+
+    def __init__(self, slot: "Slot") -> None:
+        self.slot = slot
+        self.granted: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+
+    def grant(self, lender: "Slot | None") -> None:
+        """Hand a permit over: that of ``lender``, or one of the limiter's own."""
+        self.slot.hold(lender)
+        if not self.granted.done():  # else it is being cancelled, and gives the permit back
+            self.granted.set_result(None)
 
 
 class Slot:
-    """One slot, held by one activity."""
+    """The slot of one activity.
+
+    Attributes:
+        limiter: The limiter.
+        outer: The slot, of any limiter, that the activity was submitted from.
+        enclosing: The innermost slot of the same limiter among those.
+        ended: Whether the activity has ended.
+        blocked: How much within it waits for another step or a signal.
+        holds: Whether it holds a permit.
+        parked: Whether its permit went to others while it was blocked, so that it has to take another one.
+        task: The task that the activity runs in, or that waits for its thread.
+        lender: The slot whose permit it holds; None where it is one of the limiter's own.
+    """
 
     def __init__(self, limiter: Limiter) -> None:
         self.limiter = limiter
-        self._owned = False
+        self.outer = _current.get()
+        self.enclosing = limiter.current()
+        self.task: asyncio.Task[object] | None = None
         self.ended = False
-        self._yielded = 0
-        self.outer: Slot | None = None
+        self.blocked = 0
+        self.holds = False
+        self.parked = False
+        self.lender: Slot | None = None
+        self._submissions = 0
+        self._clock: anyio.CancelScope | None = None
+        self._pauses = 0
+        self._left = math.inf
         self._token: Token[Slot | None] | None = None
 
-    async def __aenter__(self) -> None:
-        await self.limiter.semaphore.acquire()
-        self._owned = True
-        self.outer = _held.get()
-        while self.outer is not None and self.outer.ended:  # a task may outlive the activity that started it
-            self.outer = self.outer.outer
-        self._token = _held.set(self)
-
-    def of(self, limiter: Limiter) -> "Slot | None":
-        """The innermost slot of ``limiter`` that the code holding this one is within."""
-        slot: Slot | None = self
-        while slot is not None and slot.limiter is not limiter:
-            slot = slot.outer
-        return slot
+    async def __aenter__(self) -> Self:
+        await self.limiter.acquire(self)
+        self._token = _current.set(self)
+        self.task = asyncio.current_task()
+        return self
 
     async def __aexit__(
         self,
@@ -80,30 +186,89 @@ class Slot:
         traceback: TracebackType | None,
     ) -> None:
         assert self._token is not None
-        _held.reset(self._token)
+        _current.reset(self._token)
         self.ended = True
-        self._release()
+        self.give_back()
 
-    def yield_(self) -> None:
-        """Free the slot, once however many waits its activity has under way."""
-        self._yielded += 1
-        self._release()
+    @property
+    def idle(self) -> bool:
+        """Whether it holds its permit while its activity waits for what it has submitted."""
+        return self.holds and self._submissions > 0
 
-    async def resume(self) -> None:
-        """Hold the slot again when the last wait has ended."""
-        self._yielded -= 1
-        if not self._is_due():
-            return
-        await self.limiter.semaphore.acquire()
-        if self._is_due():
-            self._owned = True
-        else:  # another wait began, or the activity ended, meanwhile
-            self.limiter.semaphore.release()
+    def enclosing_slots(self) -> Iterator["Slot"]:
+        """The slots of the same limiter that enclose this one and have not ended, innermost first."""
+        slot = self.enclosing
+        while slot is not None:
+            if not slot.ended:
+                yield slot
+            slot = slot.enclosing
 
-    def _is_due(self) -> bool:
-        return not (self._yielded or self._owned or self.ended)
+    def hold(self, lender: "Slot | None") -> None:
+        """Hold the permit of ``lender``, or one of the limiter's own."""
+        self.holds, self.parked, self.lender = True, False, lender
+        if lender is not None:
+            lender.holds = False
 
-    def _release(self) -> None:
-        if self._owned:
-            self._owned = False
-            self.limiter.semaphore.release()
+    def give_back(self) -> None:
+        """Return the permit, if this holds one, to its lender, to a slot around it that lacks one, or to all."""
+        if not self.holds:
+            return  # lent to what outlives the activity, which returns it; or parked
+        self.holds = False
+        lender = self.lender
+        while lender is not None and lender.ended:
+            lender = lender.lender
+        if lender is None:
+            lender = next((slot for slot in self.enclosing_slots() if slot.parked), None)
+            if lender is None:
+                self.limiter.release()
+                return
+            lender.lender = None
+        lender.holds, lender.parked = True, False
+        lender.settle()
+
+    def settle(self) -> None:
+        """Put an idle permit to use: within this slot, or elsewhere while something within is blocked."""
+        if self.idle and not self.limiter.offer(self) and self.blocked:
+            self.holds, self.parked = False, True
+            if self.lender is not None:
+                self.lender.parked = True  # it is not to wait for what was lent, but to take another
+                self.lender = None
+            self.limiter.release()
+
+    async def yielded(self, work: Callable[[], Awaitable[T]]) -> T:
+        """Yield the slot while ``work``, which the activity has submitted, is under way.
+
+        A cancellation waits until the activity has its slot again, so that the limit holds for what follows it.
+        """
+        self._submissions += 1
+        if self._submissions == 1:
+            self.settle()
+        try:
+            return await work()
+        finally:
+            self._submissions -= 1
+            if not (self._submissions or self.ended) and self.parked and not self.limiter.take(self):
+                await uninterrupted(asyncio.ensure_future(self.limiter.acquire(self, resuming=True)))
+
+    @contextmanager
+    def deadline(self, seconds: float) -> Iterator[anyio.CancelScope]:
+        """Cancel the block after ``seconds``, not counting the time in which anything within waits for a slot."""
+        with anyio.move_on_after(seconds) as scope:
+            self._clock = scope
+            try:
+                yield scope
+            finally:
+                self._clock = None
+
+    def pause(self) -> None:
+        """Stop the clock of `deadline`."""
+        self._pauses += 1
+        if self._clock is not None and self._pauses == 1:
+            self._left = self._clock.deadline - anyio.current_time()
+            self._clock.deadline = math.inf
+
+    def unpause(self) -> None:
+        """Let the clock of `deadline` go on."""
+        self._pauses -= 1
+        if self._clock is not None and self._pauses == 0:
+            self._clock.deadline = anyio.current_time() + self._left

@@ -1,20 +1,33 @@
 """How a callable is called, and called again: attempts under timeouts, on the loop or in a worker thread."""
 
+import asyncio
+import functools
+import inspect
 import logging
 from collections.abc import Awaitable, Callable
-from contextlib import AbstractAsyncContextManager
 from inspect import isawaitable, iscoroutinefunction
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import anyio
 import anyio.to_thread
 
-from asyncsteps._errors import ActivityTimeoutError
-from asyncsteps._tasks.attributes import ActivityAttributes
+from asyncsteps._errors import ActivityCancelledError, ActivityTimeoutError, StepDefinitionError, error_text
+from asyncsteps._tasks.attributes import LONGEST_RETRY_WAIT, ActivityAttributes
+from asyncsteps._tasks.limiter import Limiter, Slot
+from asyncsteps._tasks.shield import uninterrupted
+
+if TYPE_CHECKING:
+    from tenacity.wait import WaitBaseT
 
 logger = logging.getLogger("asyncsteps")
 
 T = TypeVar("T")
+
+_UNPLAYED = (
+    (inspect.isgenerator, "a generator"),
+    (inspect.isasyncgen, "an async generator"),
+    (inspect.iscoroutine, "a coroutine"),
+)
 
 
 def is_async_callable(function: Callable[..., Any]) -> bool:
@@ -24,15 +37,46 @@ def is_async_callable(function: Callable[..., Any]) -> bool:
     )
 
 
-async def call(function: Callable[[], Any], *, limiter: anyio.CapacityLimiter | None = None) -> Any:
+async def call(name: str, function: Callable[[], Any], *, threads: anyio.CapacityLimiter | None = None) -> Any:
     """Call ``function``: on the loop when it is async, else in a worker thread with the caller's context.
 
-    Cancelling does not stop a worker thread, which nothing can: what it gives is dropped.
+    A thread cannot be stopped. A cancellation therefore waits until it has ended, and drops what it returned.
+
+    Args:
+        name: The activity's name, for the log and the errors.
+        function: What is called.
+        threads: Bounds the worker threads.
+
+    Raises:
+        ActivityCancelledError: When it raised ``CancelledError`` though nobody had cancelled it.
+        StepDefinitionError: When it returned a generator or a coroutine, whose code has not run.
     """
-    if is_async_callable(function):
-        return await function()
-    result = await anyio.to_thread.run_sync(function, abandon_on_cancel=True, limiter=limiter)
-    return await result if isawaitable(result) else result
+    task = asyncio.current_task()
+    cancellings = 0 if task is None else task.cancelling()
+    try:
+        if is_async_callable(function):
+            result = await function()
+        else:
+            thread = asyncio.ensure_future(anyio.to_thread.run_sync(function, limiter=threads))
+            result = await uninterrupted(thread, on_cancel=functools.partial(_warn_of_thread, name))
+            if isawaitable(result):
+                result = await result
+    except asyncio.CancelledError as error:
+        if task is None or task.cancelling() > cancellings:
+            raise
+        raise ActivityCancelledError(name) from error
+    unplayed = next((what for test, what in _UNPLAYED if test(result)), None)
+    if unplayed is not None:
+        if inspect.iscoroutine(result):
+            result.close()  # so that no warning follows that nobody awaited it
+        raise StepDefinitionError(
+            f"activity {name} returned {unplayed}, whose code has not run: return its result"
+        )
+    return result
+
+
+def _warn_of_thread(name: str) -> None:
+    logger.warning("activity %s is cancelled or timed out, and its thread cannot be stopped: waiting for it", name)
 
 
 async def within(seconds: float | None, name: str, which: str, work: Callable[[], Awaitable[T]]) -> T:
@@ -54,11 +98,13 @@ async def attempts(
     attributes: ActivityAttributes,
     work: Callable[[], Awaitable[T]],
     *,
-    retried: type[Exception] | tuple[type[Exception], ...] = Exception,
-    final: tuple[type[Exception], ...] = (),
-    slot: Callable[[], AbstractAsyncContextManager[None]] | None = None,
+    retried: Callable[[Exception], bool] | None = None,
+    limiter: Limiter | None = None,
 ) -> T:
     """Do ``work`` until it succeeds or its attempts are used up, each attempt and the whole under its timeouts.
+
+    Between attempts it waits, without a slot, as the attributes say: by default for a random part of 0.1 seconds,
+    doubled after each attempt, 30 at most.
 
     Args:
         name: The activity's name, for the errors.
@@ -66,33 +112,66 @@ async def attempts(
             start to close for each attempt, schedule to close over all of them, schedule to start for the wait
             for a slot.
         work: One attempt.
-        retried: What a further attempt is made after.
-        final: What none is made after, though it is one of those.
-        slot: What bounds the activities under way; held during an attempt, not between attempts.
+        retried: Whether an error is worth another attempt; None: the attributes' ``retry_on`` decides.
+        limiter: Bounds the activities that run at once; a slot of it is held during each attempt.
 
     Raises:
         ActivityTimeoutError: When the last attempt, or the whole, took too long.
     """
 
     async def one() -> T:
-        if slot is None:
+        if limiter is None:
             return await within(attributes.start_to_close, name, "start_to_close_timeout", work)
-        held = slot()
-        await within(attributes.schedule_to_start, name, "schedule_to_start_timeout", held.__aenter__)
+        slot = limiter.slot()
+        await within(attributes.schedule_to_start, name, "schedule_to_start_timeout", slot.__aenter__)
         try:
-            return await within(attributes.start_to_close, name, "start_to_close_timeout", work)
+            return await _in_slot(slot, name, attributes.start_to_close, work)
         finally:
-            await held.__aexit__(None, None, None)
+            await slot.__aexit__(None, None, None)
 
     async def every() -> T:
-        for attempt in range(1, attributes.retry + 1):
-            try:
-                return await one()
-            except retried as error:
-                if isinstance(error, final):
-                    raise
-                told = f"{type(error).__name__}: {error}"
-                logger.warning("%s failed at attempt %d of %d: %s", name, attempt, attributes.retry + 1, told)
-        return await one()
+        if not attributes.retry:
+            return await one()
+        import tenacity
+
+        def say(state: tenacity.RetryCallState) -> None:
+            assert state.outcome is not None
+            told = error_text(state.outcome.exception())
+            logger.warning(
+                "%s failed at attempt %d of %d: %s", name, state.attempt_number, attributes.retry + 1, told
+            )
+
+        def is_retried(error: BaseException) -> bool:
+            return isinstance(error, Exception) and (retried or attributes.is_retried)(error)
+
+        retrying = tenacity.AsyncRetrying(
+            stop=tenacity.stop_after_attempt(attributes.retry + 1),
+            wait=_wait_of(attributes),
+            retry=tenacity.retry_if_exception(is_retried),
+            before_sleep=say,
+            sleep=anyio.sleep,
+            reraise=True,
+        )
+        return await retrying(one)
 
     return await within(attributes.schedule_to_close, name, "schedule_to_close_timeout", every)
+
+
+def _wait_of(attributes: ActivityAttributes) -> "WaitBaseT":
+    """What tenacity waits between attempts."""
+    from tenacity import wait_random_exponential
+
+    wait = attributes.retry_wait
+    if callable(wait):
+        return lambda state: max(0.0, float(wait(state.attempt_number)))
+    return wait_random_exponential(multiplier=wait, max=LONGEST_RETRY_WAIT)
+
+
+async def _in_slot(slot: Slot, name: str, seconds: float | None, work: Callable[[], Awaitable[T]]) -> T:
+    """Do ``work`` within ``seconds``, not counting the time in which what it submits waits for a slot."""
+    if seconds is None:
+        return await work()
+    with slot.deadline(seconds) as scope:
+        return await work()
+    assert scope.cancelled_caught
+    raise ActivityTimeoutError(name, "start_to_close_timeout", seconds)

@@ -93,11 +93,16 @@ class OracleRun:
             self.additions.append(Select("force", selector, f"Dep of {step.name}"))
         begun = len(self.additions)
         self.events.append(marker_of(step.name, "scheduled", forced=forced, reasons=reasons))
-        invalid = {step.name} if done and forced else set()
-        for name in self.store:
-            if any(selects(selector, name) for selector in step.force_steps_if_executed) and name != step.name:
-                invalid.add(name)
-        invalid -= set(self.played_at)  # "never withdrawn: a mark made by this run"
+        invalid = {
+            name
+            for name in self.store
+            if any(selects(selector, name) for selector in step.force_steps_if_executed) and name != step.name
+        }
+        invalid -= set(
+            self.played_at
+        )  # "as a dependent of another step, a mark made by this run is never withdrawn"
+        if done and forced:
+            invalid.add(step.name)  # "a step's own mark whenever its activities are played again"
         if self.withdraws and invalid:
             self.store -= invalid
             self.events.append(("withdraw", sorted(invalid)))

@@ -161,7 +161,7 @@ async def test_a_group_under_way_says_which_steps_were(cancel: Cancel) -> None:
             (name, status) for name in "abc" for status in ("scheduled", "cancelled")
         )
         assert store.done == []
-        assert run._parts.limiter.semaphore.value == 3
+        assert run._parts.limiter.free == 3
 
 
 @both
@@ -178,20 +178,25 @@ async def test_while_waiting_for_a_turn_there_is_nothing_to_tell(cancel: Cancel)
 
 
 @both
-async def test_a_worker_thread_is_left_to_itself_and_marks_nothing(cancel: Cancel) -> None:
-    begun, released = threading.Event(), threading.Event()
+async def test_a_worker_thread_is_waited_for_and_marks_nothing(
+    cancel: Cancel, caplog: pytest.LogCaptureFixture
+) -> None:
+    begun, released, ended = threading.Event(), threading.Event(), threading.Event()
 
     def activity() -> None:
         begun.set()
         released.wait(60)
+        ended.set()
 
     async def arrived() -> None:
         await anyio.to_thread.run_sync(begun.wait, 60)
+        asyncio.get_running_loop().call_later(0.01, released.set)
 
     store = GatedStore()
     async with run_over(store) as run:
         await cancel(run, Step("a", activity), arrived)
-        released.set()
+        assert ended.is_set()
+        assert "its thread cannot be stopped" in caplog.text
         assert store.done == []
         assert story(run) == [("a", "scheduled"), ("a", "cancelled")]
 

@@ -10,7 +10,7 @@ from anyio.lowlevel import checkpoint
 from hypothesis import given
 from hypothesis import strategies as st
 
-from asyncsteps._errors import EndpointUnreachableError
+from asyncsteps._errors import AccessDeniedError, EndpointUnreachableError, StoreError
 from asyncsteps._plan.names import matches
 from asyncsteps._run import done_cache
 from asyncsteps._run.done_cache import DoneCache
@@ -29,6 +29,8 @@ class PagedStore:
         self.most_under_way = 0
         self.gate: anyio.Event | None = None
         self.failures = 0
+        self.error: type[StoreError] = EndpointUnreachableError
+        self.bad: str | None = None
 
     async def done_page(self, start_after: str = "") -> DonePage:
         self.pages += 1
@@ -43,6 +45,8 @@ class PagedStore:
                 await self.gate.wait()
             if self.failures:
                 self.failures -= 1
+                raise self.error("cut")
+            if self.bad is not None and start_after < self.bad <= (names[-1] if names else self.bad):
                 raise EndpointUnreachableError("cut")
             return DonePage(names, None if last else names[-1])
         finally:
@@ -155,7 +159,7 @@ async def test_a_page_from_before_a_refresh_is_not_an_answer_after_it() -> None:
     assert store.pages == 2
 
 
-async def test_a_failed_page_fails_those_who_waited_and_is_asked_anew_later() -> None:
+async def test_a_failed_page_fails_its_asker_and_the_others_ask_again() -> None:
     store = PagedStore(["a"])
     store.failures = 1
     done = done_steps(store)
@@ -170,9 +174,64 @@ async def test_a_failed_page_fails_those_who_waited_and_is_asked_anew_later() ->
     async with anyio.create_task_group() as tasks:
         for name in ("a", "b", "c"):
             tasks.start_soon(ask, name)
+    assert len(errors) == 1
+    assert store.pages == 3  # the others side by side, as long as nothing is known of what a page answers
+    assert await done.is_done("a")
+
+
+async def test_what_no_further_page_can_help_fails_all_who_waited_at_once() -> None:
+    store = PagedStore(["a"])
+    store.failures, store.error = 1, AccessDeniedError
+    done = done_steps(store)
+    errors: list[Exception] = []
+
+    async def ask(name: str) -> None:
+        try:
+            await done.is_done(name)
+        except AccessDeniedError as error:
+            errors.append(error)
+
+    async with anyio.create_task_group() as tasks:
+        for name in ("a", "b", "c"):
+            tasks.start_soon(ask, name)
     assert len(errors) == 3
     assert store.pages == 1
-    assert await done.is_done("a")
+
+
+async def test_a_failed_page_fails_what_it_was_to_answer() -> None:
+    """Of 40 names, asked for side by side once it is known what a page answers, one page's worth fails."""
+    names = numbered(40_000)
+    store = PagedStore(names, page_size=1_000)
+    done = done_steps(store)
+    await ask_together(done, names[:2_000:100])
+    store.bad = names[20_000]
+    failed: list[str] = []
+
+    async def ask(name: str) -> None:
+        try:
+            await done.is_done(name)
+        except EndpointUnreachableError:
+            failed.append(name)
+
+    wanted = names[2_000::1_000]
+    async with anyio.create_task_group() as tasks:
+        for name in wanted:
+            tasks.start_soon(ask, name)
+    assert names[20_000] in failed
+    assert len(failed) <= 10 < len(wanted)
+
+
+async def test_dependents_are_looked_up_side_by_side_and_share_pages() -> None:
+    store = PagedStore(numbered(50_000))
+    done = done_steps(store)
+    far = [f"step.{number:06d}" for number in range(0, 50_000, 5_000)]
+    assert await done.matching(far) == far
+    assert store.most_under_way > 4
+    assert store.pages <= 2 * len(far)
+    store = PagedStore(numbered(500))
+    assert await done_steps(store).matching(numbered(500)) == numbered(500)
+    assert store.pages == 1
+    assert store.listings == []
 
 
 async def test_a_cancelled_asker_hands_its_fetch_to_the_next() -> None:

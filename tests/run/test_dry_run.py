@@ -243,4 +243,4 @@ async def test_each_submission_of_a_step_tells_its_own_withdrawals() -> None:
     async with run_over(MemoryStore({"a": {}, "b": {}})) as run:
         step = Step("a", never, force=True, force_steps_if_executed=["b"])
         plan = await run.plan([step, step])
-        assert [planned.withdraws for planned in plan.decisions] == [("a", "b"), ()]
+        assert [planned.withdraws for planned in plan.decisions] == [("a", "b"), ("a",)]

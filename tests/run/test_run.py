@@ -109,8 +109,12 @@ async def test_a_failure_leaves_its_outcome_its_marker_and_its_place_on_the_list
     store = MemoryStore()
     async with run_over(store) as run:
         outcome = await run.submit(Step("a", fails, emit_signal=True))
-        assert (outcome.status, outcome.result) == ("failed", None)
+        assert outcome.status == "failed"
         assert isinstance(outcome.error, ValueError)
+        for _ in range(2):
+            with pytest.raises(StepFailedError, match="step 'a' failed: ValueError: no luck") as raised:
+                outcome.result  # noqa: B018 - that it raises is the point
+            assert raised.value.__cause__ is outcome.error
         assert details(run, "a")[-1] == {
             "step": "a",
             "status": "failed",
@@ -246,7 +250,7 @@ async def test_activities_that_submit_do_not_wait_for_each_others_slots() -> Non
             return int(anyio.from_thread.run(run.submit, (max, 1, 2)))
 
         assert await run.submit(Group(from_a_thread, from_a_thread)) == [2, 2]
-        assert run._parts.limiter.semaphore.value == 1
+        assert run._parts.limiter.free == 1
 
 
 async def test_thousands_of_concurrent_steps() -> None:

@@ -19,6 +19,7 @@ from asyncsteps import (
     Group,
     MemoryStore,
     Step,
+    StepFailedError,
     StepOutcome,
     StepRun,
     StoreError,
@@ -39,7 +40,10 @@ async def test_a_store_failure_reaches_the_caller(method: str) -> None:
         assert ("z", "scheduled") not in story(run)
         last = details(run, step.step_name)[-1]
         assert (last["status"], last["error"]) == ("failed", f"StoreError: {method} fails")
-        assert all(isinstance(error, StoreError) for error in run.failures)
+        failures = [error for error in run.failures if isinstance(error, StepFailedError)]
+        assert len(failures) == len(run.failures) == 3
+        assert all(isinstance(error.__cause__, StoreError) for error in failures)
+        assert {error.step for error in failures} == {step.step_name}
         store.fail.clear()
         outcome = await run.submit(step)
         assert outcome.status == ("skipped" if method == "read_done" else "completed")
@@ -198,5 +202,7 @@ async def test_many_that_ask_in_vain_tell_one_error_with_a_trace_that_does_not_g
     async with run_over(store) as run:
         with pytest.raises(StoreError) as caught:
             await run.submit(Group(*(Step(f"s.{n}", noop) for n in range(50))))
-        assert len(run.failures) == 1
-        assert len(traceback.format_tb(caught.value.__traceback__)) < 20
+        # One error for the caller; on the list each step's own.
+        failed = [error.step for error in run.failures if isinstance(error, StepFailedError)]
+        assert sorted(failed) == sorted(f"s.{n}" for n in range(50))
+        assert len(traceback.format_tb(caught.value.__traceback__)) < 40

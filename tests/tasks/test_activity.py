@@ -3,6 +3,7 @@ import contextvars
 import functools
 import logging
 import threading
+import time
 from collections.abc import Awaitable, Callable
 from typing import Any
 
@@ -14,8 +15,10 @@ from asyncsteps import (
     ActivityCancelledError,
     ActivityTask,
     ActivityTimeoutError,
+    MemoryStore,
     RunningLoopError,
     StepDefinitionError,
+    StepRun,
     activity,
 )
 from asyncsteps._tasks.activity import Activity, play_task, sync_runner
@@ -223,24 +226,46 @@ async def test_schedule_to_start_is_the_wait_for_a_slot() -> None:
         with pytest.raises(ActivityTimeoutError, match="schedule_to_start_timeout"):
             await play_task(waits(), limiter=slots)
         ended.set()
-    assert slots.semaphore.value == 1
+    assert slots.free == 1
 
 
-async def test_a_plain_def_that_overruns_is_dropped() -> None:
-    started, released, ended = threading.Event(), threading.Event(), threading.Event()
+async def test_a_plain_def_that_overruns_is_waited_for_and_its_result_dropped(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    released, ended = threading.Event(), threading.Event()
 
     @activity(start_to_close_timeout=0.05)
     def blocks() -> str:
-        started.set()
         released.wait(30)
         ended.set()
         return "too late"
 
+    asyncio.get_running_loop().call_later(0.2, released.set)
     with pytest.raises(ActivityTimeoutError):
         await blocks()
-    released.set()
-    if started.is_set():  # a thread that had no time to start never does
-        assert await anyio.to_thread.run_sync(ended.wait, 30)
+    assert ended.is_set()
+    assert "its thread cannot be stopped" in caplog.text
+
+
+async def test_attempts_of_a_plain_def_never_overlap() -> None:
+    lock = threading.Lock()
+    under_way = peak = attempts = 0
+
+    @activity(retry=3, retry_wait=0, start_to_close_timeout=0.02)
+    def slow() -> None:
+        nonlocal under_way, peak, attempts
+        with lock:
+            attempts += 1
+            under_way += 1
+            peak = max(peak, under_way)
+        time.sleep(0.05)
+        with lock:
+            under_way -= 1
+
+    async with StepRun(MemoryStore(), workflow_id="w", max_parallel=1) as run:
+        with pytest.raises(ActivityTimeoutError):
+            await run.submit(slow)
+    assert (peak, under_way, attempts) == (1, 0, 4)
 
 
 async def test_propagating_an_attribute_changes_the_task_and_not_the_activity() -> None:
