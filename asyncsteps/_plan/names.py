@@ -88,6 +88,16 @@ def matches(selector: str, name: str) -> bool:
     return selector in {EVERYTHING, name} or name.startswith(f"{selector}.")
 
 
+def below(selector: str) -> tuple[str, str | None]:
+    """Return the bounds ``(low, high)`` of the names below ``selector``, which does not include itself.
+
+    Every name below it lies between the two, and no other name does. Neither bound is a name, so it does not
+    matter whether it is included. ``low`` is also the prefix that these names share. ``high`` is None for ``*``.
+    """
+    # "/" follows "." in order of code points, and no step name holds one.
+    return ("", None) if selector == EVERYTHING else (f"{selector}.", f"{selector}/")
+
+
 def selectors_of(name: str) -> Iterator[str]:
     """Every selector that matches ``name``: ``*``, its ancestors, itself; one a segment and one more."""
     yield EVERYTHING

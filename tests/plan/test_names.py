@@ -12,6 +12,7 @@ from asyncsteps._errors import AsyncstepsError, SelectorError, StepNameError
 from asyncsteps._plan.names import (
     as_reasoned_selectors,
     as_selectors,
+    below,
     check_selector,
     check_step_name,
     is_step_name,
@@ -126,6 +127,15 @@ def test_the_selectors_of_a_name_are_all_that_match_it(selector: str, name: str)
     assert matches(selector, name) == expected
     assert (selector in list(selectors_of(name))) == expected
     assert len(list(selectors_of(name))) == len(its) + 1
+
+
+@given(names | st.just("*"), names | names.map(lambda name: name.replace("a", "-")))
+def test_the_names_below_a_selector_lie_between_its_bounds(selector: str, name: str) -> None:
+    low, high = below(selector)
+    expected = matches(selector, name) and name != selector
+    assert (low < name and (high is None or name < high)) == expected
+    assert name.startswith(low) == expected
+    assert selector != "*" or (low, high) == ("", None)
 
 
 def test_a_bare_str_is_one_selector() -> None:
