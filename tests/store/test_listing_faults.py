@@ -158,7 +158,7 @@ def test_a_concurrency_below_one_is_refused(concurrency: int) -> None:
         run_virtually(listed(store_of(["a"]), concurrency=concurrency))
 
 
-# Servers that cannot be trusted with pieces.
+# Servers that cannot be trusted with ranges.
 
 
 class WithoutStartAfter(ModelStore):

@@ -260,15 +260,15 @@ def random_keys(draw: random.Random) -> list[str]:
     alphabet = draw.choice(
         ["ab.", "01.", "a.-/0", "0123456789", "0123456789abcdef.", "é日😀.z", "\x01\x7f. a~", "aZ_.9"]
     )
-    stems = ["", *("".join(draw.choices(alphabet, k=draw.randint(1, 4))) for _ in range(draw.randint(0, 4)))]
+    prefixes = ["", *("".join(draw.choices(alphabet, k=draw.randint(1, 4))) for _ in range(draw.randint(0, 4)))]
     keys = [
-        draw.choice(stems) + "".join(draw.choices(alphabet, k=draw.randint(0, 6)))
+        draw.choice(prefixes) + "".join(draw.choices(alphabet, k=draw.randint(0, 6)))
         for _ in range(draw.choice([3, 30, 300]))
     ]
     if draw.random() < 0.4:
         start, width = draw.randint(0, 2000), draw.randint(0, 6)
         keys += [
-            f"{draw.choice(stems)}{number:0{width}d}" for number in range(start, start + draw.randint(1, 300))
+            f"{draw.choice(prefixes)}{number:0{width}d}" for number in range(start, start + draw.randint(1, 300))
         ]
     return keys
 
