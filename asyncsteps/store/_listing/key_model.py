@@ -14,9 +14,7 @@ _SAMPLES_A_PAGE = 32
 _REMEMBERED = 4
 """One sample in this many is remembered."""
 _MOST_LEVELS = 48
-_MOST_TAIL = 12
 _MOST_ANALOGUES = 4
-_FEWEST_PRESENT = 2
 _COARSEST, _FINEST, _ACCURACY = 0.05, 1e-6, 0.1
 
 
@@ -76,24 +74,18 @@ class KeyModel:
         self._branchings.clear()
 
     def probe_target(self, samples: Sequence[str]) -> str | None:
-        """Return the outermost group (or the whole) that contains a page and whose groups are worth a probe.
-
-        They are where words name them; running numbers are found without.
-        """
+        """Return the outermost group (or the whole) that contains a page and whose groups are not known yet."""
         first, last = samples[0], samples[-1]
         parent = self.prefix
         while first.startswith(parent):
             segment, delimiter, _ = last[len(parent) :].partition(DELIMITER)
             if not delimiter:
                 return None
-            if parent not in self._probed and (parent == self.prefix or self._is_worth_a_probe(parent, segment)):
+            if parent not in self._probed and self._pattern(parent, segment + delimiter) is None:
                 self._probed.add(parent)
                 return parent
             parent += segment + delimiter
         return None
-
-    def _is_worth_a_probe(self, parent: str, segment: str) -> bool:
-        return not any(map(str.isdigit, segment)) and self._pattern(parent, segment + DELIMITER) is None
 
     def _pattern(self, parent: str, rest: str) -> Sequence[str] | None:
         """Return the segments of a group of the same depth if ``rest`` begins with one of them.
@@ -133,17 +125,18 @@ class KeyModel:
             return Branching([key_prefix + constant_part(constant)], known=False)
         seen = {constant[0]} if constant else self._samples.following(key_prefix)
         expected = expected_characters(seen, first[size:])
-        present, lacking = self._elsewhere(key_prefix, seen, expected)
-        unseen = (expected | present) - seen
+        alike = self._analogues(key_prefix, tail=1)
+        elsewhere = set() if alike else self._after_cousins(key_prefix)
+        unseen = (expected | elsewhere) - seen
         absent = self._absent(key_prefix, unseen)
-        unseen -= absent | lacking
+        unseen -= absent | self._absent_after(alike, unseen)
         share = len(seen) / (len(seen) + len(absent))
-        known = not constant or not present <= seen
+        known = not constant or not elsewhere <= seen
         return Branching([key_prefix + char for char in sorted(seen | unseen)], known=known, share=share)
 
     def _borrowed(self, key_prefix: str) -> Branching:
         """Nothing below ``key_prefix`` was seen: expect what its neighbour has there."""
-        analogues = self._analogues(key_prefix, 1) or self._analogues(key_prefix, 0)
+        analogues = self._analogues(key_prefix, tail=0)
         if not analogues:
             return Branching((), known=False)
         theirs = self.branching(analogues[0])
@@ -151,61 +144,41 @@ class KeyModel:
         return Branching(children, theirs.known, theirs.share)
 
     def _absent(self, key_prefix: str, chars: set[str]) -> set[str]:
-        """Return which of ``chars`` are known not to follow ``key_prefix``."""
-        if not chars or self._ranges.is_untouched(key_prefix, prefix_end(key_prefix)):
-            return set()
+        """Return which of ``chars`` are known not to follow ``key_prefix``: all that they begin was listed."""
         unseen = {char for char in chars if not self._samples.has(key_prefix + char)}
-        if not self._ranges.is_open(key_prefix, prefix_end(key_prefix)):
-            return unseen
         return {
             char for char in unseen if not self._ranges.is_open(key_prefix + char, prefix_end(key_prefix + char))
         }
 
-    def _elsewhere(self, key_prefix: str, seen: set[str], chars: set[str]) -> tuple[set[str], set[str]]:
-        """Return what follows similar key prefixes, and which of ``chars`` do not: no month begins with a 2."""
-        alike = self._analogues(key_prefix, 1)
-        cousins = alike or self._cousins(key_prefix)
-        present = {char for cousin in cousins for char in self._samples.following(cousin)}
-        if 2 * len(present & seen) < len(seen):
-            present = set()  # another kind of names
-        if not alike:
-            # A next-door neighbour tells of letters; of running numbers it may be the last and not full.
-            alike = self._analogues(key_prefix, 0)
-            chars = chars.difference(string.digits)
-        theirs = {char for char in chars if any(self._samples.has(other + char) for other in alike)}
-        if len(theirs) < _FEWEST_PRESENT:
-            return present, set()  # they may be mere stumps
-        return present, {char for other in alike for char in self._absent(other, chars - theirs - present)}
+    def _absent_after(self, alike: Sequence[str], chars: set[str]) -> set[str]:
+        """Return which of ``chars`` follow none of the similar key prefixes: no month begins with a 2."""
+        nowhere = {char for char in chars if not any(self._samples.has(other + char) for other in alike)}
+        return {char for other in alike for char in self._absent(other, nowhere)}
 
-    def _cousins(self, key_prefix: str) -> list[str]:
-        """Return key prefixes that were seen and differ from ``key_prefix`` in the name of its group."""
+    def _after_cousins(self, key_prefix: str) -> set[str]:
+        """Return the characters that follow key prefixes that differ from this one in the name of their group."""
         end = key_prefix.rfind(DELIMITER, len(self.prefix)) + 1
         if not end:
-            return []
+            return set()
         group, rest = key_prefix[:end], key_prefix[end:]
         parent = self._parent(group[:-1])
         first, _ = self._samples.ends(parent) or ("", "")
-        found: dict[str, None] = {}
+        found: set[str] = set()
         for neighbour in (first, *self._samples.beside(group)):
             cut = neighbour.find(DELIMITER, len(parent)) + 1
-            if cut and neighbour.startswith(parent) and self._samples.has(neighbour[:cut] + rest):
-                found[neighbour[:cut] + rest] = None
-        found.pop(key_prefix, None)
-        return list(found)
+            if cut and neighbour.startswith(parent):
+                found |= self._samples.following(neighbour[:cut] + rest)
+        return found
 
-    def _analogues(self, key_prefix: str, tail: int) -> list[str]:
+    def _analogues(self, key_prefix: str, *, tail: int) -> list[str]:
         """Return key prefixes that were seen and differ in one character, at least ``tail`` before the end."""
-        head = key_prefix[: len(key_prefix) - tail]
-        while (at := self._samples.fork(head)) >= max(len(self.prefix), len(key_prefix) - _MOST_TAIL):
-            head = key_prefix[:at]
-            others = self._samples.following(head) - {key_prefix[at]}
-            found = [
-                head + other + key_prefix[at + 1 :] for other in sorted(others, reverse=True)[:_MOST_ANALOGUES]
-            ]
-            found = [analogue for analogue in found if self._samples.has(analogue)]
-            if found:
-                return found
-        return []
+        at = self._samples.fork(key_prefix[: len(key_prefix) - tail])
+        if at < len(self.prefix):
+            return []
+        head, rest = key_prefix[:at], key_prefix[at + 1 :]
+        others = self._samples.following(head) - {key_prefix[at]}
+        found = [head + other + rest for other in sorted(others, reverse=True)[:_MOST_ANALOGUES]]
+        return [analogue for analogue in found if self._samples.has(analogue)]
 
     # Measuring.
 

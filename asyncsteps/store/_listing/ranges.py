@@ -90,11 +90,6 @@ class KeyRanges:
         at = bisect_left(self._ranges, (hi, False), key=_begin) - 1
         return at >= 0 and self._ranges[at].hi > lo
 
-    def is_untouched(self, lo: str, hi: str) -> bool:
-        """Return whether everything from ``lo`` up to ``hi`` is open, as part of one range."""
-        at = bisect_right(self._ranges, (lo, False), key=_begin) - 1
-        return at >= 0 and self._ranges[at].hi >= hi
-
     def split(self, key_range: KeyRange, split_points: Sequence[str]) -> list[KeyRange]:
         """Split a range before each of the split points, which ascend and lie inside it; return the new ranges."""
         if not split_points:
