@@ -3,8 +3,9 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
-from listing_model import LATENCY, SHAPES, ModelStore, random_keys, run_virtually
+from listing_model import LATENCY, SHAPES, ModelStore, random_keys
 from listing_support import PREFIX, assert_lists, listed, store_of
+from virtual_time import run_virtually
 
 from asyncsteps._errors import (
     AccessDeniedError,
@@ -60,12 +61,12 @@ def test_throttling_halves_the_concurrency_and_it_recovers() -> None:
 
     def throttle(_request: dict[str, Any]) -> None:
         nonlocal throttled
-        if store.under_way == 32 and not throttled:
+        if store.in_flight == 32 and not throttled:
             throttled = True
             raise ThrottledError("slow down")
 
     concurrency: list[int] = []
-    store = store_of(SHAPES["flat_padded"](20_000), page_size=10, before=throttle)
+    store = store_of(SHAPES["flat-padded"](20_000), page_size=10, before=throttle)
 
     async def watched() -> int:
         count = 0
@@ -89,7 +90,7 @@ def test_a_page_that_keeps_failing_ends_the_listing() -> None:
             raise EndpointUnreachableError("gone", endpoint="http://s3")
 
     with pytest.raises(ListingError, match="failed 5 times") as failure:
-        run_virtually(listed(store_of(SHAPES["flat_padded"](500), page_size=10, before=fail)))
+        run_virtually(listed(store_of(SHAPES["flat-padded"](500), page_size=10, before=fail)))
     assert failure.value.endpoint == "http://s3"
     assert isinstance(failure.value.__cause__, EndpointUnreachableError)
 
