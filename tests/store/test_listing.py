@@ -1,3 +1,5 @@
+"""A listing gives every key once, costs little more than its pages, and leaves nothing behind."""
+
 import asyncio
 import gc
 import random
@@ -18,13 +20,13 @@ from asyncsteps.store._protocol import ListingProgress
 
 @pytest.mark.parametrize("shape", SHAPES)
 @pytest.mark.parametrize(("concurrency", "page_size"), [(1, 10), (2, 7), (8, 10), (32, 10), (32, 100)])
-def test_every_shape_is_listed_whole(shape: str, concurrency: int, page_size: int) -> None:
+def test_every_shape_is_listed_completely(shape: str, concurrency: int, page_size: int) -> None:
     assert_lists(store_of(SHAPES[shape](1500), page_size=page_size), concurrency=concurrency)
 
 
 @pytest.mark.parametrize("shape", SHAPES)
 @pytest.mark.parametrize("count", [0, 1, 9, 10, 11, 20, 21])
-def test_the_sizes_around_a_page(shape: str, count: int) -> None:
+def test_sizes_around_a_small_page(shape: str, count: int) -> None:
     store = store_of(SHAPES[shape](1000)[:count], page_size=10)
     assert_lists(store)
     if count <= 10:
@@ -33,19 +35,19 @@ def test_the_sizes_around_a_page(shape: str, count: int) -> None:
 
 @pytest.mark.parametrize("count", [0, 1, 999, 1000, 1001, 2000, 2001])
 @pytest.mark.parametrize("shape", ["flat-padded", "uuid", "named-as-groups", "thousands"])
-def test_the_sizes_around_a_real_page(shape: str, count: int) -> None:
+def test_sizes_around_a_full_page(shape: str, count: int) -> None:
     store = store_of(SHAPES[shape](3000)[:count])
     assert_lists(store)
     assert len(store.requests) <= (1 if count <= 1000 else 8 if count <= 2000 else 11)
 
 
 @pytest.mark.parametrize("seed", range(4))
-def test_random_key_spaces_in_random_time(seed: int) -> None:
+def test_random_key_spaces_with_random_latency(seed: int) -> None:
     draw = random.Random(seed)
     for _ in range(60):
-        prefix = draw.choice(["", "p/", "steps"])
+        prefix = draw.choice(["", "p/", "steps", "etl."])
         keys = [prefix + key for key in random_keys(draw)]
-        keys += ["o", "p", "q/x", "step", "steps2/a", "zz"] if draw.random() < 0.5 else []
+        keys += ["o", "p", "q/x", "step", "steps2/a", "etl", "etl/x", "zz"] if draw.random() < 0.5 else []
         store = ModelStore(
             filter(None, keys),
             page_size=draw.choice([1, 2, 3, 7, 20]),
@@ -127,7 +129,7 @@ async def tasks_left() -> int:
     return len(asyncio.all_tasks()) - 1
 
 
-def test_a_consumer_that_breaks_off_leaves_nothing_behind() -> None:
+def test_a_consumer_that_stops_early_leaves_nothing_behind() -> None:
     async def main() -> int:
         batches = list_keys(store_of(SHAPES["tree"](5000), page_size=10), PREFIX, concurrency=8)
         count = 0
@@ -174,7 +176,7 @@ def test_cancelling_the_consumer_cancels_what_is_in_flight(after: float) -> None
     assert run_virtually(main()) == 0
 
 
-def test_progress_is_told_after_each_page() -> None:
+def test_progress_is_reported_after_each_page() -> None:
     seen: list[ListingProgress] = []
     store = store_of(SHAPES["tree"](1000), page_size=10)
 

@@ -1,3 +1,5 @@
+"""The scheduler without any I/O: pages may arrive in any order."""
+
 import random
 from itertools import pairwise
 
@@ -11,7 +13,7 @@ from asyncsteps.store._listing.scheduler import Request, Scheduler
 
 
 def drained(store: ModelStore, prefix: str, *, concurrency: int, draw: random.Random) -> list[str]:
-    """List with the pages landing in random order, and now and then refused or sent again."""
+    """List with the pages arriving in random order."""
     scheduler = Scheduler(prefix, concurrency=concurrency)
     in_flight: list[Request] = []
     found: list[str] = []
@@ -33,9 +35,9 @@ def drained(store: ModelStore, prefix: str, *, concurrency: int, draw: random.Ra
 def test_thousands_of_random_key_spaces_in_any_order(seed: int) -> None:
     draw = random.Random(seed)
     for _ in range(600):
-        prefix = draw.choice(["", "p/", "steps"])
+        prefix = draw.choice(["", "p/", "steps", "etl."])
         keys = [prefix + key for key in random_keys(draw)]
-        keys += ["o", "p", "q/x", "step", "steps2/a", "zz"] if draw.random() < 0.5 else []
+        keys += ["o", "p", "q/x", "step", "steps2/a", "etl", "etl/x", "zz"] if draw.random() < 0.5 else []
         store = ModelStore(filter(None, keys), page_size=draw.choice([1, 2, 3, 7, 20]))
         found = drained(store, prefix, concurrency=draw.choice([1, 2, 3, 8, 32]), draw=draw)
         assert sorted(found) == [key for key in store.keys if key.startswith(prefix)]
