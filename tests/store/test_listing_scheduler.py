@@ -9,7 +9,8 @@ from listing_model import SHAPES, ModelStore, random_keys
 from asyncsteps._errors import ListingError
 from asyncsteps.store._listing.page import Page
 from asyncsteps.store._listing.ranges import KeyRanges, Position
-from asyncsteps.store._listing.scheduler import Request, Scheduler
+from asyncsteps.store._listing.request import Request
+from asyncsteps.store._listing.scheduler import Scheduler
 
 
 def drained(store: ModelStore, prefix: str, *, concurrency: int, draw: random.Random) -> list[str]:

@@ -19,7 +19,8 @@ from asyncsteps._errors import (
     WrongRegionError,
 )
 from asyncsteps.store._listing.page import FetchPage, Page
-from asyncsteps.store._listing.scheduler import Request, Scheduler
+from asyncsteps.store._listing.request import Request
+from asyncsteps.store._listing.scheduler import Scheduler
 from asyncsteps.store._protocol import ListingProgress
 
 _ATTEMPTS = 5

@@ -2,47 +2,20 @@
 
 import heapq
 import math
-from dataclasses import dataclass
-from itertools import islice
-from operator import lt
 
 from asyncsteps._errors import ListingError
 from asyncsteps._plan.order import just_before, prefix_end
 from asyncsteps.store._listing.key_model import KeyModel
 from asyncsteps.store._listing.key_order import DELIMITER
 from asyncsteps.store._listing.page import Page
-from asyncsteps.store._listing.ranges import KeyRange, KeyRanges, Position
+from asyncsteps.store._listing.ranges import KeyRange, KeyRanges
+from asyncsteps.store._listing.request import Request
 from asyncsteps.store._listing.split_points import WORTH_SPLITTING, choose_split_points, clip, estimate_rest
 
 _FIRST_SPECULATIONS = 6
 _FEWEST_SPECULATIONS = 4
 _WASTE_PER_USEFUL = 0.1
 _USEFUL = 0.25
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class Request:
-    """A page to request.
-
-    Attributes:
-        prefix: As for `FetchPage`.
-        start_after: As for `FetchPage`.
-        delimiter: As for `FetchPage`; then the request is a probe, which finds groups and covers nothing.
-        token: As for `FetchPage`.
-        key_range: The range that it was made for; None for a probe, and in the token chain.
-        begin: From where its page is complete.
-        head: Whether it belongs to the token chain from the first page on.
-        speculative: Whether it may turn out to be wasted.
-    """
-
-    prefix: str
-    start_after: str | None = None
-    delimiter: str | None = None
-    token: str | None = None
-    key_range: KeyRange | None = None
-    begin: Position = ("", False)
-    head: bool = False
-    speculative: bool = False
 
 
 class Scheduler:
@@ -61,9 +34,9 @@ class Scheduler:
         self._concurrency = concurrency
         self._page_size = 1
         self._chain: Request | None = Request(prefix, begin=(prefix, False), head=True)
-        self._mixed = False  # whether keys came from pages outside the token chain
-        self._scoping = True
-        self._probing = True
+        self._mixed = False  # whether keys came from outside the token chain
+        self._scoping = True  # whether the server accepts prefixes of single ranges
+        self._probing = True  # whether the server accepts a delimiter
         self._allowance = _FIRST_SPECULATIONS
         self._speculating = 0
         self._useful = 0
@@ -182,9 +155,9 @@ class Scheduler:
         if page.token is not None and page.token == request.token:
             raise ListingError(f"the server repeats a token, so that the listing of {self.prefix!r} does not end")
         self._speculating -= request.speculative
-        disorder = _disorder(request, page)
+        disorder = request.disorder(page)
         if not self.chained:
-            if disorder is None and not _ignores_start(request, page):
+            if disorder is None and not request.starts_early(page):
                 return self._receive_probe(request, page) if request.delimiter else self._receive(request, page)
             self.chained = True
         if disorder is not None and self._mixed:
@@ -283,18 +256,3 @@ class Scheduler:
         else:
             self._chain = Request(self.prefix, token=page.token, begin=end, head=True)
         return batches
-
-
-def _disorder(request: Request, page: Page) -> str | None:
-    """Say how a page is not one of the keys that start with its prefix, in ascending order; None if it is."""
-    keys = page.keys
-    if not all(map(lt, keys, islice(keys, 1, None))):
-        return "a page's keys are not in ascending order"
-    if keys and not (keys[0].startswith(request.prefix) and keys[-1].startswith(request.prefix)):
-        return f"a page for the prefix {request.prefix!r} holds other keys"
-    return None
-
-
-def _ignores_start(request: Request, page: Page) -> bool:
-    """Return whether a page begins before where it was asked to."""
-    return bool(page.keys) and page.keys[0] < request.begin[0]
