@@ -211,6 +211,8 @@ class Scheduler:
             for key_range in self._ranges:
                 if key_range.samples:
                     key_range.estimates, key_range.size = None, math.inf
+        else:
+            self._count(request, keys=0)
         return []
 
     # What went wrong.
