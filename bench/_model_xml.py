@@ -151,8 +151,8 @@ def delete_objects(bucket: Bucket, body: bytes) -> bytes:
         raise RequestError(400, "MalformedXML", f"DeleteObjects takes 1 to 1,000 keys, not {len(keys)}")
     bucket.delete(keys)
     quiet = (root.findtext("{*}Quiet") or "").strip() == "true"
-    told = "" if quiet else "".join(f"<Deleted><Key>{escape(key)}</Key></Deleted>" for key in keys)
-    return f"{_HEAD}<DeleteResult {_SPACE}>{told}</DeleteResult>".encode()
+    deleted = "" if quiet else "".join(f"<Deleted><Key>{escape(key)}</Key></Deleted>" for key in keys)
+    return f"{_HEAD}<DeleteResult {_SPACE}>{deleted}</DeleteResult>".encode()
 
 
 def location() -> bytes:
