@@ -1,4 +1,7 @@
-"""The model server's bucket: keys in a sorted list, and the pages that S3 would cut from it. No I/O."""
+"""A model of an S3 bucket: its objects, and the pages that S3 would list. No I/O.
+
+The model server serves it, and the tests of the listing read their pages from it directly.
+"""
 
 import base64
 import binascii
@@ -7,10 +10,10 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 SEEDED_BODY = b'{"run_id": "seed", "workflow_id": "seed", "version": "1"}'
-"""The content of every object that was seeded."""
+"""The content of every seeded object."""
 
 PAGE_LIMIT = 1000
-"""The most keys and common prefixes on one page, whatever MaxKeys says."""
+"""The most keys and common prefixes on one page, even if MaxKeys asks for more."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,7 +23,7 @@ class Listing:
     Attributes:
         keys: Keys, ascending.
         prefixes: Common prefixes, ascending.
-        last: The last of both, where the page was cut; None when it was not.
+        last: The last of both when the page is truncated, otherwise None.
     """
 
     keys: Sequence[str]
@@ -29,15 +32,15 @@ class Listing:
 
 
 def make_token(last: str) -> str:
-    """The continuation token of a page that was cut after ``last``."""
+    """Return the continuation token of a page that was truncated after ``last``."""
     return base64.urlsafe_b64encode(b"model:" + last.encode()).decode()
 
 
 def read_token(token: str) -> str:
-    """What a page was cut after.
+    """Return what the page of a continuation token was truncated after.
 
     Raises:
-        ValueError: When the token is none of ours.
+        ValueError: When `make_token` did not make it.
     """
     try:
         tag, _, last = base64.b64decode(token, altchars=b"-_", validate=True).partition(b":")
@@ -49,7 +52,7 @@ def read_token(token: str) -> str:
 
 
 def _after_all_with(prefix: str) -> str | None:
-    """The least string above every string that starts with ``prefix``; None when there is none."""
+    """Return the least string above every string that starts with ``prefix``, or None when there is none."""
     while prefix:
         point = ord(prefix[-1])
         if point < 0x10FFFF:
@@ -60,7 +63,7 @@ def _after_all_with(prefix: str) -> str | None:
 
 
 class Bucket:
-    """Objects by key; order is that of code points, which is that of the keys' UTF-8."""
+    """Objects by key, in order of code points, which is the order of the keys' UTF-8."""
 
     def __init__(self, keys: Iterable[str] = ()) -> None:
         self._keys = sorted(set(keys))
@@ -78,7 +81,7 @@ class Bucket:
 
     @property
     def all_seeded(self) -> bool:
-        """Whether all objects have `SEEDED_BODY` as content."""
+        """Whether the content of every object is `SEEDED_BODY`."""
         return not self._bodies
 
     def put(self, key: str, body: bytes) -> None:
@@ -88,11 +91,11 @@ class Bucket:
         self._bodies[key] = body
 
     def get(self, key: str) -> bytes | None:
-        """An object's content; None when there is none."""
+        """Return an object's content, or None when there is no such object."""
         return self._bodies.get(key, SEEDED_BODY) if key in self else None
 
     def delete(self, keys: Iterable[str]) -> None:
-        """Delete objects; a key that is not there is no error."""
+        """Delete objects; missing keys are ignored, as S3 does."""
         self._sort()
         gone = {key for key in keys if key in self}
         if len(gone) > 16:
@@ -110,14 +113,14 @@ class Bucket:
             self._keys.sort()
 
     def page(self, prefix: str, *, after: str = "", delimiter: str = "", limit: int = PAGE_LIMIT) -> Listing:
-        """A page of what starts with ``prefix``.
+        """Return a page of the keys that start with ``prefix``.
 
         Args:
             prefix: The prefix.
-            after: A key, or a common prefix of an earlier page: what follows is greater than it, and what a
-                common prefix stood for is not shown again.
+            after: A key, or a common prefix of an earlier page: the page holds what is greater, and does not
+                repeat that common prefix.
             delimiter: What ends a common prefix.
-            limit: The most keys and common prefixes.
+            limit: The most keys and common prefixes together.
         """
         self._sort()
         end = _after_all_with(prefix)

@@ -1,4 +1,4 @@
-"""The model server's HTTP: what a request says, and what a reply looks like. No I/O."""
+"""The model server's HTTP: parsing requests and formatting replies. No I/O."""
 
 from http import HTTPStatus
 from urllib.parse import parse_qsl, unquote
@@ -7,14 +7,14 @@ from bench._counters import operation_of
 
 
 class Request:
-    """A request whose head has arrived; its body follows.
+    """A request whose head has arrived.
 
     Attributes:
-        method: Its method.
+        method: The HTTP method.
         target: Path and query, as sent.
         name: The bucket's name.
-        key: The key; None where the request is for the bucket.
-        length: The size of its body in bytes.
+        key: The object's key; None for a request to the bucket.
+        length: The size of the body in bytes.
         waits: Whether the client waits for ``100 Continue`` before it sends the body.
         body: The body, once it has arrived.
     """
@@ -34,7 +34,7 @@ class Request:
         self.body = b""
 
     def header(self, name: bytes) -> bytes:
-        """A header's value in lower case; empty when it is absent."""
+        """Return a header's value in lower case, or nothing when it is absent."""
         start = self._lower.find(b"\r\n" + name + b":")
         if start < 0:
             return b""
@@ -48,17 +48,17 @@ class Request:
 
     @property
     def is_control(self) -> bool:
-        """Whether the bench asks, and not a client of S3."""
+        """Whether it comes from the bench and not from a client of S3."""
         return self.target.startswith("/_model/")
 
     @property
     def operation(self) -> str:
-        """What the counters call it."""
+        """The name of its counter."""
         return operation_of(self.method, self.key is not None, self.query_text)
 
 
 def reply(status: int, body: bytes = b"", headers: bytes = b"") -> bytes:
-    """A reply with an XML body, if any."""
+    """Format a reply; ``body`` is XML."""
     kind = b"Content-Type: application/xml\r\n" if body else b""
     length = b"" if status == 204 else b"Content-Length: %d\r\n" % len(body)
     phrase = HTTPStatus(status).phrase.encode()

@@ -1,6 +1,6 @@
-"""A model of S3 over HTTP: a key space of any size, any latency, throttling and counters, at little CPU a request.
+"""A model of S3 over HTTP: any number of keys, any latency, throttling and counters, at little CPU a request.
 
-It answers what step stores send (ListObjectsV2 and ListObjects, PutObject with If-None-Match, GetObject,
+It answers the requests of step stores (ListObjectsV2 and ListObjects, PutObject with If-None-Match, GetObject,
 HeadObject, DeleteObject, DeleteObjects, HeadBucket, GetBucketLocation, CreateBucket) as S3 does, checks no
 signature and keeps nothing on disk. tests/bench/test_bench_model.py holds it to moto's replies.
 ``python -m bench._model_server`` serves on a free port of the loopback interface until its stdin ends.
@@ -22,7 +22,7 @@ _LAST_MODIFIED = b"Last-Modified: Thu, 01 Jan 2026 00:00:00 GMT\r\n"
 
 
 class ModelServer:
-    """What all connections share: buckets, settings, counters."""
+    """The state that all connections share: buckets, settings, counters."""
 
     def __init__(self) -> None:
         self.buckets: dict[str, Bucket] = {}
@@ -32,11 +32,11 @@ class ModelServer:
         self._filled_at = time.monotonic()
 
     def seed(self, seed: Seed) -> None:
-        """Replace a bucket by one that holds the seed's keys."""
+        """Replace a bucket with one that holds the seed's keys."""
         self.buckets[seed.bucket] = Bucket(seed.all_keys())
 
     def throttles(self) -> bool:
-        """Whether the request that came in now is one too many for this second."""
+        """Count a request against the rate limit; return whether it exceeds it."""
         rate = self.settings.requests_per_second
         if not rate:
             return False
@@ -50,7 +50,7 @@ class ModelServer:
         return False
 
     def answer(self, request: Request) -> bytes:
-        """The complete reply to a request."""
+        """Return the complete reply to a request."""
         handlers = _BUCKET_HANDLERS if request.key is None else _OBJECT_HANDLERS
         handler = _throttle if self.throttles() else handlers.get(request.method, _not_known)
         try:
@@ -59,7 +59,7 @@ class ModelServer:
             return reply(error.status, b"" if request.method == "HEAD" else error.body())
 
     def bucket(self, name: str) -> Bucket:
-        """The bucket of that name."""
+        """Return the bucket with that name."""
         if name not in self.buckets:
             raise RequestError(404, "NoSuchBucket", "The specified bucket does not exist")
         return self.buckets[name]
@@ -149,7 +149,7 @@ _OBJECT_HANDLERS: _Handlers = {
 
 
 class _Connection(asyncio.Protocol):
-    """One connection: requests one after the other, each answered after the latency."""
+    """One connection: its requests are answered in turn, each after the latency."""
 
     def __init__(self, server: ModelServer) -> None:
         self._server = server
@@ -199,7 +199,7 @@ class _Connection(asyncio.Protocol):
             self._take(self._request)
 
     def _continue(self) -> None:
-        """Tell a client that waits to send its body, even an empty one, as S3 does."""
+        """Let the client send its body, even an empty one, as S3 does."""
         self._write(b"HTTP/1.1 100 Continue\r\n\r\n")
         if self._request is not None:
             self._request.waits = False

@@ -16,7 +16,7 @@ _SAFE = re.compile(r"[A-Za-z0-9_.~/\n-]*")
 
 
 class RequestError(Exception):
-    """A request that is answered with an error.
+    """A request to answer with an error.
 
     Attributes:
         status: The HTTP status.
@@ -29,13 +29,13 @@ class RequestError(Exception):
         self.code = code
 
     def body(self) -> bytes:
-        """S3's XML for it."""
+        """Return it as S3's XML."""
         text = f"<Error><Code>{self.code}</Code><Message>{escape(str(self))}</Message></Error>"
         return (_HEAD + text).encode()
 
 
 def etag(body: bytes) -> str:
-    """An object's ETag, with its quotes."""
+    """Return an object's ETag, quotes included."""
     return f'"{md5(body, usedforsecurity=False).hexdigest()}"'
 
 
@@ -62,7 +62,7 @@ def _encode(text: str, url: bool) -> str:
 
 
 def _contents(bucket: Bucket, keys: Iterable[str], url: bool) -> str:
-    """The keys of a page; where nothing needs encoding and all objects are alike, in one join."""
+    """Format the keys of a page, in one join when nothing needs encoding and all objects are alike."""
     keys = list(keys)
     if not keys:
         return ""
@@ -107,7 +107,7 @@ def _page_xml(name: str, bucket: Bucket, query: Mapping[str, str], page: Listing
 
 
 def list_v2(name: str, bucket: Bucket, query: Mapping[str, str]) -> bytes:
-    """The reply to ListObjectsV2."""
+    """Return the reply to ListObjectsV2."""
     token, start_after = query.get("continuation-token"), query.get("start-after", "")
     try:
         after = start_after if token is None else read_token(token)
@@ -130,7 +130,7 @@ def list_v2(name: str, bucket: Bucket, query: Mapping[str, str]) -> bytes:
 
 
 def list_v1(name: str, bucket: Bucket, query: Mapping[str, str]) -> bytes:
-    """The reply to ListObjects, which simpleflow's listing uses."""
+    """Return the reply to ListObjects, which simpleflow's listing uses."""
     marker, delimiter = query.get("marker", ""), query.get("delimiter", "")
     page = bucket.page(query.get("prefix", ""), after=marker, delimiter=delimiter, limit=_max_keys(query))
     _, url = _encoder(query)
@@ -141,7 +141,7 @@ def list_v1(name: str, bucket: Bucket, query: Mapping[str, str]) -> bytes:
 
 
 def delete_objects(bucket: Bucket, body: bytes) -> bytes:
-    """Delete what the body of DeleteObjects names, and say so."""
+    """Delete the objects that the body of DeleteObjects names, and return the reply."""
     try:
         root = ET.fromstring(body)
     except ET.ParseError as error:
@@ -151,10 +151,10 @@ def delete_objects(bucket: Bucket, body: bytes) -> bytes:
         raise RequestError(400, "MalformedXML", f"DeleteObjects takes 1 to 1,000 keys, not {len(keys)}")
     bucket.delete(keys)
     quiet = (root.findtext("{*}Quiet") or "").strip() == "true"
-    told = "" if quiet else "".join(f"<Deleted><Key>{escape(key)}</Key></Deleted>" for key in keys)
-    return f"{_HEAD}<DeleteResult {_SPACE}>{told}</DeleteResult>".encode()
+    deleted = "" if quiet else "".join(f"<Deleted><Key>{escape(key)}</Key></Deleted>" for key in keys)
+    return f"{_HEAD}<DeleteResult {_SPACE}>{deleted}</DeleteResult>".encode()
 
 
 def location() -> bytes:
-    """The reply to GetBucketLocation of a bucket in us-east-1."""
+    """Return the reply to GetBucketLocation of a bucket in us-east-1."""
     return f"{_HEAD}<LocationConstraint {_SPACE}/>".encode()

@@ -1,11 +1,12 @@
-"""Shapes of key spaces: step names as real workflows have them, any number of them, the same ones every time."""
+"""Shapes of key spaces: any number of step names as real workflows have them, the same ones every time."""
 
 import hashlib
 import random
 import re
 import uuid
 from collections.abc import Callable, Iterable
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
+from functools import cache
 
 _WORDS = re.findall(
     r"\w+",
@@ -33,7 +34,7 @@ def _hex(number: int) -> str:
 
 
 def _zipf(count: int) -> Iterable[str]:
-    """Names of three words each, a word's frequency falling with its rank, and a number."""
+    """Three words, whose frequency falls with their rank, and a number."""
     chance = random.Random(count)
     weights = [1 / rank for rank in range(1, len(_WORDS) + 1)]
     for number, words in enumerate(zip(*[iter(chance.choices(_WORDS, weights, k=3 * count))] * 3, strict=True)):
@@ -52,6 +53,46 @@ def _unicode(count: int) -> Iterable[str]:
         yield f"{_UNICODE[number % len(_UNICODE)]}.{_UNICODE[number // 10 % len(_UNICODE)]} {number}"
 
 
+@cache
+def _vocabulary() -> list[str]:
+    """2,000 made-up words of one to three syllables."""
+    chance = random.Random(0)
+    words: dict[str, None] = {}
+    while len(words) < 2000:
+        syllables = max(chance.randint(1, 3), chance.randint(1, 3))
+        word = "".join(chance.choice("bcdfglmnprst") + chance.choice("aeiou") for _ in range(syllables))
+        words[word + chance.choice("nrst")] = None
+    return list(words)
+
+
+def _words(count: int) -> Iterable[str]:
+    """Three words, whose frequency falls with their rank; a number only where they repeat."""
+    chance = random.Random(1)
+    words = _vocabulary()
+    weights = [1 / rank for rank in range(1, len(words) + 1)]
+    seen: dict[str, int] = {}
+    for three in zip(*(chance.choices(words, weights, k=count) for _ in range(3)), strict=True):
+        name = ".".join(three)
+        seen[name] = seen.get(name, 0) + 1
+        yield name if seen[name] == 1 else f"{name}.{seen[name]}"
+
+
+def _days(count: int) -> Iterable[str]:
+    days = min(1500, max(1, count // 60))
+    for number in range(count):
+        day = date(2022, 1, 1) + timedelta(days=number % days)
+        yield f"{day:%Y-%m-%d}.job-{number // days}.load"
+
+
+def _tree(count: int) -> Iterable[str]:
+    """What a data team has: few words above, tables below, days at the bottom."""
+    stages = ("extract", "load", "transform", "validate", "publish", "report.weekly", "report.monthly")
+    tables = [f"{first}_{second}" for first in _WORDS[:12] for second in _WORDS[20:24]]
+    for number in range(count):
+        day = date(2024, 1, 1) + timedelta(days=number // 336)
+        yield f"{stages[number % 7]}.{tables[number // 7 % 48]}.{day}"
+
+
 SHAPES: dict[str, tuple[str, Callable[[int], Iterable[str]]]] = {
     "flat-padded": ("one level, numbers with zeros before them", lambda n: (f"step-{i:07d}" for i in range(n))),
     "flat-unpadded": ("one level, numbers as they are", lambda n: (f"step-{i}" for i in range(n))),
@@ -66,12 +107,16 @@ SHAPES: dict[str, tuple[str, Callable[[int], Iterable[str]]]] = {
         lambda n: (f"run.{uuid.UUID(hex=_hex(i) + _hex(~i & 0xFFFFFFFF))}" for i in range(n)),
     ),
     "unicode": ("words and signs of many scripts, spaces", _unicode),
+    "words": ("three Zipf-distributed words of a large vocabulary", _words),
+    "days": ("as many jobs on each day", _days),
+    "tree": ("stages, tables, days", _tree),
+    "thousands": ("groups of exactly a page", lambda n: (f"group-{i // 1000}.step-{i % 1000}" for i in range(n))),
 }
-"""What it is, and what makes the first n names of it, by the shape's name."""
+"""By a shape's name: its description, and a function that makes its first n names."""
 
 
 def make_names(shape: str, count: int) -> list[str]:
-    """The ``count`` names of a shape, sorted in order of code points, each once.
+    """Return the ``count`` names of a shape, each once, sorted in order of code points.
 
     Raises:
         ValueError: When there is no such shape.
@@ -85,5 +130,5 @@ def make_names(shape: str, count: int) -> list[str]:
 
 
 def digest(names: Iterable[str]) -> str:
-    """What two equal collections of names have in common, in whatever order they are."""
+    """Return a hash of a collection of names that does not depend on their order."""
     return hashlib.sha256("\n".join(sorted(names)).encode()).hexdigest()

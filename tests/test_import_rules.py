@@ -21,7 +21,7 @@ ROOMS: dict[str, tuple[set[str], set[str]]] = {
     "_tasks": ({"_errors", "_plan"}, {"anyio", "tenacity"}),
     "store": ({"_errors", "_plan", "store.contract", "store._directory", "store._s3"}, {"anyio", "botocore"}),
     "store.contract": ({"_errors", "_plan"}, {"anyio"}),
-    "store._listing": ({"_errors", "store.contract"}, set()),
+    "store._listing": ({"_errors", "_plan", "store.contract"}, set()),
     "store._directory": ({"_errors", "_plan", "store.contract"}, {"anyio"}),
     "store._s3": ({"_errors", "_plan", "store.contract", "store._listing"}, {"anyio", "aiohttp", *AWS}),
     "_run": ({"_errors", "_plan", "_tasks", "store.contract", "store"}, {"anyio"}),

@@ -1,10 +1,13 @@
+"""A listing against servers that fail, throttle, refuse, or do not do what S3 does."""
+
 import random
 from collections.abc import Callable
 from typing import Any
 
 import pytest
-from listing_model import LATENCY, SHAPES, ModelStore, random_keys, run_virtually
+from listing_model import LATENCY, SHAPES, ModelStore, random_keys
 from listing_support import PREFIX, assert_lists, listed, store_of
+from virtual_time import run_virtually
 
 from asyncsteps._errors import (
     AccessDeniedError,
@@ -18,7 +21,7 @@ from asyncsteps.store._listing.fetching import list_keys
 from asyncsteps.store._listing.page import Page
 from asyncsteps.store._protocol import ListingProgress
 
-# Faults.
+# Failures.
 
 
 def failing(
@@ -32,7 +35,7 @@ def failing(
 
 
 @pytest.mark.parametrize("shape", SHAPES)
-def test_pages_that_fail_now_and_then_are_asked_for_again(shape: str) -> None:
+def test_pages_that_fail_occasionally_are_retried(shape: str) -> None:
     draw = random.Random(shape)
     fail = failing(0.05, EndpointUnreachableError, draw)
 
@@ -50,7 +53,7 @@ def test_pages_that_fail_now_and_then_are_asked_for_again(shape: str) -> None:
 
 
 @pytest.mark.parametrize("shape", SHAPES)
-def test_throttled_pages_are_asked_for_again(shape: str) -> None:
+def test_throttled_pages_are_retried(shape: str) -> None:
     store = store_of(SHAPES[shape](1500), page_size=10, before=failing(0.1, ThrottledError, random.Random(shape)))
     assert_lists(store)
 
@@ -60,12 +63,12 @@ def test_throttling_halves_the_concurrency_and_it_recovers() -> None:
 
     def throttle(_request: dict[str, Any]) -> None:
         nonlocal throttled
-        if store.under_way == 32 and not throttled:
+        if store.in_flight == 32 and not throttled:
             throttled = True
             raise ThrottledError("slow down")
 
     concurrency: list[int] = []
-    store = store_of(SHAPES["flat_padded"](20_000), page_size=10, before=throttle)
+    store = store_of(SHAPES["flat-padded"](20_000), page_size=10, before=throttle)
 
     async def watched() -> int:
         count = 0
@@ -89,26 +92,26 @@ def test_a_page_that_keeps_failing_ends_the_listing() -> None:
             raise EndpointUnreachableError("gone", endpoint="http://s3")
 
     with pytest.raises(ListingError, match="failed 5 times") as failure:
-        run_virtually(listed(store_of(SHAPES["flat_padded"](500), page_size=10, before=fail)))
+        run_virtually(listed(store_of(SHAPES["flat-padded"](500), page_size=10, before=fail)))
     assert failure.value.endpoint == "http://s3"
     assert isinstance(failure.value.__cause__, EndpointUnreachableError)
 
 
-def test_a_first_page_that_keeps_failing_fails_as_it_failed() -> None:
+def test_a_first_page_that_keeps_failing_raises_its_own_error() -> None:
     store = store_of(["a"], before=failing(1, EndpointUnreachableError, random.Random(0)))
     with pytest.raises(EndpointUnreachableError):
         run_virtually(listed(store))
     assert len(store.requests) == 2, "the client has tried often enough to reach it"
 
 
-def test_an_endless_throttling_fails_after_some_patience() -> None:
+def test_endless_throttling_fails_eventually() -> None:
     store = store_of(["a"], before=failing(1, ThrottledError, random.Random(0)))
     with pytest.raises(ThrottledError):
         run_virtually(listed(store))
     assert len(store.requests) == 8
 
 
-def test_an_internal_error_is_asked_again_once_before_it_counts_as_a_refusal() -> None:
+def test_an_internal_error_is_retried_once_before_it_counts_as_a_refusal() -> None:
     failed: set[str] = set()
 
     def fail(request: dict[str, Any]) -> None:
@@ -123,7 +126,7 @@ def test_an_internal_error_is_asked_again_once_before_it_counts_as_a_refusal() -
 
 
 @pytest.mark.parametrize("error", [BucketNotFoundError, AccessDeniedError])
-def test_a_final_error_is_not_tried_again(error: Callable[[str], StoreError]) -> None:
+def test_a_final_error_is_not_retried(error: Callable[[str], StoreError]) -> None:
     store = store_of(["a"], before=failing(1, error, random.Random(0)))
     with pytest.raises(StoreError) as failure:
         run_virtually(listed(store))
@@ -131,7 +134,7 @@ def test_a_final_error_is_not_tried_again(error: Callable[[str], StoreError]) ->
     assert len(store.requests) == 1
 
 
-def test_an_error_that_is_not_the_stores_comes_through() -> None:
+def test_an_error_other_than_a_store_error_propagates() -> None:
     def fail(request: dict[str, Any]) -> None:
         if request["token"]:
             raise LookupError("a bug")
@@ -158,7 +161,7 @@ def test_a_concurrency_below_one_is_refused(concurrency: int) -> None:
         run_virtually(listed(store_of(["a"]), concurrency=concurrency))
 
 
-# Servers that cannot be trusted with pieces.
+# Servers that cannot be trusted with ranges.
 
 
 class WithoutStartAfter(ModelStore):
@@ -180,7 +183,7 @@ class Unordered(ModelStore):
 
 
 class UnorderedLater(ModelStore):
-    """In order at first, and then not."""
+    """Gives keys in order at first, and later not."""
 
     def answer(self, prefix: str, *, start_after: str | None, delimiter: str | None, token: str | None) -> Page:
         page = super().answer(prefix, start_after=start_after, delimiter=delimiter, token=token)
@@ -195,7 +198,7 @@ def test_a_server_without_start_after_is_listed_by_its_tokens(kind: type[ModelSt
     assert len(store.requests) <= 30 + 10
 
 
-def test_order_that_is_lost_on_the_way_is_an_error() -> None:
+def test_losing_the_order_midway_is_an_error() -> None:
     store = UnorderedLater([PREFIX + name for name in SHAPES["tree"](3000)], page_size=10)
     with pytest.raises(ListingError, match="concurrency of 1"):
         run_virtually(listed(store))
@@ -215,12 +218,12 @@ def refusing(*parameters: str) -> Callable[[dict[str, Any]], None]:
 @pytest.mark.parametrize(
     "refused", [("start_after",), ("delimiter",), ("sub_prefix",), ("start_after", "delimiter", "sub_prefix")]
 )
-def test_what_a_policy_refuses_is_done_without(refused: tuple[str, ...], shape: str) -> None:
+def test_the_listing_does_without_what_a_policy_refuses(refused: tuple[str, ...], shape: str) -> None:
     assert_lists(store_of(SHAPES[shape](1500), page_size=10, before=refusing(*refused)))
 
 
 @pytest.mark.parametrize("seed", range(5))
-def test_a_server_that_stops_to_take_start_after_on_the_way(seed: int) -> None:
+def test_a_server_that_stops_accepting_start_after_midway(seed: int) -> None:
     draw = random.Random(seed)
 
     def refuse(request: dict[str, Any]) -> None:
@@ -231,12 +234,12 @@ def test_a_server_that_stops_to_take_start_after_on_the_way(seed: int) -> None:
     assert_lists(store)
 
 
-def test_a_chain_that_is_refused_too_fails() -> None:
+def test_a_refused_token_chain_fails() -> None:
     with pytest.raises(AccessDeniedError):
         run_virtually(listed(store_of(SHAPES["tree"](500), page_size=10, before=refusing("token", "start_after"))))
 
 
-def test_a_server_that_repeats_its_token_does_not_keep_us_for_ever() -> None:
+def test_a_server_that_repeats_its_token_is_an_error() -> None:
     async def fetch(prefix: str, **_: Any) -> Page:
         return Page([], [], "again")
 
@@ -244,7 +247,7 @@ def test_a_server_that_repeats_its_token_does_not_keep_us_for_ever() -> None:
         run_virtually(listed(fetch))
 
 
-def test_empty_pages_with_a_token_are_gone_past() -> None:
+def test_empty_pages_with_a_token_are_skipped() -> None:
     async def fetch(prefix: str, *, token: str | None = None, **_: Any) -> Page:
         number = int(token or 0)
         return Page([f"{PREFIX}{number}"] if number == 3 else [], [], str(number + 1) if number < 5 else None)

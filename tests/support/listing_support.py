@@ -3,7 +3,8 @@
 import asyncio
 from typing import Any
 
-from listing_model import ModelStore, run_virtually
+from listing_model import ModelStore
+from virtual_time import run_virtually
 
 from asyncsteps.store._listing.fetching import list_keys
 from asyncsteps.store._listing.page import FetchPage

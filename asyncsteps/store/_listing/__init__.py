@@ -1,1 +1,1 @@
-"""Lists every key under a prefix, several pages at a time, knowing only how one page is fetched."""
+"""List every key under a prefix, several pages at a time, given only how one page is fetched."""

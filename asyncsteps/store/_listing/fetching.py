@@ -1,6 +1,6 @@
-"""Lists every key under a prefix, knowing nothing but a callable that fetches one page.
+"""List every key under a prefix, given only a callable that fetches one page.
 
-Pages are fetched side by side, as `Frontier` decides; each by a task of its own.
+Pages are fetched concurrently, as `Scheduler` decides, each by a task of its own.
 """
 
 import asyncio
@@ -19,7 +19,8 @@ from asyncsteps._errors import (
     WrongRegionError,
 )
 from asyncsteps.store._listing.page import FetchPage, Page
-from asyncsteps.store._listing.scheduler import Frontier, Request
+from asyncsteps.store._listing.request import Request
+from asyncsteps.store._listing.scheduler import Scheduler
 from asyncsteps.store._protocol import ListingProgress
 
 _ATTEMPTS = 5
@@ -41,18 +42,18 @@ async def list_keys(
 ) -> AsyncIterator[list[str]]:
     """Yield the complete keys under ``prefix`` in batches, each key once, in no particular order.
 
-    While the consumer is slow, no more pages are fetched ahead than may be under way at once. When it breaks off
-    or is cancelled, so is what is under way, before the generator is closed.
+    A slow consumer limits the pages fetched ahead to ``concurrency``. When it stops early or is cancelled, the
+    requests in flight are cancelled too, and have ended when the generator is closed.
 
     Args:
-        fetch: Fetches one page; what it raises it has retried as it sees fit.
+        fetch: Fetches one page, with such retries of its own as it sees fit.
         prefix: What every key starts with.
-        concurrency: How many pages are fetched at once, at most; 1 lists by the token chain alone.
+        concurrency: The most pages to fetch at once; 1 follows the token chain alone.
         on_progress: Called after each page.
 
     Raises:
-        ListingError: When a page kept failing, or the server's pages contradict each other.
-        StoreError: As ``fetch`` raised it, when the first page failed, or when trying again cannot help.
+        ListingError: When a page keeps failing, or the server's pages contradict each other.
+        StoreError: As ``fetch`` raised it, when the first page fails or a retry cannot help.
     """
     if concurrency < 1:
         raise ValueError(f"a concurrency of {concurrency!r} is refused: it must be at least 1")
@@ -65,7 +66,7 @@ async def list_keys(
 
 
 class _Listing:
-    """One listing under way: the tasks that fetch its pages, and the batches that wait for the consumer."""
+    """One listing in progress: the tasks that fetch its pages, and the batches that wait for the consumer."""
 
     def __init__(
         self,
@@ -77,7 +78,7 @@ class _Listing:
         self._fetch = fetch
         self._prefix = prefix
         self._on_progress = on_progress
-        self._frontier = Frontier(prefix, concurrency=concurrency)
+        self._scheduler = Scheduler(prefix, concurrency=concurrency)
         self._concurrency = concurrency
         self._limit = float(concurrency)
         self._throttlings = 0
@@ -91,14 +92,14 @@ class _Listing:
         self._pages = self._names = self._requests = 0
 
     async def next_batch(self) -> list[str] | None:
-        """The next keys; None when all were given."""
+        """Return the next keys, or None after the last ones."""
         while self._error is None:
             batch = self._batches.popleft() if self._batches else None
             self._send()
             if batch is not None:
                 return batch
             if not self._tasks and not self._pauses:
-                if self._frontier.done:
+                if self._scheduler.done:
                     return None
                 raise ListingError(f"the listing of {self._prefix!r} stands still: this is a bug of asyncsteps")
             self._news.clear()
@@ -106,13 +107,13 @@ class _Listing:
         raise self._error
 
     async def close(self) -> None:
-        """Cancel what is under way, and wait for its end."""
+        """Cancel the requests in flight and wait until they have ended."""
         self._closed = True
         self._drop()
         await asyncio.gather(*self._tasks, return_exceptions=True)
 
     def _drop(self) -> None:
-        """Cancel every request but the one that asks for this."""
+        """Cancel every request except the calling task's own."""
         for task in self._tasks:
             if task is not asyncio.current_task():
                 task.cancel()
@@ -122,7 +123,7 @@ class _Listing:
         self._again.clear()
 
     def _send(self) -> None:
-        """Start as many requests as may be under way, unless the consumer is behind."""
+        """Start as many requests as the limit allows, unless the consumer lags behind."""
         if self._closed or self._error is not None or len(self._batches) >= self._concurrency:
             return
         idle = int(self._limit) - len(self._tasks)
@@ -130,8 +131,8 @@ class _Listing:
             self._start(*self._again.popleft())
             idle -= 1
         try:
-            requests = self._frontier.next_requests(idle)
-        except Exception as error:  # noqa: BLE001 - callbacks send, too; the consumer must hear of it
+            requests = self._scheduler.next_requests(idle)
+        except Exception as error:  # noqa: BLE001 - callbacks send too; the consumer raises it
             self._error = error
         else:
             for request in requests:
@@ -152,8 +153,8 @@ class _Listing:
         self._news.set()
 
     async def _run(self, request: Request, attempt: int, throttlings: int) -> None:
-        """Fetch a page, and take in what comes of it."""
-        chained = self._frontier.chained
+        """Fetch a page and process the reply, or the error."""
+        chained = self._scheduler.chained
         try:
             page = await self._fetch(
                 request.prefix,
@@ -165,33 +166,33 @@ class _Listing:
             raise
         except StoreError as error:
             if isinstance(error, ThrottledError) and throttlings == self._throttlings:
-                # The others that are under way since the last halving do not halve it again.
+                # Requests that were in flight at the last halving do not halve the limit again.
                 self._throttlings += 1
                 self._limit = max(1, self._limit / 2)
             if attempt < self._attempts(error):
                 self._pause(request, attempt)
             elif isinstance(error, _TRANSIENT) and self._pages > 0:
                 raise self._failure(error, attempt) from error
-            elif isinstance(error, _TRANSIENT) or not self._frontier.refused(request):
+            elif isinstance(error, _TRANSIENT) or not self._scheduler.refused(request):
                 raise
         else:
             if throttlings == self._throttlings:
                 self._limit = min(self._concurrency, self._limit + _RECOVERY)
-            self._land(request, page)
-        if self._frontier.chained and not chained:
+            self._receive(request, page)
+        if self._scheduler.chained and not chained:
             self._drop()
 
     def _attempts(self, error: StoreError) -> int:
-        """How many times a page is asked for that fails so; the client has tried again on its own, too."""
+        """Return how often to request a page that fails like this; the client has made retries of its own."""
         if isinstance(error, ThrottledError):
             return _ATTEMPTS_WHEN_THROTTLED
         if isinstance(error, EndpointUnreachableError) and self._pages > 0:
             return _ATTEMPTS
-        # What may be a server's internal error, or its way to refuse: a second time it is the latter.
+        # It may be an internal error or the server's way to refuse: the second time it counts as the latter.
         return _ATTEMPTS_WHEN_UNCLEAR if type(error) is StoreError or isinstance(error, _TRANSIENT) else 1
 
     def _failure(self, error: StoreError, attempts: int) -> ListingError:
-        """What the consumer is told when a page kept failing."""
+        """Make the error to raise when a page keeps failing."""
         return ListingError(
             f"a page of the listing of {self._prefix!r} failed {attempts} times: {error}",
             url=error.url,
@@ -200,19 +201,19 @@ class _Listing:
         )
 
     def _pause(self, request: Request, attempt: int) -> None:
-        """Ask again a little later."""
+        """Send a request again after a delay."""
 
-        def go_on() -> None:
+        def resume() -> None:
             self._pauses.discard(pause)
             self._again.append((request, attempt + 1))
             self._send()
 
-        pause = asyncio.get_running_loop().call_later(min(_BACKOFF * 2**attempt, _LONGEST_BACKOFF), go_on)
+        pause = asyncio.get_running_loop().call_later(min(_BACKOFF * 2**attempt, _LONGEST_BACKOFF), resume)
         self._pauses.add(pause)
 
-    def _land(self, request: Request, page: Page) -> None:
-        """Take a page in."""
-        batches = self._frontier.land(request, page)
+    def _receive(self, request: Request, page: Page) -> None:
+        """Queue the keys that a page adds, and report the progress."""
+        batches = self._scheduler.receive(request, page)
         self._batches.extend(batches)
         self._pages += request.delimiter is None
         self._names += sum(map(len, batches))

@@ -1,43 +1,17 @@
-"""Strings as places in a key space: what they share, what lies just above them, what to suppose beside them."""
+"""Keys as positions in a key space: what they have in common, and what to expect next to them."""
 
 import string
+
+from asyncsteps._plan.order import prefix_end
 
 DELIMITER = "."
 """What separates the segments of step names."""
 
-LAST_CHARACTER = chr(0x10FFFF)
-
 SEPARATORS = frozenset(".-_/: ")
-_SURROGATES = range(0xD800, 0xE000)
-_FIRST_PRINTABLE = 0x20
-_MOST_CHARACTERS = 256
-"""As many as a key of 1,024 bytes holds of the last one."""
 
 
-def bump(text: str) -> str:
-    """The least string above every string that starts with ``text``; for ``""`` one above every key."""
-    while text:
-        code = ord(text[-1]) + 1
-        if code in _SURROGATES:
-            code = _SURROGATES.stop
-        if code <= ord(LAST_CHARACTER):
-            return text[:-1] + chr(code)
-        text = text[:-1]
-    return LAST_CHARACTER * (_MOST_CHARACTERS + 1)
-
-
-def just_before(text: str, *, top: str) -> str:
-    """A string that sorts before ``text``, and after what else sorts before it as far as ``top`` sorts last."""
-    code = ord(text[-1]) - 1
-    if code < _FIRST_PRINTABLE:  # servers repeat it in their replies, and XML has no control characters
-        return text[:-1]
-    if code in _SURROGATES:
-        code = _SURROGATES.start - 1
-    return text[:-1] + chr(code) + top
-
-
-def shared(one: str, other: str) -> str:
-    """What two strings begin with, both."""
+def common_prefix(one: str, other: str) -> str:
+    """Return the longest common prefix of two strings."""
     if other.startswith(one):
         return one
     low, high = 0, min(len(one), len(other))
@@ -50,41 +24,46 @@ def shared(one: str, other: str) -> str:
     return one[:low]
 
 
-def constant_part(run: str) -> str:
-    """Of characters that all keys have in common, those up to the next digit, or through the next delimiter."""
-    for at, char in enumerate(run):
+def constant_part(text: str) -> str:
+    """Cut characters that all keys have in common before the first digit, or after the first delimiter."""
+    for at, char in enumerate(text):
         if char in string.digits:
-            return run[:at]
+            return text[:at]
         if char == DELIMITER:
-            return run[: at + 1]
-    return run
+            return text[: at + 1]
+    return text
 
 
 def past_constant(parent: str, child: str, prefix: str) -> str | None:
-    """The pivot past a child that has no known sibling: past its group, or past its first letter."""
+    """Return the split point past a child without known siblings: past its group, or past its first letter."""
     for end in range(len(child), len(parent), -1):
         if child[end - 1] in SEPARATORS:
-            return bump(child[:end])
+            return prefix_end(child[:end])
     if parent == prefix or parent[-1] in SEPARATORS:
-        return bump(child[: len(parent) + 1])
+        return prefix_end(child[: len(parent) + 1])
     return None
 
 
-def closure(seen: set[str], rest: str) -> set[str]:
-    """The characters to suppose where those were seen: all of their class."""
-    supposed = set(seen)
+def expected_characters(seen: set[str], rest: str) -> set[str]:
+    """Return the characters to expect where ``seen`` were seen: everything of their class.
+
+    Args:
+        seen: The characters seen.
+        rest: What follows there in one of the keys; it tells hexadecimal digits from decimal ones.
+    """
+    expected = set(seen)
     if not seen.isdisjoint(string.digits):
-        supposed.update(string.digits)
+        expected.update(string.digits)
         word = rest[: next((at for at, char in enumerate(rest) if not char.isalnum()), len(rest))]
         for hexadecimal in ("abcdef", "ABCDEF"):
             letters = {char for char in (*seen, *word) if char.isalpha()}
             if letters and letters.issubset(hexadecimal):
-                supposed.update(hexadecimal)
+                expected.update(hexadecimal)
     for letters_of_case, hexadecimal in (
         (string.ascii_lowercase, "abcdef"),
         (string.ascii_uppercase, "ABCDEF"),
     ):
         letters = seen.intersection(letters_of_case)
-        if letters and not (letters.issubset(hexadecimal) and supposed.issuperset(string.digits)):
-            supposed.update(letters_of_case)
-    return supposed
+        if letters and not (letters.issubset(hexadecimal) and expected.issuperset(string.digits)):
+            expected.update(letters_of_case)
+    return expected

@@ -1,4 +1,4 @@
-"""The seam between a listing and what it lists: one page, and the callable that fetches one."""
+"""The interface between a listing and what it lists: one page, and the callable that fetches one."""
 
 from dataclasses import dataclass
 from typing import Protocol
@@ -10,8 +10,8 @@ class Page:
 
     Attributes:
         keys: Complete keys, ascending in order of code points.
-        prefixes: Common prefixes (complete, with the delimiter), when a delimiter was given.
-        token: What continues this listing; None when the page is the last one.
+        prefixes: Complete common prefixes, delimiter included, when a delimiter was given.
+        token: The continuation token; None on the last page.
     """
 
     keys: list[str]
@@ -20,7 +20,7 @@ class Page:
 
 
 class FetchPage(Protocol):
-    """Fetches one page of at most 1,000 keys and prefixes together."""
+    """Fetches one page, of at most 1,000 keys and common prefixes together."""
 
     async def __call__(
         self,
@@ -33,6 +33,6 @@ class FetchPage(Protocol):
         """Fetch a page of the keys that start with ``prefix`` and are greater than ``start_after``.
 
         Raises:
-            StoreError: Retries included; `ThrottledError` when the server asks to slow down.
+            StoreError: When all retries have failed; `ThrottledError` when the server asks to slow down.
         """
         ...

@@ -1,37 +1,58 @@
-"""The intervals of a key space that no page has covered yet.
+"""The ranges of a key space that no page has covered yet.
 
 Together with what was covered they partition the key space, in order of code points, which is that of UTF-8. A
-page covers the interval from where it was asked for to its last key, and its keys count where an interval is still
-open: so every key counts exactly once, wherever the intervals were cut.
+page covers the range from where it starts to its last key, and its keys count where a range is still open: so
+every key counts exactly once, wherever the ranges were split.
 """
 
 from bisect import bisect_left, bisect_right
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-from asyncsteps.store._listing.key_order import bump
-from asyncsteps.store._listing.split_points import Run
+from asyncsteps._plan.order import prefix_end
 
 Position = tuple[str, bool]
-"""A place between keys: just before the string, or with True just past it."""
+"""A position between keys: just before the string, or with True just after it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Estimate:
+    """What part of a range is expected to hold: neighbouring key prefixes with about as many keys each.
+
+    Attributes:
+        children: The key prefixes, ascending.
+        size: The keys expected under each, on average.
+        known: Whether the children are known; otherwise only the first is worth a request.
+        share: The fraction of the children that are expected to exist, from 0 to 1.
+    """
+
+    children: Sequence[str]
+    size: float
+    known: bool
+    share: float = 1
+
+    @property
+    def keys(self) -> float:
+        """The keys expected under all children together."""
+        return self.size * len(self.children)
 
 
 @dataclass(slots=True, eq=False)
-class Piece:
-    """An interval that is still open, and how it goes on.
+class KeyRange:
+    """A range that is still open, and how to continue it.
 
     Attributes:
         lo: Where it begins.
         hi: Where it ends: just before this string.
-        scope: The prefix to ask with.
-        after: The start_after to ask with; its page is complete from there.
-        token: The continuation token to ask with instead; its page is complete from ``after``, too.
-        head: Whether all before it came by one token chain, from the first page on.
-        busy: Whether a request for its beginning is under way.
+        scope: The prefix of its next request.
+        after: The ``start_after`` of its next request; the page is complete from there.
+        token: The continuation token to send instead; the page is complete from ``after`` here too.
+        head: Whether everything before it was listed by one token chain, from the first page on.
+        busy: Whether a request for its beginning is in flight.
         samples: Samples of the last page that ended here; empty before the first.
-        each: How many keys each of them stands for.
-        runs: What is supposed to be here, in order; None when that is to be estimated anew.
-        size: How many keys are supposed to be here, roughly.
+        keys_per_sample: How many keys each sample stands for.
+        estimates: What it is expected to hold, in order; None when that is to be estimated again.
+        size: Roughly how many keys it is expected to hold.
     """
 
     lo: Position
@@ -42,73 +63,69 @@ class Piece:
     head: bool = False
     busy: bool = False
     samples: Sequence[str] = ()
-    each: float = 0
-    runs: Sequence[Run] | None = ()
+    keys_per_sample: float = 0
+    estimates: Sequence[Estimate] | None = ()
     size: float = 0
 
 
-class Pieces:
-    """All open intervals, ascending; at first one, of all that starts with ``prefix``."""
+class KeyRanges:
+    """All open ranges, ascending. At first there is one: everything that starts with ``prefix``."""
 
     def __init__(self, prefix: str) -> None:
         self._prefix = prefix
-        self._pieces = [Piece((prefix, False), bump(prefix), prefix, head=True)]
+        self._ranges = [KeyRange((prefix, False), prefix_end(prefix), prefix, head=True)]
 
-    def __iter__(self) -> Iterator[Piece]:
-        return iter(self._pieces)
+    def __iter__(self) -> Iterator[KeyRange]:
+        return iter(self._ranges)
 
     def __len__(self) -> int:
-        return len(self._pieces)
+        return len(self._ranges)
 
     def clear(self) -> None:
-        """Close all."""
-        self._pieces.clear()
+        """Close all ranges."""
+        self._ranges.clear()
 
     def is_open(self, lo: str, hi: str) -> bool:
-        """Whether anything from ``lo`` up to ``hi`` is still open."""
-        at = bisect_left(self._pieces, (hi, False), key=_begin) - 1
-        return at >= 0 and self._pieces[at].hi > lo
+        """Return whether anything from ``lo`` up to ``hi`` is still open."""
+        at = bisect_left(self._ranges, (hi, False), key=_begin) - 1
+        return at >= 0 and self._ranges[at].hi > lo
 
-    def is_untouched(self, lo: str, hi: str) -> bool:
-        """Whether all from ``lo`` up to ``hi`` is open, in one piece."""
-        at = bisect_right(self._pieces, (lo, False), key=_begin) - 1
-        return at >= 0 and self._pieces[at].hi >= hi
-
-    def split(self, piece: Piece, pivots: Sequence[str]) -> list[Piece]:
-        """Cut a piece before each of the pivots, which are ascending and inside it; the new pieces."""
-        if not pivots:
+    def split(self, key_range: KeyRange, split_points: Sequence[str]) -> list[KeyRange]:
+        """Split a range before each of the split points, which ascend and lie inside it; return the new ranges."""
+        if not split_points:
             return []
         new = [
-            Piece((pivot, False), hi, self._prefix)
-            for pivot, hi in zip(pivots, (*pivots[1:], piece.hi), strict=True)
+            KeyRange((point, False), hi, self._prefix)
+            for point, hi in zip(split_points, (*split_points[1:], key_range.hi), strict=True)
         ]
-        piece.hi = pivots[0]
-        at = bisect_right(self._pieces, piece.lo, key=_begin)
-        self._pieces[at:at] = new
+        key_range.hi = split_points[0]
+        at = bisect_right(self._ranges, key_range.lo, key=_begin)
+        self._ranges[at:at] = new
         return new
 
     def cover(self, begin: Position, end: Position, keys: list[str]) -> list[list[str]]:
-        """Close what is open from ``begin`` to ``end``, where there are no keys but ``keys``; those that count."""
-        # A piece that begins before the page is left to its own pages.
-        first = stop = bisect_left(self._pieces, begin, key=_begin)
+        """Close what is open from ``begin`` to ``end``, which holds exactly ``keys``; return those that count."""
+        # A range that begins before the page is left to its own pages.
+        first = stop = bisect_left(self._ranges, begin, key=_begin)
         counting: list[list[str]] = []
-        left: list[Piece] = []
-        for piece in self._pieces[first:]:
-            if piece.lo >= end:
+        left: list[KeyRange] = []
+        for key_range in self._ranges[first:]:
+            if key_range.lo >= end:
                 break
             stop += 1
-            start = bisect_right(keys, piece.lo[0]) if piece.lo[1] else bisect_left(keys, piece.lo[0])
-            upto = bisect_left(keys, piece.hi, start)
+            lo, is_after = key_range.lo
+            start = bisect_right(keys, lo) if is_after else bisect_left(keys, lo)
+            upto = bisect_left(keys, key_range.hi, start)
             if start < upto:
                 counting.append(keys if upto - start == len(keys) else keys[start:upto])
-            if (piece.hi, False) > end:
-                piece.lo = end
-                if keys and (piece.after is None or keys[-1] > piece.after):
-                    piece.after, piece.token, piece.scope = keys[-1], None, self._prefix
-                left.append(piece)
-        self._pieces[first:stop] = left
+            if (key_range.hi, False) > end:
+                key_range.lo = end
+                if keys and (key_range.after is None or keys[-1] > key_range.after):
+                    key_range.after, key_range.token, key_range.scope = keys[-1], None, self._prefix
+                left.append(key_range)
+        self._ranges[first:stop] = left
         return counting
 
 
-def _begin(piece: Piece) -> Position:
-    return piece.lo
+def _begin(key_range: KeyRange) -> Position:
+    return key_range.lo
