@@ -7,11 +7,11 @@ Everything here needs the extra ``swf``. Names are imported at their first use, 
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
-from asyncsteps._errors import (
+from asyncsteps._errors import MissingExtraError
+from asyncsteps.swf._errors import (
     BridgeClosedError,
     DoneListError,
     LoopThreadError,
-    MissingExtraError,
     NotConvertibleError,
     RunSyncTimeoutError,
     SimpleflowVersionError,

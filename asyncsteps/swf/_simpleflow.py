@@ -19,7 +19,7 @@ from simpleflow.swf.task import ActivityTask as SwfActivityTask
 from simpleflow.swf.task import MarkerTask as SwfMarkerTask
 from simpleflow.task import ActivityTask, MarkerTask
 
-from asyncsteps._errors import SimpleflowVersionError
+from asyncsteps.swf._errors import SimpleflowVersionError
 
 SUPPORTED = "0.36"
 """The minor version of simpleflow whose private attributes these are."""

@@ -28,9 +28,10 @@ from swf_bridge_support import (
 )
 
 from asyncsteps import Chain
-from asyncsteps._errors import NotConvertibleError, StepDefinitionError
+from asyncsteps._errors import StepDefinitionError
 from asyncsteps.swf import SimpleflowBridge, to_simpleflow
 from asyncsteps.swf._bridge.queue import Submission, SubmissionQueue
+from asyncsteps.swf._errors import NotConvertibleError
 
 
 @pytest.fixture(autouse=True)

@@ -22,8 +22,9 @@ from swf_bridge_support import (
 
 import asyncsteps
 from asyncsteps import Chain
-from asyncsteps._errors import BridgeClosedError, StepDefinitionError, WorkflowIdError
+from asyncsteps._errors import StepDefinitionError, WorkflowIdError
 from asyncsteps.swf import SimpleflowBridge, WorkflowStepMixin
+from asyncsteps.swf._errors import BridgeClosedError
 
 
 @pytest.fixture(autouse=True)

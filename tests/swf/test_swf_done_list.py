@@ -15,7 +15,7 @@ from simpleflow import Workflow
 from swf_simulator import SimulatedSwf, play_activity, workflow_class
 from swf_workflows import ACTIVITIES, LIST, names, sequence, told
 
-from asyncsteps._errors import AccessDeniedError, DoneListError
+from asyncsteps._errors import AccessDeniedError
 from asyncsteps._plan.names import is_step_name, matches
 from asyncsteps.store import StepStore
 from asyncsteps.swf import WorkflowStepMixin
@@ -33,6 +33,7 @@ from asyncsteps.swf._done.payload import (
     unpack,
 )
 from asyncsteps.swf._done.snapshots import read_snapshot, snapshot_prefix, write_snapshot
+from asyncsteps.swf._errors import DoneListError
 from asyncsteps.swf._steps import done_names
 from asyncsteps.swf._sync.loop import run_sync
 from asyncsteps.swf._sync.stores import use_store

@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from asyncsteps._errors import LoopThreadError, RunSyncTimeoutError, SyncLoopClosedError
+from asyncsteps.swf._errors import LoopThreadError, RunSyncTimeoutError, SyncLoopClosedError
 from asyncsteps.swf._sync import loop as sync_loop
 from asyncsteps.swf._sync.loop import on_caller_loop, run_sync
 

@@ -14,13 +14,13 @@ from simpleflow.base import SubmittableContainer
 from simpleflow.executor import Executor
 from simpleflow.workflow import Workflow
 
-from asyncsteps._errors import NotConvertibleError
 from asyncsteps._tasks.activity import Activity, ActivityTask
 from asyncsteps._tasks.canvas import Chain, Group, as_submittable
 from asyncsteps._tasks.signals import MarkerTask, SignalTask, WaitForSignal
 from asyncsteps._tasks.step import Step
 from asyncsteps._tasks.submittable import Submittable
 from asyncsteps.swf._convert.importable import callable_of_worker, gives_coroutine, json_problem
+from asyncsteps.swf._errors import NotConvertibleError
 
 _TAKEN = ("context", "simpleflow_middlewares")
 """Keyword arguments that simpleflow's ``ActivityTask`` takes for itself."""

@@ -7,9 +7,9 @@ from importlib import import_module
 from inspect import isclass, ismethod
 from typing import Any
 
-from asyncsteps._errors import NotConvertibleError
 from asyncsteps._tasks.activity import Activity
 from asyncsteps._tasks.retry import is_async_callable
+from asyncsteps.swf._errors import NotConvertibleError
 
 
 def callable_of_worker(activity: Activity[..., Any], name: str) -> Callable[..., Any]:

@@ -13,9 +13,9 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from asyncsteps._errors import DoneListError
 from asyncsteps._plan.names import EVERYTHING
 from asyncsteps.swf._constants import MAX_RESULT_CHARS
+from asyncsteps.swf._errors import DoneListError
 
 FORM = "asyncsteps.done"
 VERSION = 1

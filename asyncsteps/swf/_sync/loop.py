@@ -17,7 +17,7 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from typing import Generic, TypeVar
 
-from asyncsteps._errors import LoopThreadError, RunSyncTimeoutError, SyncLoopClosedError
+from asyncsteps.swf._errors import LoopThreadError, RunSyncTimeoutError, SyncLoopClosedError
 from asyncsteps.swf._sync.keeper import Keeper, keeper
 
 T = TypeVar("T")
