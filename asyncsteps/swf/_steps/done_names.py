@@ -14,7 +14,6 @@ from asyncsteps.swf import _simpleflow as sf
 from asyncsteps.swf._constants import MAX_INPUT_CHARS
 from asyncsteps.swf._done.payload import DoneNames, Snapshot, pack, read_form, size, unpack
 from asyncsteps.swf._done.snapshots import read_snapshot
-from asyncsteps.swf._steps.hooks import overrides
 from asyncsteps.swf._sync.loop import run_sync
 from asyncsteps.swf.tasks import GetStepsDoneTask, WithdrawStepsDoneTask
 
@@ -93,7 +92,8 @@ class DoneSource:
 
     def _list(self) -> DoneNames:
         workflow = self._workflow
-        if not sf.runs_on_swf(workflow.executor) or overrides(workflow, "get_steps_done_activity"):
+        own_listing = workflow._overrides_hook("get_steps_done_activity")  # noqa: SLF001 - the mixin's own
+        if own_listing or not sf.runs_on_swf(workflow.executor):
             return DoneNames(self._result(workflow.get_steps_done_activity()))
         names: list[str] = []
         after = ""

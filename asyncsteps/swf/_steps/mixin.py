@@ -87,6 +87,10 @@ class WorkflowStepMixin(metaclass=abc.ABCMeta):  # noqa: B024 - it has simpleflo
         params.update(self.get_step_activity_params() or {})
         return params
 
+    def _overrides_hook(self, name: str) -> bool:
+        """Whether the class has its own method in place of the mixin's hook ``name``."""
+        return getattr(type(self), name) is not getattr(WorkflowStepMixin, name)
+
     def step(self, *args: Any, **kwargs: Any) -> Step:
         """Make a `Step`."""
         return Step(*args, **kwargs)

@@ -28,7 +28,6 @@ from asyncsteps.swf._constants import (
 from asyncsteps.swf._done.payload import size
 from asyncsteps.swf._steps.done_names import NotListedYet
 from asyncsteps.swf._steps.history import MarkerIndex
-from asyncsteps.swf._steps.hooks import overrides
 from asyncsteps.swf._steps.prefix_state import Addition, Place
 from asyncsteps.swf._steps.submission import Submission, step_future
 
@@ -208,7 +207,7 @@ class StepsRun:
     def _heed_overridden_getters(self) -> None:
         # As in simpleflow, what get_forced_steps() and get_skipped_steps() give is what counts.
         for hook, forces in (("get_forced_steps", True), ("get_skipped_steps", False)):
-            if overrides(self.workflow, hook):
+            if self.workflow._overrides_hook(hook):  # noqa: SLF001 - the mixin's own
                 known = set(self.selectors(forcing=forces))
                 more = [it for it in getattr(self.workflow, hook)() if it not in known]
                 if more:
