@@ -5,13 +5,14 @@ import posixpath
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
-from simpleflow import activity, settings, task
+from simpleflow import activity, futures, settings, task
 from simpleflow.workflow import Workflow
 
 from asyncsteps._plan.names import as_selectors
 from asyncsteps.swf import _simpleflow as sf
 from asyncsteps.swf._constants import STEP_ACTIVITY_PARAMS_DEFAULT
-from asyncsteps.swf._steps.run_hook import around_run, is_wrapped, run_of
+from asyncsteps.swf._steps.run import run_of
+from asyncsteps.swf._steps.run_hook import around_run, is_wrapped
 from asyncsteps.swf._steps.step import Step
 from asyncsteps.swf.tasks import GetStepsDoneTask
 
@@ -94,6 +95,10 @@ class WorkflowStepMixin(metaclass=abc.ABCMeta):  # noqa: B024 - it has simpleflo
     def step(self, *args: Any, **kwargs: Any) -> Step:
         """Make a `Step`."""
         return Step(*args, **kwargs)
+
+    def _submit_step(self, step: Step) -> futures.Future:
+        """Submit a step to this workflow; `Step.submit` calls it."""
+        return run_of(self).submit(step)
 
     def get_steps_done_activity(self) -> task.ActivityTask:
         """A submittable whose result is the list of all done steps, which must fit a payload of SWF."""

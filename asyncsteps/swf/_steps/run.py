@@ -9,7 +9,7 @@ from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from simpleflow import futures
 from simpleflow.task import MarkerTask
@@ -29,12 +29,13 @@ from asyncsteps.swf._done.payload import size
 from asyncsteps.swf._steps.done_names import NotListedYet
 from asyncsteps.swf._steps.history import MarkerIndex
 from asyncsteps.swf._steps.prefix_state import Addition, Place
+from asyncsteps.swf._steps.step import Step
 from asyncsteps.swf._steps.submission import Submission, step_future
 
-if TYPE_CHECKING:
-    from asyncsteps.swf._steps.step import Step
-
 _logger = logging.getLogger("asyncsteps.swf")
+
+_RUN = "_asyncsteps_run"
+"""Where a workflow keeps the run of its steps."""
 
 _ENDS_BADLY = ("failed_id", "timed_out_id", "terminated_id", "canceled_id")
 """Where simpleflow keeps the number of the event with which a task ended badly."""
@@ -148,7 +149,7 @@ class StepsRun:
         except NotListedYet as blocked:
             return list(blocked.future.result or ())  # raises while the listing is under way
 
-    def submit(self, step: "Step") -> futures.Future:
+    def submit(self, step: Step) -> futures.Future:
         """Submit a step.
 
         A second submission of a name waits for the first to end: its future stays pending until a replay finds the
@@ -172,7 +173,7 @@ class StepsRun:
         self._latest[name] = future
         return future
 
-    def _play(self, step: "Step") -> futures.Future:
+    def _play(self, step: Step) -> futures.Future:
         name = step.step_name
         place = self._place()
         check_step_name(name, prefix=normalise_prefix(place.prefix))
@@ -234,6 +235,23 @@ class StepsRun:
             )
             return
         sf.flush_markers(self.workflow.executor)
+
+
+def run_of(workflow: Any) -> StepsRun:
+    """The run of a workflow's steps, made at its first use in a replay."""
+    run: StepsRun | None = workflow.__dict__.get(_RUN)
+    if run is None or not run.belongs_to_this_replay():
+        run = workflow.__dict__[_RUN] = StepsRun(workflow)
+    return run
+
+
+def start_run(workflow: Any) -> StepsRun:
+    """The run for a `run` that starts now; selectors that were added before it count."""
+    if run_of(workflow).over:
+        del workflow.__dict__[_RUN]  # the local executor plays the same object again
+    run = run_of(workflow)
+    run.bind()
+    return run
 
 
 def _recordable(name: str, decision: Decision) -> Decision:

@@ -10,7 +10,7 @@ from asyncsteps._errors import StepDefinitionError
 from asyncsteps._plan.model import StepRules
 from asyncsteps._plan.names import as_selectors, check_step_name
 from asyncsteps.swf._convert.convert import to_simpleflow
-from asyncsteps.swf._steps.run_hook import run_of, workflow_of
+from asyncsteps.swf._steps.entered import workflow_of
 
 if TYPE_CHECKING:
     from simpleflow.executor import Executor
@@ -84,7 +84,8 @@ class Step(SubmittableContainer):
             StepDefinitionError: When that workflow lacks the mixin.
             StepNameError: When prefix and name make too long a key.
         """
-        return run_of(workflow_of(executor)).submit(self)
+        future: futures.Future = workflow_of(executor)._submit_step(self)  # noqa: SLF001 - the mixin's own
+        return future
 
     def propagate_attribute(self, attr: str, val: Any) -> None:
         """Propagate an attribute to the activities and the alternative ones."""

@@ -28,11 +28,11 @@ from asyncsteps.swf._done.payload import size
 from asyncsteps.swf._steps.done_names import Withdrawal
 from asyncsteps.swf._steps.history import Recorded
 from asyncsteps.swf._steps.prefix_state import Place
+from asyncsteps.swf._steps.step import Step
 from asyncsteps.swf.tasks import MarkStepDoneTask, WithdrawStepsDoneTask
 
 if TYPE_CHECKING:
     from asyncsteps.swf._steps.run import StepsRun
-    from asyncsteps.swf._steps.step import Step
 
 _logger = logging.getLogger("asyncsteps.swf")
 
@@ -68,7 +68,7 @@ class Submission:
         self,
         run: "StepsRun",
         place: Place,
-        step: "Step",
+        step: Step,
         phases: tuple[Phase, ...],
         recorded: Recorded | None,
         *,
