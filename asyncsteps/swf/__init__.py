@@ -45,9 +45,8 @@ if TYPE_CHECKING:
     )
     from asyncsteps.swf._client.execution import Execution
     from asyncsteps.swf._client.records import CloseStatus, Closure, ExecutionInfo, JumboField
-    from asyncsteps.swf._convert.convert import to_simpleflow
     from asyncsteps.swf._steps.mixin import WorkflowStepMixin
-    from asyncsteps.swf._steps.step import Step
+    from asyncsteps.swf._steps.step import Step, to_simpleflow
 
 __all__ = [
     "BridgeClosedError",
@@ -93,7 +92,7 @@ _OVER_SIMPLEFLOW = {
     "Step": "_steps.step",
     "WorkflowStepMixin": "_steps.mixin",
     "tasks": "tasks",
-    "to_simpleflow": "_convert.convert",
+    "to_simpleflow": "_steps.step",
 }
 """Names whose modules import simpleflow."""
 

@@ -19,8 +19,8 @@ from asyncsteps._plan.names import as_reasoned_selectors
 from asyncsteps._tasks.activity import sync_runner
 from asyncsteps.swf._bridge.executor import BridgeExecutor, workflow_that_plays
 from asyncsteps.swf._bridge.queue import Submission, SubmissionQueue
-from asyncsteps.swf._convert.convert import to_simpleflow
 from asyncsteps.swf._errors import BridgeClosedError
+from asyncsteps.swf._steps.step import to_simpleflow
 from asyncsteps.swf._sync.keeper import Keeper
 from asyncsteps.swf._sync.loop import on_caller_loop, run_sync
 

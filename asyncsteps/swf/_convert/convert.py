@@ -4,6 +4,7 @@ What is handed to simpleflow may be played by another process, which finds an ac
 and a name in it, and gets its arguments as JSON. So that is checked here, when it is submitted.
 """
 
+from functools import singledispatch
 from typing import Any
 
 from simpleflow import canvas, futures, settings, signal, task
@@ -53,7 +54,7 @@ def to_simpleflow(submittable: Any) -> Any:
         return _foreign_task(*submittable)
     if isinstance(submittable, Activity):
         return _activity(ActivityTask(submittable))
-    return _convert(as_submittable(submittable))
+    return convert(as_submittable(submittable))
 
 
 def _is_simpleflow(given: object) -> bool:
@@ -98,7 +99,9 @@ def refuse_unawaited(given: Any) -> None:
                 refuse_unawaited(each)
 
 
-def _convert(native: Submittable) -> Any:
+@singledispatch
+def convert(native: Submittable) -> Any:
+    """Convert a native submittable; `asyncsteps.swf._steps.step` registers the conversion of steps."""
     match native:
         case ActivityTask():
             converted = _activity_task(native)
@@ -106,8 +109,6 @@ def _convert(native: Submittable) -> Any:
             converted = _chain(native)
         case Group():
             converted = _group(native)
-        case Step():
-            converted = _step(native)
         case SignalTask():
             _check_arguments(repr(native), native.signal.args, native.signal.kwargs or {})
             converted = _Signal(native)
@@ -169,7 +170,7 @@ def _timeout(given: float | str | None, default: Any) -> Any:
 
 def _group(native: Group) -> canvas.Group:
     return canvas.Group(
-        *map(_convert, native.activities),
+        *map(convert, native.activities),
         max_parallel=native.max_parallel,
         bubbles_exception_on_failure=native.bubbles_exception_on_failure,
     )
@@ -183,29 +184,9 @@ def _chain(native: Chain) -> canvas.Chain:
             "not what its activities return; put a chain with send_result=True inside of the step",
         )
     return canvas.Chain(
-        *map(_convert, native.activities),
+        *map(convert, native.activities),
         send_result=native.send_result,
         break_on_failure=native.break_on_failure,
-        bubbles_exception_on_failure=native.bubbles_exception_on_failure,
-    )
-
-
-def _step(native: Step) -> Any:
-    from asyncsteps.swf._steps.step import Step as SwfStep
-
-    if native.save_result:
-        raise NotConvertibleError(
-            repr(native),
-            "save_result=True is for native runs: what simpleflow records of a done step has no result",
-        )
-    alternative = native.activities_if_step_already_done
-    return SwfStep(
-        native.step_name,
-        _convert(native.activities),
-        force=native.force,
-        activities_if_step_already_done=None if alternative is None else _convert(alternative),
-        emit_signal=native.emit_signal,
-        force_steps_if_executed=list(native.force_steps_if_executed),
         bubbles_exception_on_failure=native.bubbles_exception_on_failure,
     )
 

@@ -9,11 +9,15 @@ from simpleflow.base import SubmittableContainer
 from asyncsteps._errors import StepDefinitionError
 from asyncsteps._plan.model import StepRules
 from asyncsteps._plan.names import as_selectors, check_step_name
-from asyncsteps.swf._convert.convert import to_simpleflow
+from asyncsteps._tasks.step import Step as NativeStep
+from asyncsteps.swf._convert.convert import convert, to_simpleflow
+from asyncsteps.swf._errors import NotConvertibleError
 from asyncsteps.swf._steps.entered import workflow_of
 
 if TYPE_CHECKING:
     from simpleflow.executor import Executor
+
+__all__ = ["Step", "to_simpleflow"]
 
 
 class Step(SubmittableContainer):
@@ -94,3 +98,21 @@ class Step(SubmittableContainer):
                 setattr(activities, attr, val)
             elif activities is not None:
                 activities.propagate_attribute(attr, val)
+
+
+@convert.register
+def _convert_step(native: NativeStep) -> Step:
+    if native.save_result:
+        raise NotConvertibleError(
+            repr(native),
+            "save_result=True is for native runs: what simpleflow records of a done step has no result",
+        )
+    return Step(
+        native.step_name,
+        native.activities,
+        force=native.force,
+        activities_if_step_already_done=native.activities_if_step_already_done,
+        emit_signal=native.emit_signal,
+        force_steps_if_executed=list(native.force_steps_if_executed),
+        bubbles_exception_on_failure=native.bubbles_exception_on_failure,
+    )
