@@ -62,7 +62,7 @@ def finished(result: Any = None, error: BaseException | None = None) -> futures.
     return future
 
 
-def ride_along(executor: SwfExecutor, marker: MarkerTask, marker_id: str) -> None:
+def piggyback(executor: SwfExecutor, marker: MarkerTask, marker_id: str) -> None:
     """Add the decision to record a marker, without the wake-up timer of a marker that is waited for.
 
     Args:

@@ -6,13 +6,10 @@ On SWF a run is one replay of the execution's history; on the local executor it 
 import logging
 from bisect import bisect_left
 from collections import Counter
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import replace
 from typing import Any
 
 from simpleflow import futures
-from simpleflow.task import MarkerTask
 
 from asyncsteps._errors import StepDeadlockError
 from asyncsteps._plan.model import Action, Decision, Status, step_details
@@ -27,7 +24,7 @@ from asyncsteps.swf._constants import (
 )
 from asyncsteps.swf._done.payload import size
 from asyncsteps.swf._steps.done_names import NotListedYet
-from asyncsteps.swf._steps.history import MarkerIndex
+from asyncsteps.swf._steps.marker_log import MarkerLog
 from asyncsteps.swf._steps.prefix_state import Addition, Place
 from asyncsteps.swf._steps.step import Step
 from asyncsteps.swf._steps.submission import Submission, step_future
@@ -48,17 +45,13 @@ class StepsRun:
         workflow: The workflow, with the mixin.
 
     Attributes:
-        markers: What the history has decided.
-        rides: Whether markers ride along with other decisions: on SWF, inside of `run`, which flushes them.
-        riding: How many markers this replay has added.
+        markers: The markers of its steps.
         over: Whether `run` has ended.
     """
 
     def __init__(self, workflow: Any) -> None:
         self.workflow = workflow
-        self.markers = MarkerIndex({})
-        self.rides = False
-        self.riding = 0
+        self.markers = MarkerLog(workflow)
         self.over = False
         self._history: Any = None
         self._failed: bool | None = None
@@ -76,14 +69,14 @@ class StepsRun:
         history = sf.swf_history(self.workflow.executor)
         if history is not None and self._history is None:
             self._history = history
-            self.markers = MarkerIndex(history.markers)
+            self.markers.read(history)
             _warn_of_length(history, self.workflow)
 
     def belongs_to_this_replay(self) -> bool:
         """Whether the executor still plays the history that this run was made for."""
         return self._history is None or sf.swf_history(self.workflow.executor) is self._history
 
-    def has_new_failures(self) -> bool:
+    def _has_new_failures(self) -> bool:
         """Whether a task failed since the last decision; always outside of SWF."""
         if self._failed is None:
             self._failed = self._history is None or _failed_lately(self._history)
@@ -104,12 +97,11 @@ class StepsRun:
         """The selectors that force, or that skip, in order of addition."""
         return list(dict.fromkeys(it for forces, added, _ in self._additions if forces is forcing for it in added))
 
-    @contextmanager
-    def forcing_dependents(self) -> Iterator[None]:
-        """A block in which forced selectors are a step's, not the user's, who is warned about those in vain."""
+    def _force_dependents(self, selectors: list[str], reason: str) -> None:
+        """Force a step's dependents, through the workflow's hook; selectors in vain are not warned about."""
         self._forces_dependents = True
         try:
-            yield
+            self.workflow.add_forced_steps(selectors, reason)
         finally:
             self._forces_dependents = False
 
@@ -179,7 +171,7 @@ class StepsRun:
         check_step_name(name, prefix=normalise_prefix(place.prefix))
         place.planner.withdraw_invalidated = self.workflow.withdraw_invalidated
         rules = step.rules()
-        recorded = self.markers.take_decision(name)
+        recorded = self.markers.recorded.take_decision(name)
         if recorded is not None:
             # A fixed decision's withdrawal, if any, is the history's to tell: `done` then only asks for its phase.
             place.planner.recall(rules)
@@ -197,7 +189,20 @@ class StepsRun:
                 decision = _recordable(name, decision)
         self._submissions[name] += 1
         phases = place.planner.phases(rules, decision, done=done)
-        return Submission(self, place, step, phases, recorded, number=self._submissions[name]).play()
+        submission = Submission(
+            self.workflow,
+            step,
+            phases,
+            place=place,
+            markers=self.markers,
+            force_dependents=self._force_dependents,
+            recorded=recorded,
+            number=self._submissions[name],
+        )
+        future = submission.play()
+        if submission.failed and self._has_new_failures():
+            _logger.error("step %r failed; it is not marked done by this", name)
+        return future
 
     def _place(self) -> Place:
         where = (self.workflow.get_step_bucket(), self.workflow.get_step_path_prefix())
@@ -213,28 +218,6 @@ class StepsRun:
                 more = [it for it in getattr(self.workflow, hook)() if it not in known]
                 if more:
                     self.add_selectors(as_selectors(more), None, forces=forces)
-
-    def ride(self, marker: MarkerTask, marker_id: str) -> None:
-        """Let a marker ride along with the decisions of this replay."""
-        self.riding += 1
-        sf.ride_along(self.workflow.executor, marker, marker_id)
-
-    def flush(self) -> None:
-        """End the replay with its pending markers, when there are any, instead of closing the execution.
-
-        Raises:
-            ExecutionBlocked: When there are.
-        """
-        if not (self.rides and self.riding):
-            return
-        if self.markers.refused:
-            _logger.error(
-                "SWF refuses to record markers of steps (RecordMarkerFailed: the decider's role needs "
-                "swf:RecordMarker); %d are lost",
-                self.riding,
-            )
-            return
-        sf.flush_markers(self.workflow.executor)
 
 
 def run_of(workflow: Any) -> StepsRun:

@@ -22,20 +22,20 @@ def around_run(run: Callable[..., Any]) -> Callable[..., Any]:
             return run(self, *args, **kwargs)  # called as super().run()
         with entering(self):
             steps = start_run(self)
-            steps.rides = sf.runs_on_swf(self.executor)
+            steps.markers.piggybacks = sf.runs_on_swf(self.executor)
             try:
                 result = run(self, *args, **kwargs)
             except ExecutionBlocked:
                 raise
             except Exception:
-                steps.flush()
+                steps.markers.flush()
                 raise
             else:
-                steps.flush()
+                steps.markers.flush()
                 steps.warn_of_unmatched()
                 return result
             finally:
-                steps.rides = False
+                steps.markers.piggybacks = False
                 steps.over = True
 
     run_steps.__dict__[_WRAPPED] = True

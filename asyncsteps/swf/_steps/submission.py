@@ -1,19 +1,16 @@
 """One submission of a step under simpleflow: its phases, in their order, as the links of a chain."""
 
-import logging
 from collections.abc import Callable, Iterator
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from simpleflow import activity, futures
 from simpleflow.base import SubmittableContainer
 from simpleflow.canvas import Chain
 from simpleflow.exceptions import AggregateException, ExecutionBlocked
-from simpleflow.task import ActivityTask, MarkerTask
-from simpleflow.utils import json_dumps
+from simpleflow.task import ActivityTask
 
 from asyncsteps._plan.model import (
-    STEP_MARKER,
     EmitSignal,
     ForceDependents,
     MarkDone,
@@ -27,14 +24,10 @@ from asyncsteps.swf import _simpleflow as sf
 from asyncsteps.swf._done.payload import size
 from asyncsteps.swf._steps.done_names import Withdrawal
 from asyncsteps.swf._steps.history import Recorded
+from asyncsteps.swf._steps.marker_log import MarkerLog
 from asyncsteps.swf._steps.prefix_state import Place
 from asyncsteps.swf._steps.step import Step
 from asyncsteps.swf.tasks import MarkStepDoneTask, WithdrawStepsDoneTask
-
-if TYPE_CHECKING:
-    from asyncsteps.swf._steps.run import StepsRun
-
-_logger = logging.getLogger("asyncsteps.swf")
 
 _DECISION_CHARS = 2_000
 """More than the JSON of a decision takes beside its details or input."""
@@ -56,33 +49,42 @@ class Submission:
     """One submission of a step in one run.
 
     Args:
-        run: The run.
-        place: Where the step is recorded as done.
+        workflow: The workflow, with the mixin.
         step: The step.
         phases: The planner's phases.
+        place: The steps under the workflow's bucket and prefix.
+        markers: The run's markers.
+        force_dependents: Forces what selectors match, for a reason.
         recorded: The marker that fixed the decision, or None where it was taken now.
         number: Counts the submissions of the name in the run, from 1.
+
+    Attributes:
+        failed: Whether it was played to its end, and failed.
     """
 
     def __init__(
         self,
-        run: "StepsRun",
-        place: Place,
+        workflow: Any,
         step: Step,
         phases: tuple[Phase, ...],
-        recorded: Recorded | None,
         *,
+        place: Place,
+        markers: MarkerLog,
+        force_dependents: Callable[[list[str], str], None],
+        recorded: Recorded | None,
         number: int,
     ) -> None:
-        self._run = run
-        self._place = place
-        self._workflow = run.workflow
+        self._workflow = workflow
         self._step = step
         self._phases = phases
+        self._place = place
+        self._markers = markers
+        self._force_dependents = force_dependents
         self._recorded = recorded
         self._number = number
         self._completion: str | None = None
         self._ended = False
+        self.failed = False
 
     def play(self) -> futures.Future:
         """Submit the phases as one chain; the future is `step_future`'s."""
@@ -97,17 +99,16 @@ class Submission:
             self._place.fail(self._step.step_name)
             raise
         if future.finished and not self._ended:
+            self.failed = True
             self._place.fail(self._step.step_name)
-            if self._run.has_new_failures():
-                _logger.error("step %r failed; it is not marked done by this", self._step.step_name)
         return step_future(future)
 
     def _links(self) -> Iterator[Any]:
         withdraw = next((phase for phase in self._phases if isinstance(phase, Withdraw)), None)
         for phase in self._phases:
             match phase:
-                case ForceDependents():
-                    self._force(phase)
+                case ForceDependents(selectors, reason):
+                    self._force_dependents(list(selectors), reason)
                 case RecordStatus(status=Status.SCHEDULED):
                     self._place.begin(self._step.step_name)
                     yield _Link(partial(self._announce, phase, self._withdrawal(withdraw)))
@@ -124,16 +125,12 @@ class Submission:
                 case EmitSignal(name):
                     yield self._workflow.signal(name, propagate=False)
 
-    def _force(self, phase: ForceDependents) -> None:
-        with self._run.forcing_dependents():
-            self._workflow.add_forced_steps(list(phase.selectors), phase.reason)
-
     # Marking and markers.
 
     def _mark(self) -> futures.Future:
         # A recorded completion says that the mark was made, by whichever activity: an execution that began under
         # simpleflow's own steps goes on here.
-        self._completion = self._run.markers.take_completion(self._step.step_name)
+        self._completion = self._markers.recorded.take_completion(self._step.step_name)
         if self._completion is not None:
             return sf.finished()
         return self._workflow.submit(
@@ -154,12 +151,7 @@ class Submission:
     def _record(self, phase: RecordStatus, recorded: str | None) -> futures.Future:
         if recorded is not None:
             return sf.finished(recorded)
-        details = dict(phase.details)
-        marker = self._workflow.record_marker(STEP_MARKER, details)
-        if not (self._run.rides and isinstance(marker, MarkerTask)):
-            return self._workflow.submit(marker)
-        self._run.ride(marker, f"{self._step.step_name}-{phase.status}-{self._number}")
-        return sf.finished(json_dumps(details))
+        return self._markers.record(phase, self._number)
 
     # Withdrawing.
 
@@ -187,7 +179,7 @@ class Submission:
         if withdrawal is None:
             return self._record(phase, recorded)
         if recorded is None and sf.runs_on_swf(executor):
-            chars = size(dict(phase.details)) + size([withdrawal.args, withdrawal.kwargs]) + 2 * _DECISION_CHARS
+            chars = size(phase.details) + size([withdrawal.args, withdrawal.kwargs]) + 2 * _DECISION_CHARS
             sf.make_room(executor, decisions=2, chars=chars)
         marker = self._record(phase, recorded)
         withdrawing = self._workflow.submit(
