@@ -1,6 +1,9 @@
 """The markers of steps in one run: those that the history holds, and those that this replay adds."""
 
 import logging
+from bisect import bisect_left
+from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 from simpleflow import futures
@@ -8,8 +11,10 @@ from simpleflow.history import History
 from simpleflow.task import MarkerTask
 from simpleflow.utils import json_dumps
 
-from asyncsteps._plan.model import STEP_MARKER, RecordStatus
+from asyncsteps._plan.model import STEP_MARKER, Decision, Phase, RecordStatus
 from asyncsteps.swf import _simpleflow as sf
+from asyncsteps.swf._constants import MAX_RESULT_CHARS
+from asyncsteps.swf._done.payload import size
 from asyncsteps.swf._steps.history import MarkerIndex
 
 _logger = logging.getLogger("asyncsteps.swf")
@@ -67,3 +72,24 @@ class MarkerLog:
             )
             return
         sf.flush_markers(self._workflow.executor)
+
+
+def recordable(decision: Decision, phases: Callable[[Decision], tuple[Phase, ...]]) -> Decision:
+    """The decision with as many of its reasons as a marker holds; with more SWF would refuse the response.
+
+    Args:
+        decision: The decision.
+        phases: Gives the planner's phases of a decision, whose markers must fit.
+    """
+    reasons = decision.reasons
+
+    def first(count: int) -> Decision:
+        return replace(decision, reasons=(*reasons[:count], f"and {len(reasons) - count} more"))
+
+    def fits(shorter: Decision) -> bool:
+        markers = [phase for phase in phases(shorter) if isinstance(phase, RecordStatus)]
+        return all(size(marker.details) <= MAX_RESULT_CHARS for marker in markers)
+
+    if not reasons or fits(decision):
+        return decision
+    return first(bisect_left(range(len(reasons)), True, key=lambda count: not fits(first(count))) - 1)

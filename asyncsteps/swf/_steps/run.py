@@ -4,27 +4,19 @@ On SWF a run is one replay of the execution's history; on the local executor it 
 """
 
 import logging
-from bisect import bisect_left
 from collections import Counter
-from dataclasses import replace
 from typing import Any
 
 from simpleflow import futures
 
 from asyncsteps._errors import StepDeadlockError
-from asyncsteps._plan.model import Action, Decision, Status, step_details
+from asyncsteps._plan.model import Action
 from asyncsteps._plan.names import as_selectors, check_step_name
 from asyncsteps.store._location import normalise_prefix
 from asyncsteps.swf import _simpleflow as sf
-from asyncsteps.swf._constants import (
-    HISTORY_WARNING_EVENTS,
-    HISTORY_WARNING_INTERVAL,
-    MAX_HISTORY_EVENTS,
-    MAX_RESULT_CHARS,
-)
-from asyncsteps.swf._done.payload import size
 from asyncsteps.swf._steps.done_names import NotListedYet
-from asyncsteps.swf._steps.marker_log import MarkerLog
+from asyncsteps.swf._steps.history import has_new_failures, warn_of_length
+from asyncsteps.swf._steps.marker_log import MarkerLog, recordable
 from asyncsteps.swf._steps.prefix_state import Addition, Place
 from asyncsteps.swf._steps.step import Step
 from asyncsteps.swf._steps.submission import Submission, step_future
@@ -33,9 +25,6 @@ _logger = logging.getLogger("asyncsteps.swf")
 
 _RUN = "_asyncsteps_run"
 """Where a workflow keeps the run of its steps."""
-
-_ENDS_BADLY = ("failed_id", "timed_out_id", "terminated_id", "canceled_id")
-"""Where simpleflow keeps the number of the event with which a task ended badly."""
 
 
 class StepsRun:
@@ -70,7 +59,7 @@ class StepsRun:
         if history is not None and self._history is None:
             self._history = history
             self.markers.read(history)
-            _warn_of_length(history, self.workflow)
+            warn_of_length(history, self.workflow)
 
     def belongs_to_this_replay(self) -> bool:
         """Whether the executor still plays the history that this run was made for."""
@@ -79,7 +68,7 @@ class StepsRun:
     def _has_new_failures(self) -> bool:
         """Whether a task failed since the last decision; always outside of SWF."""
         if self._failed is None:
-            self._failed = self._history is None or _failed_lately(self._history)
+            self._failed = self._history is None or has_new_failures(self._history)
         return self._failed
 
     # Selectors.
@@ -186,7 +175,7 @@ class StepsRun:
                 # Another step withdraws marks that this one invalidates too: they go before its activities start.
                 return futures.Future()
             if sf.runs_on_swf(self.workflow.executor):
-                decision = _recordable(name, decision)
+                decision = recordable(decision, lambda shorter: place.planner.phases(rules, shorter, done=done))
         self._submissions[name] += 1
         phases = place.planner.phases(rules, decision, done=done)
         submission = Submission(
@@ -235,38 +224,3 @@ def start_run(workflow: Any) -> StepsRun:
     run = run_of(workflow)
     run.bind()
     return run
-
-
-def _recordable(name: str, decision: Decision) -> Decision:
-    """The decision with as many reasons as a marker holds; for one more SWF would refuse the response."""
-    reasons = decision.reasons
-
-    def first(count: int) -> Decision:
-        return replace(decision, reasons=(*reasons[:count], f"and {len(reasons) - count} more"))
-
-    def fits(shorter: Decision) -> bool:
-        return size(step_details(name, Status.COMPLETED, shorter)) <= MAX_RESULT_CHARS
-
-    if not reasons or fits(decision):
-        return decision
-    return first(bisect_left(range(len(reasons)), True, key=lambda count: not fits(first(count))) - 1)
-
-
-def _failed_lately(history: Any) -> bool:
-    last = history.completed_decision_id or 0
-    tasks = (*history.activities.values(), *history.child_workflows.values())
-    return any(task.get(end, 0) > last for task in tasks for end in _ENDS_BADLY)
-
-
-def _warn_of_length(history: Any, workflow: Any) -> None:
-    """Warn once an interval when the history nears SWF's limit: deciders have no memory but the history."""
-    count = len(history.events)
-    before = history.completed_decision_id or 0
-    if count >= HISTORY_WARNING_EVENTS and before // HISTORY_WARNING_INTERVAL < count // HISTORY_WARNING_INTERVAL:
-        _logger.warning(
-            "workflow %s has %d history events, and SWF ends an execution at %d: continue as new (the done marks "
-            "let the next execution skip what is done)",
-            workflow.get_run_context().get("workflow_id", "unknown"),
-            count,
-            MAX_HISTORY_EVENTS,
-        )
