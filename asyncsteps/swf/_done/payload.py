@@ -38,7 +38,7 @@ class Snapshot:
 
 @dataclass(frozen=True, slots=True)
 class Part:
-    """A stretch of a list that is too long for one result.
+    """A part of a list that is too long for one result.
 
     Attributes:
         names: The names, sorted.
@@ -49,8 +49,8 @@ class Part:
     through: str | None
 
 
-class DoneNames:
-    """An immutable set of done names that also knows its order."""
+class SortedNames:
+    """An immutable set of names that keeps them sorted, too."""
 
     def __init__(self, names: Iterable[str]) -> None:
         self.sorted = sorted(set(names))
@@ -59,14 +59,14 @@ class DoneNames:
     def __contains__(self, name: str) -> bool:
         return name in self._names
 
-    def under(self, selectors: Iterable[str]) -> Iterator[str]:
-        """The names that the selectors match, in no particular order; a name may come more than once."""
+    def matching(self, selectors: Iterable[str]) -> Iterator[str]:
+        """Yield the names that the selectors match, in no particular order; a name may come more than once."""
         for selector in selectors:
             if selector == EVERYTHING:
                 yield from self.sorted
             elif selector in self._names:
                 yield selector
-            # "/" is the character after ".", so this stretch is all that starts with the selector and a dot.
+            # "/" is the character after ".", so this slice is all that starts with the selector and a dot.
             below = slice(bisect_left(self.sorted, f"{selector}."), bisect_left(self.sorted, f"{selector}/"))
             yield from self.sorted[below]
 

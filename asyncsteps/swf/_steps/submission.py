@@ -25,7 +25,7 @@ from asyncsteps.swf._done.payload import size
 from asyncsteps.swf._steps.done_names import Withdrawal
 from asyncsteps.swf._steps.history import Recorded
 from asyncsteps.swf._steps.marker_log import MarkerLog
-from asyncsteps.swf._steps.prefix_state import Place
+from asyncsteps.swf._steps.prefix_state import PrefixState
 from asyncsteps.swf._steps.step import Step
 from asyncsteps.swf.tasks import MarkStepDoneTask, WithdrawStepsDoneTask
 
@@ -52,7 +52,7 @@ class Submission:
         workflow: The workflow, with the mixin.
         step: The step.
         phases: The planner's phases.
-        place: The steps under the workflow's bucket and prefix.
+        state: The state of the steps under the workflow's bucket and prefix.
         markers: The run's markers.
         force_dependents: Forces what selectors match, for a reason.
         recorded: The marker that fixed the decision, or None where it was taken now.
@@ -68,7 +68,7 @@ class Submission:
         step: Step,
         phases: tuple[Phase, ...],
         *,
-        place: Place,
+        state: PrefixState,
         markers: MarkerLog,
         force_dependents: Callable[[list[str], str], None],
         recorded: Recorded | None,
@@ -77,7 +77,7 @@ class Submission:
         self._workflow = workflow
         self._step = step
         self._phases = phases
-        self._place = place
+        self._state = state
         self._markers = markers
         self._force_dependents = force_dependents
         self._recorded = recorded
@@ -96,11 +96,11 @@ class Submission:
         except ExecutionBlocked:
             raise
         except Exception:
-            self._place.fail(self._step.step_name)
+            self._state.fail(self._step.step_name)
             raise
         if future.finished and not self._ended:
             self.failed = True
-            self._place.fail(self._step.step_name)
+            self._state.fail(self._step.step_name)
         return step_future(future)
 
     def _links(self) -> Iterator[Any]:
@@ -110,7 +110,7 @@ class Submission:
                 case ForceDependents(selectors, reason):
                     self._force_dependents(list(selectors), reason)
                 case RecordStatus(status=Status.SCHEDULED):
-                    self._place.begin(self._step.step_name)
+                    self._state.begin(self._step.step_name)
                     yield _Link(partial(self._announce, phase, self._withdrawal(withdraw)))
                 case Withdraw():
                     pass  # goes out with the marker before it
@@ -135,13 +135,13 @@ class Submission:
             return sf.finished()
         return self._workflow.submit(
             ActivityTask(
-                self._activity(MarkStepDoneTask), self._place.bucket, self._place.prefix, self._step.step_name
+                self._activity(MarkStepDoneTask), self._state.bucket, self._state.prefix, self._step.step_name
             )
         )
 
     def _complete(self, phase: RecordStatus) -> futures.Future:
         self._ended = True
-        self._place.complete(self._step.step_name)
+        self._state.complete(self._step.step_name)
         return self._record(phase, self._completion)
 
     def _skip(self, phase: RecordStatus) -> futures.Future:
@@ -159,18 +159,18 @@ class Submission:
         """What a submission withdraws: what history says, else what is invalidated now; None: nothing."""
         if phase is None:
             return None
-        name, place = self._step.step_name, self._place
-        known = place.done.known_withdrawal(name, self._number)
+        name, state = self._step.step_name, self._state
+        known = state.done.known_withdrawal(name, self._number)
         if known is not None and known.args:
             return known
         if known is None and self._recorded is not None:
             return None
-        own = (phase.own,) if phase.own is not None and place.done.is_done(phase.own) else ()
-        names = place.planner.invalidated(phase, [*own, *place.done.under(phase.dependents)])
+        own = (phase.own,) if phase.own is not None and state.done.is_done(phase.own) else ()
+        names = state.planner.invalidated(phase, [*own, *state.done.matching(phase.dependents)])
         if not names:
             return None
-        keep = [kept for kept in place.marked | place.playing if kept != phase.own]
-        return place.done.new_withdrawal(name, self._number, names, under=phase.dependents, keep=keep)
+        keep = [kept for kept in state.marked | state.playing if kept != phase.own]
+        return state.done.new_withdrawal(name, self._number, names, under=phase.dependents, keep=keep)
 
     def _announce(self, phase: RecordStatus, withdrawal: Withdrawal | None) -> futures.Future:
         """The marker ``scheduled`` and the withdrawal, in one response: a replay that finds one finds both."""
