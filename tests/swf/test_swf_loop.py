@@ -206,14 +206,6 @@ def test_an_interrupt_of_the_waiting_thread_cancels() -> None:
     assert cancelled.is_set()
 
 
-def test_an_interrupt_before_the_call_reaches_the_loop_waits_for_nothing() -> None:
-    """A signal may come between any two lines: the call was made, and never submitted."""
-    loop, keeping = sync_loop._target()
-    call = sync_loop._Call(lambda: give(None), loop, keeping)
-    call._cancel()
-    assert isinstance(call._outcome.exception(timeout=0), asyncio.CancelledError)
-
-
 variable: contextvars.ContextVar[str] = contextvars.ContextVar("variable", default="unset")
 
 
