@@ -8,6 +8,7 @@ from collections.abc import AsyncIterator, Callable, Iterable, Mapping
 from contextlib import suppress
 from datetime import UTC, datetime
 from functools import partial
+from queue import Empty, SimpleQueue
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
 
@@ -18,7 +19,7 @@ from asyncsteps._plan.model import Marker
 from asyncsteps._plan.names import as_reasoned_selectors
 from asyncsteps._tasks.activity import sync_runner
 from asyncsteps.swf._bridge.executor import BridgeExecutor, workflow_that_plays
-from asyncsteps.swf._bridge.queue import Submission, SubmissionQueue
+from asyncsteps.swf._bridge.submission import Submission, settle
 from asyncsteps.swf._errors import BridgeClosedError
 from asyncsteps.swf._steps.step import to_simpleflow
 from asyncsteps.swf._sync.keeper import Keeper
@@ -71,7 +72,7 @@ class SimpleflowBridge:
                 f"{workflow_class.__name__} has no steps to force or skip: derive it from "
                 "asyncsteps.swf.WorkflowStepMixin too"
             )
-        self._queue = SubmissionQueue()
+        self._queue: SimpleQueue[Submission | None] = SimpleQueue()
         self._keeper = Keeper()
         self._markers: list[Marker] = []
         self._news = asyncio.Event()
@@ -138,13 +139,14 @@ class SimpleflowBridge:
 
     async def _close(self, *, drop: bool) -> None:
         self._open = False
-        self._queue.close()
         if drop:
             self._cancel_waiting()
+        self._queue.put(None)
         try:
             await asyncio.shield(self._ended)
         except asyncio.CancelledError:
             self._cancel_waiting()
+            self._queue.put(None)
             # What runs cannot be interrupted, and needs this loop.
             with anyio.CancelScope(shield=True):
                 while not self._ended.done():
@@ -158,8 +160,11 @@ class SimpleflowBridge:
                 await self._keeper.aclose()
 
     def _cancel_waiting(self) -> None:
-        for submission in self._queue.clear():
-            submission.future.cancel()
+        with suppress(Empty):
+            while True:
+                submission = self._queue.get_nowait()
+                if submission is not None:
+                    submission.future.cancel()
 
     def _tell(self) -> None:
         news, self._news = self._news, asyncio.Event()
@@ -190,13 +195,8 @@ class SimpleflowBridge:
             )
         converted = to_simpleflow(submittable)
         submission = Submission(converted, self._loop.create_future())
-        submission.future.add_done_callback(partial(self._taken_back, submission))
         self._queue.put(submission)
         return submission.future
-
-    def _taken_back(self, submission: Submission, future: "asyncio.Future[Any]") -> None:
-        if future.cancelled():
-            self._queue.take_back(submission)
 
     # The workflow run, in the bridge's thread.
 
@@ -212,17 +212,18 @@ class SimpleflowBridge:
         except BaseException as raised:
             self._error = raised
             _logger.exception("the workflow run of a bridge failed")
-        self._on_loop(_settle, self._started, None, self._error)
-        self._on_loop(_settle, self._ended, None, None)
+        self._on_loop(settle, self._started, None, self._error)
+        self._on_loop(settle, self._ended, None, None)
 
     def _play_all(self, workflow: Any) -> None:
         for selector, reason in self._forced:
             workflow.add_forced_steps([selector], reason)
         for selector, reason in self._skipped:
             workflow.add_skipped_steps([selector], reason)
-        self._on_loop(_settle, self._started, None, None)
-        while (submission := self._queue.take()) is not None:
-            submission.context.run(self._play, workflow, submission)
+        self._on_loop(settle, self._started, None, None)
+        while (submission := self._queue.get()) is not None:
+            if not submission.future.cancelled():
+                submission.context.run(self._play, workflow, submission)
 
     def _play(self, workflow: Any, submission: Submission) -> None:
         result, error = None, None
@@ -234,7 +235,7 @@ class SimpleflowBridge:
                 result = future.result
             except BaseException as raised:  # noqa: BLE001 - it belongs to whoever awaits the submission
                 error = raised
-        self._on_loop(_settle, submission.future, result, error)
+        self._on_loop(settle, submission.future, result, error)
 
     def _record(self, name: str, details: Any) -> None:
         self._on_loop(self._recorded, Marker(name, details, datetime.now(UTC)))
@@ -247,23 +248,6 @@ class SimpleflowBridge:
         # A loop that is closed has nobody left to tell.
         with suppress(RuntimeError):
             self._loop.call_soon_threadsafe(partial(callback, *args))
-
-
-def _settle(future: "asyncio.Future[Any]", result: Any, error: BaseException | None) -> None:
-    if future.done():
-        if error is not None and future.cancelled():
-            _logger.error("a chain failed whose future had been cancelled while it ran", exc_info=error)
-    elif error is None:
-        future.set_result(result)
-    elif isinstance(error, asyncio.CancelledError):
-        future.cancel()
-    elif isinstance(error, StopIteration):
-        # No future takes one: raised by an `await` it would end the coroutine around it.
-        wrapped = RuntimeError("a chain raised StopIteration")
-        wrapped.__cause__ = error
-        future.set_exception(wrapped)
-    else:
-        future.set_exception(error)
 
 
 def _checked_class(workflow_class: Any) -> "type[Workflow]":
