@@ -1,7 +1,7 @@
 """Steps on Amazon SWF, through simpleflow: the drop-in mixin, the bridge, and the async client.
 
-Everything here needs the extra ``swf``. Names are imported at their first use, so that a service that only wants
-`SwfClient` does not pay for (or configure the logging of) simpleflow.
+Everything here needs the extra ``swf``. Names are imported at their first use: a service that only wants
+`SwfClient` does not import simpleflow, which would configure its logging.
 """
 
 from importlib import import_module

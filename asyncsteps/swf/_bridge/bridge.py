@@ -34,20 +34,20 @@ _logger = logging.getLogger("asyncsteps.swf")
 class SimpleflowBridge:
     """One workflow run on simpleflow's local executor, in one thread of its own, fed from async code.
 
-    Use it as ``async with``. What is submitted is played strictly one after the other, in order of submission,
-    however many tasks submit. Work on stores and ``async def`` activities go back to the loop of the
-    ``async with``, plain activities run in the bridge's thread: none of them blocks that loop.
+    Use it as ``async with``. Submissions are played strictly one after the other, in order of submission, however
+    many tasks submit. Work on stores and ``async def`` activities run on the loop of the ``async with``, plain
+    activities in the bridge's thread; none of them blocks that loop.
 
-    Leaving the block waits for all that was submitted; left by an exception or a cancellation, it cancels what
-    still waits, and waits for what runs.
+    Leaving the block waits for all submissions. When an exception or a cancellation leaves it, submissions that
+    still wait are cancelled, and the one that runs is waited for.
 
     Args:
-        workflow_class: A simpleflow ``Workflow``, with `WorkflowStepMixin` for steps. Its hooks are used, and its
-            ``run`` is not: what is submitted stands in its place.
-        workflow_id: Its id, which done marks record, and which the default prefix is made of. Without one,
-            simpleflow's ``local`` is shared by all workflows without one.
+        workflow_class: A simpleflow ``Workflow``, with `WorkflowStepMixin` for steps. Its hooks are called; its
+            ``run`` is not, for the submissions replace it.
+        workflow_id: Its id, which done marks record and the default prefix contains. All workflows without one
+            share simpleflow's ``local``.
         force: Selectors of steps to force, or a mapping of selector to reason.
-        skip: Selectors of steps to skip, likewise.
+        skip: Selectors of steps to skip, or a mapping of selector to reason.
 
     Raises:
         StepDefinitionError: When ``workflow_class`` is no simpleflow workflow, or has no steps to force or skip.
@@ -92,7 +92,7 @@ class SimpleflowBridge:
         return list(self._markers)
 
     async def follow_markers(self) -> AsyncIterator[Marker]:
-        """The markers from the first on, in order of recording, each as it is recorded; ends with the bridge."""
+        """Yield the markers from the first on, in order, as they are recorded; end with the bridge."""
         seen = 0
         while True:
             news = self._news
@@ -147,7 +147,7 @@ class SimpleflowBridge:
         except asyncio.CancelledError:
             self._cancel_waiting()
             self._queue.put(None)
-            # What runs cannot be interrupted, and needs this loop.
+            # What runs cannot be interrupted, and needs this loop till it ends.
             with anyio.CancelScope(shield=True):
                 while not self._ended.done():
                     with suppress(asyncio.CancelledError):
@@ -173,15 +173,15 @@ class SimpleflowBridge:
     # Submitting, on the caller's loop.
 
     async def submit(self, submittable: Any) -> "asyncio.Future[Any]":
-        """Submit a step, a chain, a group, an activity task, an activity or a tuple, of simpleflow or native.
+        """Submit a step, a chain, a group, an activity task, an activity or a tuple, native or simpleflow's.
 
-        Cancelling the future before its turn removes the submission; later it only drops the result.
+        Cancelling the future before its turn removes the submission. Later it only drops the result.
 
         Args:
-            submittable: What to play; what is native is converted by `to_simpleflow`.
+            submittable: What to play; `to_simpleflow` converts what is native.
 
         Returns:
-            A future with the result of simpleflow's future, or its exception.
+            A future with the result, or the exception, of simpleflow's future.
 
         Raises:
             BridgeClosedError: Outside of the bridge's block, or from another loop.
@@ -245,7 +245,7 @@ class SimpleflowBridge:
         self._tell()
 
     def _on_loop(self, callback: Callable[..., object], *args: Any) -> None:
-        # A loop that is closed has nobody left to tell.
+        # When the loop is closed, nobody waits.
         with suppress(RuntimeError):
             self._loop.call_soon_threadsafe(partial(callback, *args))
 

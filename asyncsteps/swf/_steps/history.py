@@ -20,14 +20,14 @@ _ENDS_BADLY = ("failed_id", "timed_out_id", "terminated_id", "canceled_id")
 
 @dataclass(frozen=True, slots=True)
 class Recorded:
-    """A decision that the history has fixed, with its marker's details as they were recorded."""
+    """A decision that the history has fixed, with the details of its marker as they were recorded."""
 
     decision: Decision
     details: str
 
 
 class MarkerIndex:
-    """The markers of steps in a history, given out in the order of their recording.
+    """The markers of steps in a history, in order of recording, each of which is taken once.
 
     The k-th submission of a name takes the k-th ``scheduled`` or ``skipped`` marker of that name, its k-th
     completion the k-th ``completed`` one.
@@ -56,12 +56,12 @@ class MarkerIndex:
             self._decided[details["step"]].append(Recorded(decision, text))
 
     def take_decision(self, name: str) -> Recorded | None:
-        """What fixes the next submission of ``name``, or None where history does not."""
+        """Take the recorded decision of the next submission of ``name``, or give None."""
         queue = self._decided.get(name)
         return queue.popleft() if queue else None
 
     def take_completion(self, name: str) -> str | None:
-        """The details of the next completion of ``name``, or None where history has none."""
+        """Take the details of the next completion of ``name``, or give None."""
         queue = self._completed.get(name)
         return queue.popleft() if queue else None
 

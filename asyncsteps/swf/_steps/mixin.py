@@ -24,10 +24,10 @@ class WorkflowStepMixin(metaclass=abc.ABCMeta):  # noqa: B024 - it has simpleflo
     """
 
     withdraw_invalidated: bool = True
-    """Whether done marks that a playing invalidates are withdrawn first; False: as in simpleflow, they stay."""
+    """Whether playing a step withdraws the done marks that it invalidates; False: they stay, as in simpleflow."""
 
     if TYPE_CHECKING:
-        # What the mixin uses of the `Workflow` beside it.
+        # What the mixin uses of `Workflow`.
         executor: Any
         task_list: Any
 
@@ -42,7 +42,7 @@ class WorkflowStepMixin(metaclass=abc.ABCMeta):  # noqa: B024 - it has simpleflo
             cls.run = around_run(run)  # type: ignore[attr-defined]
 
     def get_step_bucket(self) -> str:
-        """The S3 bucket of the done marks, bare or as ``host/bucket``; by default of simpleflow's settings."""
+        """The S3 bucket of the done marks, bare or as ``host/bucket``; by default from simpleflow's settings."""
         return f"{settings.SIMPLEFLOW_S3_HOST}/{settings.STEP_BUCKET}"
 
     def get_step_path_prefix(self) -> str:
@@ -101,7 +101,7 @@ class WorkflowStepMixin(metaclass=abc.ABCMeta):  # noqa: B024 - it has simpleflo
         return run_of(self).submit(step)
 
     def get_steps_done_activity(self) -> task.ActivityTask:
-        """A submittable whose result is the list of all done steps, which must fit a payload of SWF."""
+        """Make the activity task whose result is the list of all done steps, which must fit a payload of SWF."""
         return task.ActivityTask(
             activity.Activity(GetStepsDoneTask, **self._get_step_activity_params()),
             self.get_step_bucket(),
@@ -109,5 +109,5 @@ class WorkflowStepMixin(metaclass=abc.ABCMeta):  # noqa: B024 - it has simpleflo
         )
 
     def get_steps_done(self) -> list[str]:
-        """The list of all done steps, however many: on SWF as this execution listed them first, else as of now."""
+        """List all done steps, however many: on SWF as this execution listed them first, elsewhere as of now."""
         return run_of(self).list_done()

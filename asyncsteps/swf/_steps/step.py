@@ -1,4 +1,4 @@
-"""`Step`, the submittable: what to play under a name, with simpleflow's signature and attributes."""
+"""`Step`, the submittable: what to play under a name, with the signature and attributes of simpleflow's."""
 
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
@@ -25,12 +25,12 @@ class Step(SubmittableContainer):
 
     Args:
         step_name: Name of the step.
-        activities: What to play: a submittable of simpleflow (an activity, a task, a chain, a group, ...), a tuple
-            of an activity and its arguments, or a native one of asyncsteps; not a list.
+        activities: What to play: a submittable of simpleflow's (an activity, a task, a chain, a group, ...), a
+            tuple of an activity and its arguments, or a native submittable; not a list.
         force: Whether to force this submission even if the step is done.
         activities_if_step_already_done: What to play when the step is skipped.
         emit_signal: Whether to send the signal ``step.{step_name}`` once the step is played or skipped.
-        force_steps_if_executed: Selectors of the dependents, forced in what follows when this step is played.
+        force_steps_if_executed: Selectors of the dependents, which are forced when this step is played.
         bubbles_exception_on_failure: Whether a failure reaches the surrounding chain.
 
     Raises:
@@ -72,7 +72,7 @@ class Step(SubmittableContainer):
             raise
 
     def rules(self) -> StepRules:
-        """What the planner needs to know."""
+        """What the planner needs to know of the step."""
         return StepRules(
             self.step_name,
             force=bool(self.force),
@@ -92,7 +92,7 @@ class Step(SubmittableContainer):
         return future
 
     def propagate_attribute(self, attr: str, val: Any) -> None:
-        """Propagate an attribute to the activities and the alternative ones."""
+        """Propagate an attribute to the activities and the alternative activities."""
         for activities in (self.activities, self.activities_if_step_already_done):
             if isinstance(activities, type):  # a child workflow, as simpleflow's own task of it does
                 setattr(activities, attr, val)

@@ -1,4 +1,4 @@
-"""One submission of a step under simpleflow: its phases, in their order, as the links of a chain."""
+"""One submission of a step under simpleflow: its phases in their order, as the links of a chain."""
 
 from collections.abc import Callable, Iterator
 from functools import partial
@@ -30,17 +30,17 @@ from asyncsteps.swf._steps.step import Step
 from asyncsteps.swf.tasks import MarkStepDoneTask, WithdrawStepsDoneTask
 
 _DECISION_CHARS = 2_000
-"""More than the JSON of a decision takes beside its details or input."""
+"""An upper bound of what the JSON of a decision takes beside its details or input, in characters."""
 
 
 class _Link(SubmittableContainer):
-    """A link of the chain that is worked out when the chain reaches it."""
+    """A link of the chain that is made when the chain reaches it."""
 
     def __init__(self, submit: Callable[[], futures.Future]) -> None:
         self._submit = submit
 
     def submit(self, executor: Any) -> futures.Future:
-        """Work it out."""
+        """Make and submit it; called by simpleflow."""
         del executor
         return self._submit()
 
@@ -54,12 +54,12 @@ class Submission:
         phases: The planner's phases.
         state: The state of the steps under the workflow's bucket and prefix.
         markers: The run's markers.
-        force_dependents: Forces what selectors match, for a reason.
-        recorded: The marker that fixed the decision, or None where it was taken now.
-        number: Counts the submissions of the name in the run, from 1.
+        force_dependents: Forces the steps that selectors match, for a reason.
+        recorded: The recorded decision; None when it was taken now.
+        number: The number of this submission among those of the name in the run, from 1.
 
     Attributes:
-        failed: Whether it was played to its end, and failed.
+        failed: Whether it has ended, and failed.
     """
 
     def __init__(
@@ -113,7 +113,7 @@ class Submission:
                     self._state.begin(self._step.step_name)
                     yield _Link(partial(self._announce, phase, self._withdrawal(withdraw)))
                 case Withdraw():
-                    pass  # goes out with the marker before it
+                    pass  # it goes out with the marker before it
                 case Play(what):
                     yield getattr(self._step, what)
                 case MarkDone():
@@ -128,7 +128,7 @@ class Submission:
     # Marking and markers.
 
     def _mark(self) -> futures.Future:
-        # A recorded completion says that the mark was made, by whichever activity: an execution that began under
+        # A recorded completion proves that the mark was made, by whichever activity: an execution that began under
         # simpleflow's own steps goes on here.
         self._completion = self._markers.recorded.take_completion(self._step.step_name)
         if self._completion is not None:
@@ -156,7 +156,7 @@ class Submission:
     # Withdrawing.
 
     def _withdrawal(self, phase: Withdraw | None) -> Withdrawal | None:
-        """What a submission withdraws: what history says, else what is invalidated now; None: nothing."""
+        """What the submission withdraws: what the history says, else what it invalidates now; None: nothing."""
         if phase is None:
             return None
         name, state = self._step.step_name, self._state
@@ -173,7 +173,7 @@ class Submission:
         return state.done.new_withdrawal(name, self._number, names, under=phase.dependents, keep=keep)
 
     def _announce(self, phase: RecordStatus, withdrawal: Withdrawal | None) -> futures.Future:
-        """The marker ``scheduled`` and the withdrawal, in one response: a replay that finds one finds both."""
+        """Record ``scheduled`` and withdraw, in one response: a replay that finds one of them finds both."""
         executor = self._workflow.executor
         recorded = self._recorded.details if self._recorded is not None else None
         if withdrawal is None:
@@ -200,14 +200,14 @@ class Submission:
 
 
 def step_future(inner: futures.Future, *, listing: bool = False) -> futures.Future:
-    """The future of a step, in the shape of simpleflow's: a chain of the listing and the step's own chain.
+    """Make the future of a step in the shape of simpleflow's: that of a chain of the listing and the step's chain.
 
-    Its result is ``[None, results]``: None stands for the list of done steps, ``results`` are those of the chain's
-    links, the second that of the activities (of a skipped step: the first, of the alternative ones).
+    Its result is ``[None, results]``. None stands for the list of done steps. ``results`` are those of the links
+    of the step's chain; the activities' is the second, the alternative activities' of a skipped step the first.
 
     Args:
         inner: The future of the step's chain.
-        listing: Whether ``inner`` is that of the listing instead.
+        listing: Whether ``inner`` is the future of the listing instead.
     """
     future = futures.Future()
     if inner.finished:

@@ -1,4 +1,4 @@
-"""Context managers that are entered once per event loop, shared by the calls from sync code, and left with the loop.
+"""Context managers that are entered once per event loop, shared by calls from sync code, and left with the loop.
 
 Making an S3 client costs many times what a request costs, and every mark of a done step is a call of its own.
 """

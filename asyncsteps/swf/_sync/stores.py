@@ -10,7 +10,7 @@ from asyncsteps.swf._sync.keeper import shared
 
 
 def use_store(bucket: str, prefix: str) -> AbstractAsyncContextManager[StepStore]:
-    """Open a store of ``bucket`` (bare or ``host/bucket``) and ``prefix``, encrypted as ``SIMPLEFLOW_S3_SSE`` says.
+    """Open the store of ``bucket`` (bare or ``host/bucket``) and ``prefix``, encrypted by ``SIMPLEFLOW_S3_SSE``.
 
     Where the loop keeps things open, it stays open for the calls that follow, as long as the environment that
     botocore reads endpoint, region and credentials from stays the same.
