@@ -39,6 +39,7 @@ SAMPLES: list[tuple[BaseException, tuple[type[BaseException], ...], str, dict[st
         "step 'a' failed: boom",
         {"step": "a"},
     ),
+    (swf_errors.BridgeDeadlockError(), (RuntimeError,), "both would wait for ever", {}),
     (swf_errors.LoopThreadError(), (RuntimeError,), "in the thread of the event loop", {}),
     (swf_errors.SyncLoopClosedError(), (RuntimeError,), "is closed", {}),
     (swf_errors.RunSyncTimeoutError(2), (TimeoutError,), "not ended after 2 s, and cancelled", {"seconds": 2}),

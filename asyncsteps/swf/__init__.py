@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from asyncsteps._errors import MissingExtraError
 from asyncsteps.swf._errors import (
     BridgeClosedError,
+    BridgeDeadlockError,
     DoneListError,
     LoopThreadError,
     NotConvertibleError,
@@ -50,6 +51,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "BridgeClosedError",
+    "BridgeDeadlockError",
     "CloseStatus",
     "Closure",
     "DoneListError",

@@ -29,6 +29,16 @@ class BridgeClosedError(AsyncstepsError):
     """The bridge to simpleflow is used outside of its block, or entered twice."""
 
 
+class BridgeDeadlockError(AsyncstepsError, RuntimeError):
+    """An activity awaits what it submitted to the bridge that is playing it, where both would wait for ever."""
+
+    def __init__(self) -> None:
+        super().__init__(
+            "an activity awaits a submission to the very bridge that is playing it: submissions are played one by "
+            "one, so both would wait for ever; submit it without awaiting it, or await it elsewhere"
+        )
+
+
 class LoopThreadError(AsyncstepsError, RuntimeError):
     """Sync code asked an event loop to work for it from that loop's own thread, where both would wait for ever."""
 

@@ -19,7 +19,7 @@ from asyncsteps._plan.model import Marker
 from asyncsteps._plan.names import as_reasoned_selectors
 from asyncsteps._tasks.activity import sync_runner
 from asyncsteps.swf._bridge.executor import BridgeExecutor, workflow_that_plays
-from asyncsteps.swf._bridge.submission import Submission, settle
+from asyncsteps.swf._bridge.submission import Outcome, Submission, playing, settle
 from asyncsteps.swf._errors import BridgeClosedError
 from asyncsteps.swf._steps.step import to_simpleflow
 from asyncsteps.swf._sync.keeper import Keeper
@@ -181,7 +181,8 @@ class SimpleflowBridge:
             submittable: What to play; `to_simpleflow` converts what is native.
 
         Returns:
-            A future with the result, or the exception, of simpleflow's future.
+            A future with the result, or the exception, of simpleflow's future. Awaiting it in an activity that the
+            same bridge is playing raises `BridgeDeadlockError`.
 
         Raises:
             BridgeClosedError: Outside of the bridge's block, or from another loop.
@@ -194,7 +195,7 @@ class SimpleflowBridge:
                 "the bridge takes submissions on the event loop of its `async with` block only"
             )
         converted = to_simpleflow(submittable)
-        submission = Submission(converted, self._loop.create_future())
+        submission = Submission(converted, Outcome(self, loop=self._loop))
         self._queue.put(submission)
         return submission.future
 
@@ -227,6 +228,7 @@ class SimpleflowBridge:
 
     def _play(self, workflow: Any, submission: Submission) -> None:
         result, error = None, None
+        playing.set((*playing.get(), submission.future))
         with on_caller_loop(self._loop, self._keeper):
             sync_runner.set(run_sync)
             try:

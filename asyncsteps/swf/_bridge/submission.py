@@ -3,10 +3,47 @@
 import asyncio
 import contextvars
 import logging
+from collections.abc import Callable, Generator
 from dataclasses import dataclass, field
 from typing import Any
 
+from asyncsteps.swf._errors import BridgeDeadlockError
+
 _logger = logging.getLogger("asyncsteps.swf")
+
+
+class Outcome(asyncio.Future[Any]):
+    """The future of a submission, which no activity can await that the same bridge is playing.
+
+    Args:
+        bridge: The bridge.
+        loop: The caller's loop.
+    """
+
+    def __init__(self, bridge: object, *, loop: asyncio.AbstractEventLoop) -> None:
+        super().__init__(loop=loop)
+        self.bridge = bridge
+
+    def __await__(self) -> Generator[Any, None, Any]:
+        self._check()
+        return super().__await__()
+
+    __iter__ = __await__
+
+    def add_done_callback(
+        self, callback: Callable[..., object], /, *, context: contextvars.Context | None = None
+    ) -> None:
+        """Add a callback, which is how `asyncio.gather`, `asyncio.wait` and `asyncio.shield` await the future."""
+        self._check()
+        super().add_done_callback(callback, context=context)
+
+    def _check(self) -> None:
+        if not self.done() and any(outer.bridge is self.bridge and not outer.done() for outer in playing.get()):
+            raise BridgeDeadlockError
+
+
+playing: contextvars.ContextVar[tuple[Outcome, ...]] = contextvars.ContextVar("asyncsteps_playing", default=())
+"""The submissions, outermost first, whose activities the calling code belongs to."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -20,7 +57,7 @@ class Submission:
     """
 
     submittable: Any
-    future: asyncio.Future[Any]
+    future: Outcome
     context: contextvars.Context = field(default_factory=contextvars.copy_context)
 
 
