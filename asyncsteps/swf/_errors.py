@@ -1,6 +1,11 @@
 """The exceptions of simpleflow's side alone: its version, conversion, the done list, the bridge, `run_sync`."""
 
+import re
+from collections.abc import Iterator
+from contextlib import contextmanager
+
 from asyncsteps._errors import AsyncstepsError, StepDefinitionError
+from asyncsteps.swf._constants import MAX_REASON_CHARS
 
 
 class SimpleflowVersionError(AsyncstepsError, ImportError):
@@ -69,3 +74,26 @@ class RunSyncTimeoutError(AsyncstepsError, TimeoutError):
     def __init__(self, seconds: float) -> None:
         super().__init__(f"not ended after {seconds:g} s, and cancelled; give it a longer timeout, or less to do")
         self.seconds = seconds
+
+
+@contextmanager
+def short_reasons() -> Iterator[None]:
+    """Shorten the messages of our errors that leave the block, so that SWF takes them as reasons.
+
+    The permissions, the bucket and the step that a message names come first. The whole message becomes a note: it
+    comes with the traceback in the details of the failure.
+    """
+    try:
+        yield
+    except AsyncstepsError as error:
+        message = str(error)
+        room = MAX_REASON_CHARS - len(f"{type(error).__name__}: ")
+        if len(message) > room:
+            places = [(label, getattr(error, label, None)) for label in ("bucket", "step")]
+            first = [
+                *dict.fromkeys(re.findall(r"\bs3:[A-Z]\w+", message)),
+                *(f"{label} {value!r}" for label, value in places if value is not None),
+            ]
+            error.args = (f"{', '.join(first)}: {message}"[: room - 3].removeprefix(": ") + "...",)
+            error.add_note(message)
+        raise

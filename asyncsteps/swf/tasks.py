@@ -11,6 +11,7 @@ from asyncsteps._plan.names import as_selectors, matches
 from asyncsteps.swf._constants import UNKNOWN_CONTEXT
 from asyncsteps.swf._done.payload import part_form, short_form, snapshot_form, unpack
 from asyncsteps.swf._done.snapshots import write_snapshot
+from asyncsteps.swf._errors import short_reasons
 from asyncsteps.swf._sync.loop import run_sync
 from asyncsteps.swf._sync.stores import use_store
 
@@ -42,7 +43,8 @@ class GetStepsDoneTask:
         Raises:
             StoreError: When the bucket cannot be listed.
         """
-        return run_sync(self._list)
+        with short_reasons():
+            return run_sync(self._list)
 
     async def _list(self) -> list[str] | dict[str, Any]:
         async with use_store(self.bucket, self.path) as store:
@@ -82,7 +84,8 @@ class MarkStepDoneTask:
             StepNameError: When the name cannot be a key under this prefix.
             StoreError: When the bucket cannot be written.
         """
-        run_sync(self._mark)
+        with short_reasons():
+            run_sync(self._mark)
 
     async def _mark(self) -> None:
         context = self.context or UNKNOWN_CONTEXT
@@ -123,7 +126,8 @@ class WithdrawStepsDoneTask:
             StoreError: When the bucket cannot be listed, or the marks cannot be deleted (the role needs
                 ``s3:DeleteObject``).
         """
-        return run_sync(self._withdraw)
+        with short_reasons():
+            return run_sync(self._withdraw)
 
     async def _withdraw(self) -> int:
         async with use_store(self.bucket, self.path) as store:

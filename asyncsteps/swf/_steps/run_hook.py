@@ -7,6 +7,7 @@ from typing import Any
 from simpleflow.exceptions import ExecutionBlocked
 
 from asyncsteps.swf import _simpleflow as sf
+from asyncsteps.swf._errors import short_reasons
 from asyncsteps.swf._steps.entered import entering, is_entered
 from asyncsteps.swf._steps.run import start_run
 
@@ -24,7 +25,8 @@ def around_run(run: Callable[..., Any]) -> Callable[..., Any]:
             steps = start_run(self)
             steps.markers.piggybacks = sf.runs_on_swf(self.executor)
             try:
-                result = run(self, *args, **kwargs)
+                with short_reasons():
+                    result = run(self, *args, **kwargs)
             except ExecutionBlocked:
                 raise
             except Exception:
