@@ -174,7 +174,7 @@ class StepsRun:
         submission = Submission(
             self.workflow,
             step,
-            state.planner.phases(rules, decision, done=done),
+            phases=state.planner.phases(rules, decision, done=done),
             state=state,
             markers=self.markers,
             force_dependents=self._force_dependents,

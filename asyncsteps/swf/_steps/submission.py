@@ -1,6 +1,7 @@
 """One submission of a step under simpleflow: its phases in their order, as the links of a chain."""
 
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
@@ -45,10 +46,11 @@ class _Link(SubmittableContainer):
         return self._submit()
 
 
+@dataclass(slots=True, eq=False)
 class Submission:
     """One submission of a step in one run.
 
-    Args:
+    Attributes:
         workflow: The workflow, with the mixin.
         step: The step.
         phases: The planner's phases.
@@ -57,65 +59,51 @@ class Submission:
         force_dependents: Forces the steps that selectors match, for a reason.
         recorded: The recorded decision; None when it was taken now.
         number: The number of this submission among those of the name in the run, from 1.
-
-    Attributes:
         failed: Whether it has ended, and failed.
     """
 
-    def __init__(
-        self,
-        workflow: Any,
-        step: Step,
-        phases: tuple[Phase, ...],
-        *,
-        state: PrefixState,
-        markers: MarkerLog,
-        force_dependents: Callable[[list[str], str], None],
-        recorded: Recorded | None,
-        number: int,
-    ) -> None:
-        self._workflow = workflow
-        self._step = step
-        self._phases = phases
-        self._state = state
-        self._markers = markers
-        self._force_dependents = force_dependents
-        self._recorded = recorded
-        self._number = number
-        self._completion: str | None = None
-        self._ended = False
-        self.failed = False
+    workflow: Any
+    step: Step
+    phases: tuple[Phase, ...]
+    state: PrefixState
+    markers: MarkerLog
+    force_dependents: Callable[[list[str], str], None]
+    recorded: Recorded | None
+    number: int
+    failed: bool = False
+    _completion: str | None = None
+    _ended: bool = False
 
     def play(self) -> futures.Future:
         """Submit the phases as one chain; the future is `step_future`'s."""
-        chain = Chain(bubbles_exception_on_failure=self._step.bubbles_exception_on_failure)
+        chain = Chain(bubbles_exception_on_failure=self.step.bubbles_exception_on_failure)
         try:
             for link in self._links():
                 chain.append(link)
-            future = self._workflow.submit(chain)
+            future = self.workflow.submit(chain)
         except ExecutionBlocked:
             raise
         except Exception:
-            self._state.fail(self._step.step_name)
+            self.state.fail(self.step.step_name)
             raise
         if future.finished and not self._ended:
             self.failed = True
-            self._state.fail(self._step.step_name)
+            self.state.fail(self.step.step_name)
         return step_future(future)
 
     def _links(self) -> Iterator[Any]:
-        withdraw = next((phase for phase in self._phases if isinstance(phase, Withdraw)), None)
-        for phase in self._phases:
+        withdraw = next((phase for phase in self.phases if isinstance(phase, Withdraw)), None)
+        for phase in self.phases:
             match phase:
                 case ForceDependents(selectors, reason):
-                    self._force_dependents(list(selectors), reason)
+                    self.force_dependents(list(selectors), reason)
                 case RecordStatus(status=Status.SCHEDULED):
-                    self._state.begin(self._step.step_name)
+                    self.state.begin(self.step.step_name)
                     yield _Link(partial(self._announce, phase, self._withdrawal(withdraw)))
                 case Withdraw():
                     pass  # it goes out with the marker before it
                 case Play(what):
-                    yield getattr(self._step, what)
+                    yield getattr(self.step, what)
                 case MarkDone():
                     yield _Link(self._mark)
                 case RecordStatus(status=Status.COMPLETED):
@@ -123,35 +111,35 @@ class Submission:
                 case RecordStatus():
                     yield _Link(partial(self._skip, phase))
                 case EmitSignal(name):
-                    yield self._workflow.signal(name, propagate=False)
+                    yield self.workflow.signal(name, propagate=False)
 
     # Marking and markers.
 
     def _mark(self) -> futures.Future:
         # A recorded completion proves that the mark was made, by whichever activity: an execution that began under
         # simpleflow's own steps goes on here.
-        self._completion = self._markers.recorded.take_completion(self._step.step_name)
+        self._completion = self.markers.recorded.take_completion(self.step.step_name)
         if self._completion is not None:
             return sf.finished()
-        return self._workflow.submit(
+        return self.workflow.submit(
             ActivityTask(
-                self._activity(MarkStepDoneTask), self._state.bucket, self._state.prefix, self._step.step_name
+                self._activity(MarkStepDoneTask), self.state.bucket, self.state.prefix, self.step.step_name
             )
         )
 
     def _complete(self, phase: RecordStatus) -> futures.Future:
         self._ended = True
-        self._state.complete(self._step.step_name)
+        self.state.complete(self.step.step_name)
         return self._record(phase, self._completion)
 
     def _skip(self, phase: RecordStatus) -> futures.Future:
         self._ended = True
-        return self._record(phase, self._recorded.details if self._recorded is not None else None)
+        return self._record(phase, self.recorded.details if self.recorded is not None else None)
 
     def _record(self, phase: RecordStatus, recorded: str | None) -> futures.Future:
         if recorded is not None:
             return sf.finished(recorded)
-        return self._markers.record(phase, self._number)
+        return self.markers.record(phase, self.number)
 
     # Withdrawing.
 
@@ -159,30 +147,30 @@ class Submission:
         """What the submission withdraws: what the history says, else what it invalidates now; None: nothing."""
         if phase is None:
             return None
-        name, state = self._step.step_name, self._state
-        known = state.done.known_withdrawal(name, self._number)
+        name, state = self.step.step_name, self.state
+        known = state.done.known_withdrawal(name, self.number)
         if known is not None and known.args:
             return known
-        if known is None and self._recorded is not None:
+        if known is None and self.recorded is not None:
             return None
         own = (phase.own,) if phase.own is not None and state.done.is_done(phase.own) else ()
         names = state.planner.invalidated(phase, [*own, *state.done.matching(phase.dependents)])
         if not names:
             return None
         keep = [kept for kept in state.marked | state.playing if kept != phase.own]
-        return state.done.new_withdrawal(name, self._number, names, under=phase.dependents, keep=keep)
+        return state.done.new_withdrawal(name, self.number, names, under=phase.dependents, keep=keep)
 
     def _announce(self, phase: RecordStatus, withdrawal: Withdrawal | None) -> futures.Future:
         """Record ``scheduled`` and withdraw, in one response: a replay that finds one of them finds both."""
-        executor = self._workflow.executor
-        recorded = self._recorded.details if self._recorded is not None else None
+        executor = self.workflow.executor
+        recorded = self.recorded.details if self.recorded is not None else None
         if withdrawal is None:
             return self._record(phase, recorded)
         if recorded is None and sf.runs_on_swf(executor):
             chars = size(phase.details) + size([withdrawal.args, withdrawal.kwargs]) + 2 * _DECISION_CHARS
             sf.make_room(executor, decisions=2, chars=chars)
         marker = self._record(phase, recorded)
-        withdrawing = self._workflow.submit(
+        withdrawing = self.workflow.submit(
             sf.activity_task(
                 executor,
                 self._activity(WithdrawStepsDoneTask),
@@ -196,7 +184,7 @@ class Submission:
         return withdrawing
 
     def _activity(self, callable_: type) -> Any:
-        return activity.Activity(callable_, **self._workflow._get_step_activity_params())  # noqa: SLF001 - the mixin's
+        return activity.Activity(callable_, **self.workflow._get_step_activity_params())  # noqa: SLF001 - the mixin's
 
 
 def step_future(inner: futures.Future, *, listing: bool = False) -> futures.Future:
