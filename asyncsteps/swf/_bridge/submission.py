@@ -28,8 +28,6 @@ class Outcome(asyncio.Future[Any]):
         self._check()
         return super().__await__()
 
-    __iter__ = __await__
-
     def add_done_callback(
         self, callback: Callable[..., object], /, *, context: contextvars.Context | None = None
     ) -> None:
