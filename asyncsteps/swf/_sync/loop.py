@@ -18,7 +18,7 @@ from collections.abc import Awaitable, Callable, Iterator
 from concurrent.futures import Future, wait
 from contextlib import contextmanager, suppress
 from contextvars import ContextVar
-from typing import NamedTuple, TypeVar
+from typing import Generic, NamedTuple, TypeVar
 
 from asyncsteps.swf._errors import LoopThreadError, RunSyncTimeoutError, SyncLoopClosedError
 from asyncsteps.swf._sync.keeper import Keeper, keeper
@@ -54,44 +54,75 @@ def run_sync(fn: Callable[[], Awaitable[T]], *, timeout: float | None = None) ->
         LoopThreadError: When called in the thread of the very loop that it would wait for.
         SyncLoopClosedError: When that loop is closed.
     """
-    target = _target()
-    outcome: Future[T] = Future()
-    call = _play(fn, target.keeper, outcome)
-    try:
-        playing = asyncio.run_coroutine_threadsafe(call, target.loop)
-    except RuntimeError as error:
-        call.close()
-        raise SyncLoopClosedError from error
-    try:
-        wait((outcome,), timeout)
-    except BaseException:  # a signal handler raised
-        _cancel(playing, outcome)
-        raise
-    if not outcome.done():
-        assert timeout is not None
-        _cancel(playing, outcome)
-        if not outcome.done() or isinstance(outcome.exception(), asyncio.CancelledError):
-            raise RunSyncTimeoutError(timeout)
-    return outcome.result()
+    return _Call(fn, _target()).result(timeout)
 
 
-def _cancel(playing: "Future[None]", outcome: "Future[T]") -> None:
-    """Cancel the coroutine, and give it time to clean up."""
-    playing.cancel()
-    wait((outcome,), CANCEL_GRACE)
+class _Call(Generic[T]):
+    """A call of `run_sync`: begun and cancelled in the loop's thread, awaited in the caller's."""
 
+    def __init__(self, fn: Callable[[], Awaitable[T]], target: "_Target") -> None:
+        self._fn = fn
+        self._loop, self._keeper, _ = target
+        self._outcome: Future[T] = Future()
+        self._task: asyncio.Task[None] | None = None
 
-async def _play(fn: Callable[[], Awaitable[T]], keeping: Keeper | None, outcome: "Future[T]") -> None:
-    keeper.set(keeping)
-    try:
-        result = await fn()
-    except BaseException as error:  # noqa: BLE001 - it is the waiting thread's, a SystemExit included
+    def result(self, timeout: float | None) -> T:
+        """Begin, wait for the outcome, and return the result."""
+        try:
+            self._in_loop(self._begin)
+            wait((self._outcome,), timeout)
+        except SyncLoopClosedError:
+            raise
+        except BaseException:  # a signal handler raised
+            self._abandon()
+            raise
+        if not self._outcome.done():
+            assert timeout is not None
+            self._abandon()
+            if not self._outcome.done() or isinstance(self._outcome.exception(), asyncio.CancelledError):
+                raise RunSyncTimeoutError(timeout)
+        return self._outcome.result()
+
+    def _abandon(self) -> None:
+        """Cancel, and wait for the cleaning up."""
+        with suppress(SyncLoopClosedError):
+            self._in_loop(self._cancel)
+            wait((self._outcome,), CANCEL_GRACE)
+
+    def _in_loop(self, callback: Callable[[], object]) -> None:
+        try:
+            self._loop.call_soon_threadsafe(callback)
+        except RuntimeError as error:
+            raise SyncLoopClosedError from error
+
+    def _begin(self) -> None:
+        self._task = self._loop.create_task(self._play())
+        self._task.add_done_callback(self._end)
+
+    def _cancel(self) -> None:
+        if self._task is not None:
+            self._task.cancel()
+        else:  # the signal came before the call reached the loop
+            self._fail(asyncio.CancelledError())
+
+    async def _play(self) -> None:
+        keeper.set(self._keeper)
+        try:
+            result = await self._fn()
+        except BaseException as error:  # noqa: BLE001 - it is the waiting thread's, a SystemExit included
+            self._fail(error)
+        else:
+            self._outcome.set_result(result)
+
+    def _end(self, task: asyncio.Task[None]) -> None:
+        if task.cancelled() and not self._outcome.done():  # before its first step
+            self._fail(asyncio.CancelledError())
+
+    def _fail(self, error: BaseException) -> None:
         # At exit the waiting threads are daemons that end with the interpreter: woken up, they would only print
         # the traceback of a cancellation that nobody asked for.
         if not (_process.closed and isinstance(error, asyncio.CancelledError)):
-            outcome.set_exception(error)
-    else:
-        outcome.set_result(result)
+            self._outcome.set_exception(error)
 
 
 class _Target(NamedTuple):
