@@ -50,6 +50,7 @@ ROOMS: dict[str, tuple[set[str], set[str]]] = {
 
 MEMBERS = {
     # modules that are in another room than their folder
+    "__main__": "cli",
     "store._protocol": "store.contract",
     "store._common": "store.contract",
     "store._records": "store.contract",
