@@ -45,7 +45,7 @@ ROOMS: dict[str, tuple[set[str], set[str]]] = {
         set(),
     ),
     "": ({"_errors", "_plan", "_tasks", "_run", "store"}, set()),
-    "cli": ({"", "store", "swf"}, {"anyio", "cyclopts", "rich"}),
+    "cli": ({"", "store", "swf"}, {"anyio", "cyclopts", "pydantic", "rich"}),
 }
 
 MEMBERS = {

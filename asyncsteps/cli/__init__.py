@@ -6,7 +6,7 @@ Everything behind `main` needs the extra ``cli``; `main` itself says so where th
 import sys
 from collections.abc import Sequence
 
-_NEEDED = ("attrs", "cyclopts", "rich")
+_NEEDED = ("attrs", "cyclopts", "pydantic", "rich")
 
 
 def main(tokens: Sequence[str] | None = None) -> int:

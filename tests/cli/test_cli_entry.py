@@ -21,7 +21,7 @@ def test_the_module_is_the_command() -> None:
     assert bad.stderr == installed("list").err
 
 
-@pytest.mark.parametrize("missing", ["cyclopts", "rich"])
+@pytest.mark.parametrize("missing", ["cyclopts", "pydantic", "rich"])
 @pytest.mark.parametrize("start", [AS_A_SCRIPT, AS_A_MODULE])
 def test_without_the_extra_one_line_says_so(start: str, missing: str) -> None:
     ended = python("-c", f"import sys; sys.modules[{missing!r}] = None; {start}")
