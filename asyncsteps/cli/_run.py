@@ -3,8 +3,8 @@
 import contextlib
 import re
 import time
-from collections.abc import AsyncIterator, Sequence
-from contextlib import AsyncExitStack, asynccontextmanager
+from collections.abc import AsyncIterator, Mapping, Sequence
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
@@ -55,56 +55,56 @@ class _Code:
         request: What was asked for.
         target: The target.
         arguments: The target's arguments, typed.
-        workflow: The instance that the hooks are asked of, once there is one.
         url: The store's URL, once it is open.
     """
 
     request: Request
     target: Target
     arguments: dict[str, Any]
-    workflow: asyncsteps.Workflow | None = None
     url: str | None = None
 
-    async def __call__(self, run: asyncsteps.StepRun) -> Any:
-        """Run the code on a run."""
-        if self.target.workflow is None:
-            assert self.target.function is not None
-            return await self.target.function(run, **self.arguments)
-        self.workflow = self.target.workflow(run)
-        return await self.workflow.run(**self.arguments)
-
-    async def open_store(self, stack: AsyncExitStack) -> asyncsteps.StepStore:
-        """Open the store that was asked for, or the one that the workflow's hooks name."""
-        endpoint_url = self.request.endpoint_url
-        if self.request.store is not None:
-            opened = open_store(self.request.store, endpoint_url)
-        else:
-            assert self.workflow is not None
-            opened = self.workflow.open_step_store(endpoint_url=endpoint_url)
-        store = await stack.enter_async_context(opened)
-        self.url = store.url
-        return store
-
     @asynccontextmanager
-    async def entered(self, **options: Any) -> AsyncIterator[asyncsteps.StepRun]:
-        """An entered run with the selection that was asked for."""
-        workflow = self.target.workflow
-        async with AsyncExitStack() as stack:
-            store = await self.open_store(stack) if self.request.store is not None else None
-            run = asyncsteps.StepRun(
-                store or (lambda: self.open_store(stack)),
-                workflow_id=self.request.workflow_id,
-                run_id=self.request.run_id,
-                version=workflow.version if workflow is not None else None,
-                step_activity_params=lambda: self.workflow.get_step_activity_params() if self.workflow else {},
-                **options,
-            )
-            for selector, reason in selectors(self.request.force):
-                run.add_forced_steps(selector, reason)
-            for selector, reason in selectors(self.request.skip):
-                run.add_skipped_steps(selector, reason)
-            async with run:  # not on the stack: a store that the hooks open outlives the run
-                yield run
+    async def opening(self) -> AsyncIterator[dict[str, Any]]:
+        """Open the store that was asked for, and give the arguments of `Workflow.opened` and `Workflow.plan`."""
+        request = self.request
+        common = {"workflow_id": request.workflow_id, "run_id": request.run_id}
+        if request.store is None:
+            yield common | {"endpoint_url": request.endpoint_url}
+            return
+        async with open_store(request.store, request.endpoint_url) as store:
+            self.url = store.url
+            yield common | {"store": store}
+
+    def workflow(self) -> type[asyncsteps.Workflow]:
+        """Make a workflow that plays the target with its arguments and the selection that was asked for."""
+        code = self
+
+        class Played(asyncsteps.Workflow):
+            version = code.target.workflow.version
+
+            def __init__(self, step_run: asyncsteps.StepRun) -> None:
+                super().__init__(step_run)
+                for selector, reason in selectors(code.request.force):
+                    step_run.add_forced_steps(selector, reason)
+                for selector, reason in selectors(code.request.skip):
+                    step_run.add_skipped_steps(selector, reason)
+                self.played = code.target.workflow(step_run)
+
+            async def run(self) -> Any:
+                return await self.played.run(**code.arguments)
+
+            def get_step_activity_params(self) -> Mapping[str, Any]:
+                return self.played.get_step_activity_params()
+
+            @asynccontextmanager
+            async def open_step_store(
+                self, *, endpoint_url: str | None = None
+            ) -> AsyncIterator[asyncsteps.StepStore]:
+                async with self.played.open_step_store(endpoint_url=endpoint_url) as store:
+                    code.url = store.url
+                    yield store
+
+        return Played
 
 
 def selectors(given: Sequence[str]) -> list[tuple[str, str | None]]:
@@ -128,13 +128,10 @@ def _code(request: Request) -> _Code:
         except OSError as error:
             raise UsageError(f"--markers {str(request.markers)!r} cannot be written: {error.strerror}") from error
     target = load(request.target)
-    if target.workflow is not None:
-        return _Code(request, target, bind(target.workflow.run, request.params, skip=1, target=target.text))
-    if request.store is None:
+    if request.store is None and not target.has_hooks:
         raise UsageError(
             f"target {target.text!r} is a function, so that no hooks make its store; give one: --store URL"
         )
-    assert target.function is not None
     return _Code(request, target, bind(target.function, request.params, skip=1, target=target.text))
 
 
@@ -166,8 +163,9 @@ async def _play(code: _Code, outcome: RunReport, follower: Follower, *, with_tra
         options["max_parallel"] = code.request.max_parallel
     raised: Exception | None = None
     try:
-        async with code.entered(**options) as outcome.run:
-            outcome.result = await code(outcome.run)
+        async with code.opening() as given, code.workflow().opened(**given, **options) as workflow:
+            outcome.run = workflow.step_run
+            outcome.result = await workflow.run()
     except Exception as error:
         if outcome.run is None:
             raise
@@ -207,5 +205,5 @@ def plan(request: Request, *, show_all: bool, as_json: bool) -> int:
 
 
 async def _plan(code: _Code) -> asyncsteps.Plan:
-    async with code.entered() as run:
-        return await run.plan(code)
+    async with code.opening() as given:
+        return await code.workflow().plan(**given)

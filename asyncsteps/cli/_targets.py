@@ -18,17 +18,19 @@ from asyncsteps.cli._exit import UsageError, describe
 
 @dataclass(frozen=True, slots=True)
 class Target:
-    """What a command runs: either a workflow class or a function.
+    """What a command runs.
 
     Attributes:
         text: TARGET as given.
-        workflow: The `asyncsteps.Workflow` class, or None.
-        function: The ``async def`` that takes the run, or None.
+        workflow: The workflow class; for a function, one whose ``run`` calls it.
+        function: What takes the arguments: the class's ``run``, or the function. Its first parameter is not one.
+        has_hooks: Whether the workflow's hooks say where its store is.
     """
 
     text: str
-    workflow: type[asyncsteps.Workflow] | None = None
-    function: Callable[..., Awaitable[Any]] | None = None
+    workflow: type[asyncsteps.Workflow]
+    function: Callable[..., Awaitable[Any]]
+    has_hooks: bool
 
 
 def load(text: str) -> Target:
@@ -53,14 +55,14 @@ def load(text: str) -> Target:
 
 def _target(text: str, found: Any, module: ModuleType) -> Target:
     if inspect.isclass(found) and issubclass(found, asyncsteps.Workflow) and found is not asyncsteps.Workflow:
-        return Target(text, workflow=found)
+        return Target(text, found, found.run, has_hooks=True)
     if inspect.iscoroutinefunction(found):
         takes = [each for each in inspect.signature(found).parameters.values() if each.kind in _POSITIONAL]
         if not takes:
             raise UsageError(
                 f"target {text!r} takes no run; its first parameter must be the run: async def main(run, …)"
             )
-        return Target(text, function=found)
+        return Target(text, _workflow_of(found), found, has_hooks=False)
     remedy = "name one of these"
     if inspect.isfunction(found):
         remedy = "make it `async def`, without any `yield`"
@@ -68,6 +70,14 @@ def _target(text: str, found: Any, module: ModuleType) -> Target:
         f"target {text!r} is {_what(found)}, and neither a Workflow class nor an `async def main(run, …)`; "
         f"{remedy}{_instead(module)}"
     )
+
+
+def _workflow_of(function: Callable[..., Awaitable[Any]]) -> type[asyncsteps.Workflow]:
+    class Function(asyncsteps.Workflow):
+        async def run(self, **arguments: Any) -> Any:
+            return await function(self.step_run, **arguments)
+
+    return Function
 
 
 _POSITIONAL = (
