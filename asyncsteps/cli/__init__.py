@@ -1,6 +1,6 @@
-"""The command ``asyncsteps``: run and plan workflows, and look after what a store holds.
+"""The command ``asyncsteps``: run and plan workflows, and manage what a store holds.
 
-Everything behind `main` needs the extra ``cli``; `main` itself says so where that is missing.
+All but `main` needs the extra ``cli``; `main` says so when it is missing.
 """
 
 import sys
@@ -13,7 +13,7 @@ def main(tokens: Sequence[str] | None = None) -> int:
     """Run the command and return its exit code (documented in docs/command.md).
 
     Args:
-        tokens: The arguments; None: those of this process.
+        tokens: The arguments; those of this process by default.
     """
     try:
         from asyncsteps.cli._app import run_command
@@ -23,6 +23,6 @@ def main(tokens: Sequence[str] | None = None) -> int:
         message = "the command needs the extra 'cli', which is not installed: pip install 'asyncsteps[cli]'"
         print(f"asyncsteps: error: {message}", file=sys.stderr)
         return 2
-    except KeyboardInterrupt:  # the imports take a moment
+    except KeyboardInterrupt:  # the imports take a while
         return 130
     return run_command(sys.argv[1:] if tokens is None else tokens)

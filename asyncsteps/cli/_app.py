@@ -1,4 +1,4 @@
-"""The command line: what each command takes, and how its errors end it."""
+"""The command line: the options of each command, and how errors end it."""
 
 import importlib.metadata
 from collections.abc import Sequence
@@ -38,9 +38,9 @@ class Common:
     """Options of every command.
 
     Attributes:
-        endpoint_url: S3 endpoint; it wins over the environment (AWS_ENDPOINT_URL_S3, AWS_ENDPOINT_URL, profiles).
+        endpoint_url: S3 endpoint; overrides the environment (AWS_ENDPOINT_URL_S3, AWS_ENDPOINT_URL, profiles).
         json: Write one JSON document to stdout.
-        traceback: Show the tracebacks of errors too.
+        traceback: Show the tracebacks of errors.
     """
 
     endpoint_url: str | None = None
@@ -243,7 +243,7 @@ def forget(
 
 
 def run_command(tokens: Sequence[str]) -> int:
-    """Run one command line and return its exit code; no error of the user's ends in a traceback."""
+    """Run one command line and return its exit code. An error ends in one line, not in a traceback."""
     _output.prepare()
     try:
         code = app(tokens, exit_on_error=False, print_error=False)
@@ -260,11 +260,11 @@ def run_command(tokens: Sequence[str]) -> int:
 
 
 def _misuse(error: CycloptsError) -> str:
-    """One line about a command line that cannot be read, and where help is."""
+    """Describe in one line what is wrong with a command line, and where to find help."""
     command = " ".join(error.command_chain or ())
     text = _output.one_line(str(error))
     if isinstance(error, MissingArgumentError) and error.argument is not None:
-        # cyclopts says of an option that is not there that it "requires an argument".
+        # For an option that is missing altogether cyclopts says that it "requires an argument".
         _, guess, hint = text.partition(" Did you mean ")
         name = error.argument.name
         text = f"{command} needs {name}{' and its value' if name.startswith('-') else ''}"

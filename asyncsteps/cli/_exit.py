@@ -1,4 +1,4 @@
-"""How the command ends: its exit codes, which error means which, and what an interrupt does."""
+"""How the command ends: exit codes, errors, signals."""
 
 import asyncio
 import contextlib
@@ -28,7 +28,7 @@ class ExitCode(IntEnum):
 
 
 class UsageError(asyncsteps.AsyncstepsError, ValueError):
-    """What was asked for cannot be done as asked; the message says why, and what to give instead."""
+    """The request cannot be carried out as given. The message says why, and what to give instead."""
 
 
 class ExitCalledError(asyncsteps.AsyncstepsError):
@@ -36,7 +36,7 @@ class ExitCalledError(asyncsteps.AsyncstepsError):
 
 
 class Interrupted(BaseException):
-    """A signal ended the work, and the work has cleaned up. Like KeyboardInterrupt it is no ``Exception``.
+    """A signal ended the work, and the work has cleaned up. Not an ``Exception``, like KeyboardInterrupt.
 
     Attributes:
         code: The exit code.
@@ -48,7 +48,7 @@ class Interrupted(BaseException):
 
 
 def code_of(error: BaseException) -> ExitCode:
-    """The exit code that an error means."""
+    """Return the exit code for an error."""
     if isinstance(error, BaseExceptionGroup):
         codes = {code_of(inner) for inner in error.exceptions}
         return next(code for code in (ExitCode.STORE, ExitCode.FAILED, ExitCode.USAGE) if code in codes)
@@ -60,7 +60,7 @@ def code_of(error: BaseException) -> ExitCode:
 
 
 def leaves(error: BaseException) -> Iterator[BaseException]:
-    """The errors of a group and of the groups in it; an error that is no group is its own leaf."""
+    """Yield the errors of a group and of the groups inside it. An error that is no group yields itself."""
     if isinstance(error, BaseExceptionGroup):
         for inner in error.exceptions:
             yield from leaves(inner)
@@ -69,9 +69,10 @@ def leaves(error: BaseException) -> Iterator[BaseException]:
 
 
 def describe(error: BaseException) -> str:
-    """One line about an error: its class too, unless it is one of ours, whose messages stand for themselves.
+    """Describe an error in one line.
 
-    Notes on it, such as that of the activity it comes from, follow in parentheses.
+    The class comes first, except for our own errors, whose messages are complete sentences. Notes, such as the
+    name of the activity that raised it, follow in parentheses.
     """
     text = _output.one_line(str(error))
     if isinstance(error, asyncsteps.AsyncstepsError) and text:
@@ -84,7 +85,7 @@ _ERRORS_SHOWN: Final = 10
 
 
 def report(error: BaseException, *, with_traceback: bool) -> ExitCode:
-    """Say an error, the first ones of a group on a line each, and give its exit code."""
+    """Print an error, or the first errors of a group one to a line, and return its exit code."""
     if with_traceback:
         _output.say("".join(traceback.format_exception(error)).rstrip())
     for number, leaf in enumerate(leaves(error)):
@@ -100,36 +101,36 @@ _SIGNALS: Final = (signal.SIGINT, signal.SIGTERM)
 
 
 class _Stop:
-    """The signal handler of one piece of work: the first signal cancels it, a second one ends the process."""
+    """A signal handler. The first signal cancels the work, a second one ends the process."""
 
     def __init__(self) -> None:
         self.signum: int | None = None
         self._cancel: Callable[[], object] | None = None
 
     def attach(self, loop: asyncio.AbstractEventLoop, task: asyncio.Task[Any]) -> None:
-        """From now on a signal cancels ``task``; one that came earlier does so at once."""
+        """Cancel ``task`` on a signal; at once if the signal has already come."""
         self._cancel = lambda: loop.call_soon_threadsafe(task.cancel)
         if self.signum is not None:
             self._cancel()
 
     def __call__(self, signum: int, _frame: FrameType | None) -> None:
         if self.signum is not None:
-            # Marks are written whole or not at all, so that leaving at once is safe as well.
+            # Leaving at once is safe: marks are written whole or not at all.
             os._exit(128 + signum)
         self.signum = signum
-        with contextlib.suppress(OSError):  # no print here: the signal may have come in the midst of one
+        with contextlib.suppress(OSError):  # not print(): the signal may have interrupted one
             os.write(2, b"\nasyncsteps: stopping what is under way; once more to leave at once\n")
         if self._cancel is not None:
             self._cancel()
 
 
 def run_async(main: Callable[[], Coroutine[Any, Any, T]]) -> T:
-    """Run ``main`` on an event loop; SIGINT and SIGTERM cancel it and wait until it has cleaned up.
+    """Run ``main`` on an event loop. SIGINT and SIGTERM cancel it, and it is awaited while it cleans up.
 
-    Handlers of Python's own `signal.signal` do it, for these run even while user code holds the loop.
+    The handlers are set with `signal.signal`, which run even while user code blocks the loop.
 
     Raises:
-        Interrupted: When a signal came, whatever ``main`` made of its cancellation.
+        Interrupted: When a signal came, whatever ``main`` did when it was cancelled.
         ExitCalledError: When something in ``main`` called ``sys.exit``.
     """
     stop = _Stop()
@@ -142,7 +143,7 @@ def run_async(main: Callable[[], Coroutine[Any, Any, T]]) -> T:
 
     before = {number: signal.getsignal(number) for number in _SIGNALS}
     for number, handler in before.items():
-        if handler is not signal.SIG_IGN:  # as under nohup: who started us does not want it heeded
+        if handler is not signal.SIG_IGN:  # ignored by whoever started us, as nohup does
             signal.signal(number, stop)
     try:
         result = asyncio.run(attached())

@@ -1,4 +1,4 @@
-"""The commands that take a workflow's code: run and plan."""
+"""The commands that run a workflow's code: run and plan."""
 
 import contextlib
 import re
@@ -33,7 +33,7 @@ _END_OF_SELECTOR: Final = re.compile(r"(?<!\\)=")
 
 @dataclass(frozen=True, slots=True)
 class Request:
-    """What the command line asks for; the fields are its options."""
+    """The options of ``run`` and ``plan``."""
 
     target: str
     store: str | None
@@ -49,10 +49,10 @@ class Request:
 
 @dataclass(slots=True)
 class _Code:
-    """A target with its arguments, and the store that it is played over.
+    """A target with its arguments, ready to be opened as a workflow.
 
     Attributes:
-        request: What was asked for.
+        request: The options.
         target: The target.
         arguments: The target's arguments, typed.
         url: The store's URL, once it is open.
@@ -65,7 +65,7 @@ class _Code:
 
     @asynccontextmanager
     async def opening(self) -> AsyncIterator[dict[str, Any]]:
-        """Open the store that was asked for, and give the arguments of `Workflow.opened` and `Workflow.plan`."""
+        """Open the store given by ``--store``; yield the arguments for `Workflow.opened` and `Workflow.plan`."""
         request = self.request
         common = {"workflow_id": request.workflow_id, "run_id": request.run_id}
         if request.store is None:
@@ -76,7 +76,7 @@ class _Code:
             yield common | {"store": store}
 
     def workflow(self) -> type[asyncsteps.Workflow]:
-        """Make a workflow that plays the target with its arguments and the selection that was asked for."""
+        """Make a workflow that plays the target with its arguments, ``--force`` and ``--skip``."""
         code = self
 
         class Played(asyncsteps.Workflow):
@@ -108,7 +108,7 @@ class _Code:
 
 
 def selectors(given: Sequence[str]) -> list[tuple[str, str | None]]:
-    r"""Selectors with their reasons, from ``SELECTOR[=REASON]``; ``\=`` stands for a ``=`` of the selector."""
+    r"""Split ``SELECTOR[=REASON]`` into pairs; ``\=`` is an ``=`` that belongs to the selector."""
     pairs: list[tuple[str, str | None]] = []
     for text in given:
         selector, *reason = _END_OF_SELECTOR.split(text, maxsplit=1)
@@ -117,10 +117,10 @@ def selectors(given: Sequence[str]) -> list[tuple[str, str | None]]:
 
 
 def _code(request: Request) -> _Code:
-    """What is to be run, as far as it can be checked before the store is opened.
+    """Load the target and check the options, as far as possible before the store is opened.
 
     Raises:
-        UsageError: When the target, its parameters, the store or the file for the markers is at fault.
+        UsageError: When the target, its parameters, the store or the markers file is at fault.
     """
     if request.markers is not None:
         try:
@@ -136,7 +136,7 @@ def _code(request: Request) -> _Code:
 
 
 def run(request: Request, *, quiet: bool, as_json: bool, with_traceback: bool) -> int:
-    """Play a workflow, and report."""
+    """Play a workflow and report on it."""
     outcome = RunReport(request.target, request.workflow_id)
     begun = time.monotonic()
     with _output.data_only() if as_json else contextlib.nullcontext():
@@ -157,7 +157,7 @@ def run(request: Request, *, quiet: bool, as_json: bool, with_traceback: bool) -
 
 
 async def _play(code: _Code, outcome: RunReport, follower: Follower, *, with_traceback: bool) -> ExitCode:
-    """Play the code to its end; what it raises becomes an exit code, as what fails in its steps does."""
+    """Play the code to its end; return the exit code for what it raised and what failed in its steps."""
     options: dict[str, Any] = {"on_marker": follower, "markers_file": code.request.markers}
     if code.request.max_parallel is not None:
         options["max_parallel"] = code.request.max_parallel
@@ -173,7 +173,7 @@ async def _play(code: _Code, outcome: RunReport, follower: Follower, *, with_tra
     run = outcome.run
     if raised is None:
         return ExitCode.FAILED if run.failures else ExitCode.OK
-    # The log has told the failures of steps already; what is left is the workflow's own, or the store's.
+    # Failures of steps are already logged; what is left comes from the workflow's own code or from the store.
     told = {id(error) for error in run.failures}
     for leaf in leaves(raised):
         if id(leaf) not in told:
@@ -183,7 +183,7 @@ async def _play(code: _Code, outcome: RunReport, follower: Follower, *, with_tra
 
 
 def plan(request: Request, *, show_all: bool, as_json: bool) -> int:
-    """Show what a run would decide."""
+    """Report what a run would decide."""
     with _output.data_only() if as_json else contextlib.nullcontext():
         code = _code(request)
         found = run_async(lambda: _plan(code))

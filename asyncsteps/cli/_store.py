@@ -1,4 +1,4 @@
-"""The commands that look after what a store holds: ls, show, mark, forget."""
+"""The commands that manage what a store holds: ls, show, mark, forget."""
 
 import getpass
 import json
@@ -17,18 +17,18 @@ from asyncsteps.cli import _output, _tree
 from asyncsteps.cli._exit import ExitCode, UsageError, run_async
 
 MARKED_BY: Final = "asyncsteps mark"
-"""The workflow id and the version in the records of steps that were marked by hand."""
+"""The workflow id and version in the records of steps marked by hand."""
 
 _FOREIGN_SHOWN: Final = 10
 
 
 def open_store(url: str, endpoint_url: str | None) -> AbstractAsyncContextManager[asyncsteps.StepStore]:
-    """The store of the command line."""
+    """Open the store given on the command line."""
     return asyncsteps.open_store(url, endpoint_url=endpoint_url)
 
 
 def _lasting(url: str) -> None:
-    """Refuse the store that would be empty, and be gone with this command.
+    """Refuse a store that lives no longer than this command.
 
     Raises:
         UsageError: When ``url`` names a store in memory.
@@ -89,7 +89,7 @@ def _tell_foreign(foreign: Sequence[str]) -> None:
 
 
 def _tell_why_empty(store: asyncsteps.StepStore, foreign: Sequence[str]) -> None:
-    """Name the mistakes that an empty listing may come of."""
+    """Warn of the mistakes that may explain an empty listing."""
     folders = sorted({folder for folder, slash, _ in (key.partition("/") for key in foreign) if folder and slash})
     if folders:
         _output.warning(
@@ -136,7 +136,7 @@ def mark(
     endpoint_url: str | None,
     as_json: bool,
 ) -> int:
-    """Mark steps as done by hand; the record says by whom."""
+    """Mark steps as done by hand; the record says who did."""
     _lasting(url)
     wanted = list(dict.fromkeys(names))
     record: dict[str, Any] = {
@@ -179,7 +179,7 @@ def mark(
 def _who() -> str:
     try:
         user = getpass.getuser()
-    except (KeyError, OSError):  # a process without a name in the user database, as in some containers
+    except (KeyError, OSError):  # the user id has no name, as in some containers
         user = "unknown"
     return f"{user}@{socket.gethostname()}"
 
@@ -193,13 +193,13 @@ def forget(
     endpoint_url: str | None,
     as_json: bool,
 ) -> int:
-    """Withdraw done marks, after saying which."""
+    """Withdraw done marks, after listing them."""
     _lasting(url)
     wanted = list(dict.fromkeys(selectors))
     shown_url, matched = run_async(lambda: _find(url, wanted, endpoint_url))
     agreed = bool(matched) and not dry_run
     if agreed and not yes:
-        # Between two event loops, so that a plain input() waits for the answer and Ctrl-C ends it at once.
+        # Asked between two event loops, where a plain input() is ended by Ctrl-C at once.
         agreed = _confirm(matched, shown_url)
     withdrawn = run_async(lambda: _withdraw(url, matched, endpoint_url)) if agreed else []
     if as_json:
@@ -222,7 +222,7 @@ def forget(
 
 
 async def _find(url: str, selectors: Sequence[str], endpoint_url: str | None) -> tuple[str, list[str]]:
-    """The store's URL as it names itself, and the done names that the selectors match, sorted."""
+    """Return the store's URL, and the done names that the selectors match, sorted."""
     found: set[str] = set()
     async with open_store(url, endpoint_url) as store:
         for selector in selectors:

@@ -1,4 +1,4 @@
-"""TARGET: ``module:name`` or ``path/file.py:name``, and what may stand behind it."""
+"""Loading a TARGET: ``module:name`` or ``path/file.py:name``."""
 
 import importlib
 import importlib.util
@@ -18,12 +18,12 @@ from asyncsteps.cli._exit import UsageError, describe
 
 @dataclass(frozen=True, slots=True)
 class Target:
-    """What a command runs.
+    """The workflow that a command runs.
 
     Attributes:
         text: TARGET as given.
         workflow: The workflow class; for a function, one whose ``run`` calls it.
-        function: What takes the arguments: the class's ``run``, or the function. Its first parameter is not one.
+        function: The class's ``run``, or the function; it takes the arguments, after ``self`` or the run.
         has_hooks: Whether the workflow's hooks say where its store is.
     """
 
@@ -34,11 +34,11 @@ class Target:
 
 
 def load(text: str) -> Target:
-    """Import what TARGET names.
+    """Import a TARGET.
 
     Raises:
-        UsageError: When there is no such file, module or name, when importing it fails, or when what it names
-            can neither run nor plan steps.
+        UsageError: When there is no such file, module or name, when importing it fails, or when it is neither a
+            workflow class nor an ``async def`` that takes a run.
     """
     where, colon, name = text.rpartition(":")
     if not colon or not where or not name:
@@ -98,7 +98,7 @@ def _what(found: Any) -> str:
 
 
 def _instead(module: ModuleType) -> str:
-    """What the module defines itself that may be a target."""
+    """Suggest the targets that the module itself defines."""
     names = [
         name
         for name, value in vars(module).items()
@@ -130,9 +130,9 @@ def _from_name(name: str) -> ModuleType:
 
 
 def _from_file(path: Path) -> ModuleType:
-    """Import a file as `python path/file.py` would find it: its folder comes first, its stem is the module's name.
+    """Import a file: its folder comes first on the path, as with ``python path/file.py``, and its stem names it.
 
-    The name matters where activities are found again by it, in another process for one.
+    The name matters where activities are looked up by it, for instance in another process.
     """
     if not path.is_file():
         raise UsageError(f"there is no file {str(path)!r}")
