@@ -3,6 +3,7 @@
 All but `main` needs the extra ``cli``; `main` says so when it is missing.
 """
 
+import json
 import sys
 from collections.abc import Sequence
 
@@ -15,6 +16,7 @@ def main(tokens: Sequence[str] | None = None) -> int:
     Args:
         tokens: The arguments; those of this process by default.
     """
+    given = sys.argv[1:] if tokens is None else tokens
     try:
         from asyncsteps.cli._app import run_command
     except ModuleNotFoundError as error:
@@ -22,7 +24,9 @@ def main(tokens: Sequence[str] | None = None) -> int:
             raise
         message = "the command needs the extra 'cli', which is not installed: pip install 'asyncsteps[cli]'"
         print(f"asyncsteps: error: {message}", file=sys.stderr)
+        if "--json" in given:
+            print(json.dumps({"errors": [message], "exit_code": 2}))
         return 2
     except KeyboardInterrupt:  # the imports take a while
         return 130
-    return run_command(sys.argv[1:] if tokens is None else tokens)
+    return run_command(given)

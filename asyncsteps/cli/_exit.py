@@ -31,8 +31,8 @@ class UsageError(asyncsteps.AsyncstepsError, ValueError):
     """The request cannot be carried out as given. The message says why, and what to give instead."""
 
 
-class ExitCalledError(asyncsteps.AsyncstepsError):
-    """The workflow's code called ``sys.exit``, which would end a run without a word, and as if all were well."""
+class BrokenOffError(asyncsteps.AsyncstepsError):
+    """The workflow's code ended the run with what is no ``Exception``, such as ``sys.exit``."""
 
 
 class Interrupted(BaseException):
@@ -74,7 +74,10 @@ def describe(error: BaseException) -> str:
     The class comes first, except for our own errors, whose messages are complete sentences. Notes, such as the
     name of the activity that raised it, follow in parentheses.
     """
-    text = _output.one_line(str(error))
+    try:
+        text = _output.one_line(str(error))
+    except Exception as raised:  # noqa: BLE001 - users' errors may raise when they are shown
+        text = f"its text raises {type(raised).__name__}"
     if isinstance(error, asyncsteps.AsyncstepsError) and text:
         return text
     notes = _output.one_line("; ".join(getattr(error, "__notes__", ())))
@@ -124,6 +127,29 @@ class _Stop:
             self._cancel()
 
 
+def broken_off(error: BaseException) -> BrokenOffError:
+    """Return the error for workflow code that raised what is no ``Exception``."""
+    said = (
+        f"called sys.exit({error.code!r})" if isinstance(error, SystemExit) else f"raised {describe(error)} itself"
+    )
+    return BrokenOffError(
+        f"the workflow's code {said}, which cancels all that is under way; raise an Exception instead, or return"
+    )
+
+
+@contextlib.contextmanager
+def _handled_by(stop: _Stop) -> Iterator[None]:
+    before = {number: signal.getsignal(number) for number in _SIGNALS}
+    for number, handler in before.items():
+        if handler is not signal.SIG_IGN:  # ignored by whoever started us, as nohup does
+            signal.signal(number, stop)
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, signal.SIG_DFL if handler is None else handler)
+
+
 def run_async(main: Callable[[], Coroutine[Any, Any, T]]) -> T:
     """Run ``main`` on an event loop. SIGINT and SIGTERM cancel it, and it is awaited while it cleans up.
 
@@ -131,7 +157,7 @@ def run_async(main: Callable[[], Coroutine[Any, Any, T]]) -> T:
 
     Raises:
         Interrupted: When a signal came, whatever ``main`` did when it was cancelled.
-        ExitCalledError: When something in ``main`` called ``sys.exit``.
+        BrokenOffError: When ``main`` raised ``SystemExit`` or another that is no ``Exception``.
     """
     stop = _Stop()
 
@@ -141,26 +167,19 @@ def run_async(main: Callable[[], Coroutine[Any, Any, T]]) -> T:
         stop.attach(asyncio.get_running_loop(), task)
         return await main()
 
-    before = {number: signal.getsignal(number) for number in _SIGNALS}
-    for number, handler in before.items():
-        if handler is not signal.SIG_IGN:  # ignored by whoever started us, as nohup does
-            signal.signal(number, stop)
     try:
-        result = asyncio.run(attached())
+        with _handled_by(stop):
+            result = asyncio.run(attached())
     except BaseException as error:
         if stop.signum is None:
-            if isinstance(error, SystemExit):
-                raise ExitCalledError(
-                    f"the workflow's code called sys.exit({error.code!r}), which cancels all that is under way; "
-                    "raise an error instead, or return"
-                ) from error
-            raise
+            if isinstance(error, KeyboardInterrupt):  # the code has set a handler of its own
+                raise Interrupted(signal.SIGINT) from error
+            if isinstance(error, Exception):
+                raise
+            raise broken_off(error) from error
         if not isinstance(error, asyncio.CancelledError):
             _output.error(f"while stopping: {describe(error)}")
         raise Interrupted(stop.signum) from error
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, signal.SIG_DFL if handler is None else handler)
     if stop.signum is not None:
         raise Interrupted(stop.signum)
     return result

@@ -84,7 +84,8 @@ class Lively:
         if self._under_way:
             names = list(self._under_way)
             more = f" +{len(names) - _SHOWN_UNDER_WAY:,}" if len(names) > _SHOWN_UNDER_WAY else ""
-            text.append(f" · under way {len(names):,}: {', '.join(names[:_SHOWN_UNDER_WAY])}{more}", style="dim")
+            shown = _output.printable(", ".join(names[:_SHOWN_UNDER_WAY]))
+            text.append(f" · under way {len(names):,}: {shown}{more}", style="dim")
         return text
 
 
@@ -108,7 +109,7 @@ def followed(*, quiet: bool, with_traceback: bool) -> Iterator[Follower]:
     console = Console(stderr=True, soft_wrap=True, markup=False, highlight=False)
     lively = Lively()
     live = Live(lively, console=console, transient=True, redirect_stdout=sys.stdout.isatty(), refresh_per_second=8)
-    with live, _logs_to(lambda text: console.print(Text(text)), with_traceback=with_traceback):
+    with live, _logs_to(lambda text: console.print(Text(_output.printable(text))), with_traceback=with_traceback):
         yield lively
 
 

@@ -1,6 +1,5 @@
 """The report of a run or a plan, as JSON and as text, with the reasons."""
 
-import json
 from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass, field
@@ -10,6 +9,7 @@ from typing import Any, Final
 import asyncsteps
 from asyncsteps.cli import _output, _tree
 from asyncsteps.cli._exit import describe
+from asyncsteps.cli._json import to_json
 from asyncsteps.cli._progress import because, step_details
 
 _NAMED: Final = 10
@@ -180,7 +180,7 @@ def _alike(word: str, told: Iterable[tuple[str, str]]) -> list[str]:
 
 def _shown(result: Any) -> str:
     """Shorten a result to one line; --json has all of it."""
-    text = json.dumps(result, ensure_ascii=False, default=repr)
+    text = to_json(result)
     return text if len(text) <= _RESULT_SHOWN else f"{text[:_RESULT_SHOWN]}… (--json has all of it)"
 
 

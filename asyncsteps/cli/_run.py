@@ -1,5 +1,6 @@
 """The commands that run a workflow's code: run and plan."""
 
+import asyncio
 import contextlib
 import re
 import time
@@ -12,10 +13,11 @@ from typing import Any, Final
 import asyncsteps
 from asyncsteps.cli import _output
 from asyncsteps.cli._exit import (
-    ExitCalledError,
+    BrokenOffError,
     ExitCode,
     Interrupted,
     UsageError,
+    broken_off,
     code_of,
     describe,
     leaves,
@@ -91,7 +93,13 @@ class _Code:
                 self.played = code.target.workflow(step_run)
 
             async def run(self) -> Any:
-                return await self.played.run(**code.arguments)
+                try:
+                    return await self.played.run(**code.arguments)
+                except (asyncio.CancelledError, GeneratorExit) as error:
+                    task = asyncio.current_task()
+                    if task is not None and task.cancelling():
+                        raise
+                    raise broken_off(error) from error
 
             def get_step_activity_params(self) -> Mapping[str, Any]:
                 return self.played.get_step_activity_params()
@@ -147,7 +155,7 @@ def run(request: Request, *, quiet: bool, as_json: bool, with_traceback: bool) -
             except Interrupted as interrupted:
                 code = interrupted.code
                 _output.say(f"asyncsteps: ended by {interrupted}; nothing half done is marked")
-            except ExitCalledError as error:
+            except BrokenOffError as error:
                 code = report(error, with_traceback=with_traceback)
                 outcome.raised.append(describe(error))
     outcome.seconds = time.monotonic() - begun

@@ -68,7 +68,7 @@ def ls(
             )
         elif names_only:
             if names:
-                _output.emit("\n".join(names))
+                _output.emit("\n".join(names), raw=True)
         else:
             below = "" if selector == "*" else f" under {selector}"
             lines = [f"{shown_url}: {_output.count(len(names), 'done step')}{below}"]

@@ -1,5 +1,6 @@
 """Loading a TARGET: ``module:name`` or ``path/file.py:name``."""
 
+import asyncio
 import importlib
 import importlib.util
 import inspect
@@ -14,6 +15,9 @@ from typing import Any
 
 import asyncsteps
 from asyncsteps.cli._exit import UsageError, describe
+
+_BREAKING = (Exception, SystemExit, GeneratorExit, asyncio.CancelledError)
+"""What a module may raise when it is imported, but for an interrupt."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,7 +129,7 @@ def _from_name(name: str) -> ModuleType:
                 f"there is no module {error.name!r} to import, neither installed nor below {here}"
             ) from None
         raise _broken(name, error) from error
-    except (Exception, SystemExit) as error:
+    except _BREAKING as error:
         raise _broken(name, error) from error
 
 
@@ -154,7 +158,7 @@ def _from_file(path: Path) -> ModuleType:
     sys.modules[path.stem] = module
     try:
         spec.loader.exec_module(module)
-    except (Exception, SystemExit) as error:
+    except _BREAKING as error:
         del sys.modules[path.stem]
         raise _broken(str(path), error) from error
     return module
