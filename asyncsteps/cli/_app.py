@@ -245,7 +245,7 @@ def forget(
 
 def run_command(tokens: Sequence[str]) -> int:
     """Run one command line and return its exit code. An error ends in one line, not in a traceback."""
-    _output.prepare()
+    _output.prepare(tokens)
     errors: list[str] = []
     try:
         code = app(tokens, exit_on_error=False, print_error=False)

@@ -4,15 +4,27 @@ import contextlib
 import os
 import re
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Any, Final, TextIO
+from urllib.parse import quote, unquote
 
 import asyncsteps
 from asyncsteps.cli._json import to_json
 
 _UNSAFE: Final = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069]")
 """Control characters but for tab and newline, C1 included, and those that reorder or break a line."""
+
+_URL: Final = re.compile(r"(?:--(?:store|endpoint-url)=)?\w+://")
+_CREDENTIALS: Final = re.compile(
+    r"""(?<=://)[^/?#\s"\\]+@|(?<=[?&])[\w-]*(?:token|secret|signature|credential|passw|key)[\w-]*=[^&#\s"\\]+""",
+    re.IGNORECASE,
+)
+"""The user and password of a URL, and what its query names a credential."""
+
+_FREE_TEXT: Final = {"--param", "--force", "--skip", "--reason"}
+"""Options whose values are data, even where they are URLs."""
 
 
 class OutputError(asyncsteps.AsyncstepsError):
@@ -24,20 +36,22 @@ class _State:
     """What is known of the output of one command.
 
     Attributes:
+        secrets: Parts of URLs that are not printed.
         has_json: Whether a JSON document was written.
     """
 
+    secrets: tuple[str, ...] = ()
     has_json: bool = False
 
 
 _state: Final = _State()
 
 
-def prepare() -> None:
-    """Prepare the standard streams for one command.
+def prepare(tokens: Sequence[str]) -> None:
+    """Prepare the standard streams for one command line.
 
     Streams that are closed become the null device, lest a file opened later take their place. Names are written
-    whatever the encoding.
+    whatever the encoding. The credentials in the URLs of stores and endpoints are hidden in all that is printed.
     """
     for number, (name, mode) in enumerate((("stdin", "r"), ("stdout", "w"), ("stderr", "w"))):
         try:
@@ -51,6 +65,12 @@ def prepare() -> None:
         if reconfigure is not None:
             reconfigure(errors="backslashreplace")
     _state.has_json = False
+    urls = [token for before, token in pairwise(("", *tokens)) if before not in _FREE_TEXT and _URL.match(token)]
+    urls += [value for name, value in os.environ.items() if name.startswith("AWS_ENDPOINT_URL")]
+    found = [secret for url in urls for secret in _CREDENTIALS.findall(url)]
+    _state.secrets = tuple(
+        {form for secret in found for form in (secret, quote(secret, safe="@"), unquote(secret))}
+    )
 
 
 def emit(text: str, *, raw: bool = False) -> None:
@@ -99,7 +119,9 @@ def warning(text: str) -> None:
 
 
 def printable(text: str) -> str:
-    r"""Escape what a terminal would obey, as ``\uXXXX``, which JSON reads too."""
+    r"""Escape what a terminal would obey, as ``\uXXXX``, which JSON reads too, and hide credentials."""
+    for secret in _state.secrets:
+        text = text.replace(secret, "***@" if secret.endswith("@") else "***")
     return _UNSAFE.sub(lambda match: f"\\u{ord(match[0]):04x}", text)
 
 

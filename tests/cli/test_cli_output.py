@@ -271,3 +271,32 @@ class TestControlCharacters:
         command("mark", store, "a\u202eb")
         assert command("ls", store, "--names").out == "a\u202eb\n"
         assert r"a\u202eb" in command("ls", store).out
+
+
+class TestCredentials:
+    @pytest.mark.parametrize(
+        "arguments",
+        [
+            ["ls", "s3://AKIAPLANTED:hunter2@bucket/x"],
+            ["ls", "s3://bucket/x?X-Amz-Security-Token=hunter2", "--endpoint-url", "http://127.0.0.1:9"],
+            ["ls", "s3://bucket/x", "--endpoint-url", "http://127.0.0.1:9?password=hunter2&a=b"],
+            ["ls", "s3://bucket/x", "--endpoint-url", "http://AKIAPLANTED:hunter2%40%2F@127.0.0.1:9/"],
+            ["ls", "https://AKIAPLANTED:hunter2@host/bucket"],
+            ["ls", "s3://bucket/x", "--endpoint-url", "http://AKIAPLANTED:hunter2@127.0.0.1:9/"],
+            ["ls", "s3://bucket/x", "--endpoint-url=ftp://AKIAPLANTED:hunter2@127.0.0.1:9/"],
+            ["run", "x.py:y", "--workflow-id", "w", "--store=s3://AKIAPLANTED:hunter2@bucket/x"],
+        ],
+    )
+    @pytest.mark.parametrize("options", [[], ["--json"], ["--traceback"]])
+    def test_in_urls_are_hidden(self, tmp_path: Path, arguments: list[str], options: list[str]) -> None:
+        (tmp_path / "x.py").write_text("async def y(run): ...\n")
+        ended = command(*arguments, *options, env={"AWS_MAX_ATTEMPTS": "1"}, cwd=tmp_path)
+        assert ended.code in {2, 3}
+        assert "hunter2" not in ended.out + ended.err
+        assert "AKIAPLANTED" not in ended.out + ended.err
+
+    def test_of_the_environment_are_hidden(self) -> None:
+        env = {"AWS_MAX_ATTEMPTS": "1", "AWS_ENDPOINT_URL": "http://AKIAPLANTED:hunter2@127.0.0.1:9"}
+        ended = command("ls", "s3://bucket/x", env=env)
+        assert ended.code == 3
+        assert "hunter2" not in ended.err
