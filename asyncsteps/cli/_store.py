@@ -19,7 +19,7 @@ from asyncsteps.cli._exit import ExitCode, UsageError, run_async
 MARKED_BY: Final = "asyncsteps mark"
 """The workflow id and version in the records of steps marked by hand."""
 
-_FOREIGN_SHOWN: Final = 10
+_UNRECOGNISED_SHOWN: Final = 10
 
 
 def open_store(url: str, endpoint_url: str | None) -> AbstractAsyncContextManager[asyncsteps.StepStore]:
@@ -46,13 +46,13 @@ def ls(
     _lasting(url)
 
     async def main() -> int:
-        foreign: list[str] = []
+        unrecognised: list[str] = []
         async with open_store(url, endpoint_url) as store:
-            names = await store.list_done(selector, on_foreign=foreign.append)
+            names = await store.list_done(selector, on_foreign=unrecognised.append)
             shown_url = store.url
-        _tell_foreign(foreign)
+        _report_unrecognised(unrecognised)
         if not names and selector == "*":
-            _tell_why_empty(store, foreign)
+            _explain_empty(store, unrecognised)
         tree = _tree.grow(names)
         if as_json:
             groups = {segment: child.total for segment, child in tree.children.items()}
@@ -63,7 +63,7 @@ def ls(
                     "count": len(names),
                     "groups": groups,
                     "steps": names,
-                    "foreign": sorted(foreign),
+                    "foreign": sorted(unrecognised),
                 }
             )
         elif names_only:
@@ -79,18 +79,19 @@ def ls(
     return run_async(main)
 
 
-def _tell_foreign(foreign: Sequence[str]) -> None:
-    for key in sorted(foreign)[:_FOREIGN_SHOWN]:
-        _output.warning(f"foreign key, no step name, left alone: {key!r}")
-    if len(foreign) > _FOREIGN_SHOWN:
-        _output.warning(
-            f"and {_output.count(len(foreign) - _FOREIGN_SHOWN, 'more foreign key')}; --json lists them"
-        )
+def _report_unrecognised(unrecognised: Sequence[str]) -> None:
+    for key in sorted(unrecognised)[:_UNRECOGNISED_SHOWN]:
+        _output.warning(f"unrecognised key, no step name, left alone: {key!r}")
+    left = len(unrecognised) - _UNRECOGNISED_SHOWN
+    if left > 0:
+        _output.warning(f"and {_output.count(left, 'more unrecognised key')}; --json lists them")
 
 
-def _tell_why_empty(store: asyncsteps.StepStore, foreign: Sequence[str]) -> None:
+def _explain_empty(store: asyncsteps.StepStore, unrecognised: Sequence[str]) -> None:
     """Warn of the mistakes that may explain an empty listing."""
-    folders = sorted({folder for folder, slash, _ in (key.partition("/") for key in foreign) if folder and slash})
+    folders = sorted(
+        {folder for folder, slash, _ in (key.partition("/") for key in unrecognised) if folder and slash}
+    )
     if folders:
         _output.warning(
             f"no step lies right here; a store is a complete prefix: {store.url}{folders[0]}, perhaps?"
