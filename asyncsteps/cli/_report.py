@@ -2,7 +2,7 @@
 
 from collections import Counter
 from collections.abc import Iterable
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from datetime import datetime
 from typing import Any, Final
 
@@ -190,23 +190,13 @@ def write_plan(
     """Write a plan to stdout."""
     counts = {action: sum(step.action == action for step in plan.decisions) for action in ("run", "skip")}
     if as_json:
-        steps = [
-            {
-                "step": step.step,
-                "action": step.action,
-                "forced": step.forced,
-                "reasons": list(step.reasons),
-                "withdraws": list(step.withdraws),
-            }
-            for step in plan.decisions
-        ]
         _output.emit_json(
             {
                 "target": target,
                 "store": store,
                 "workflow_id": workflow_id,
                 "counts": counts,
-                "steps": steps,
+                "steps": [asdict(step) for step in plan.decisions],
                 "complete": plan.complete,
                 "incomplete_because": plan.incomplete,
                 "unmatched_selectors": list(plan.unmatched_selectors),

@@ -140,15 +140,7 @@ def mark(
     """Mark steps as done by hand; the record says who did."""
     _lasting(url)
     wanted = list(dict.fromkeys(names))
-    record: dict[str, Any] = {
-        "run_id": str(uuid.uuid4()),
-        "workflow_id": workflow_id,
-        "version": MARKED_BY,
-        "marked_by": _who(),
-        "marked_at": datetime.now(UTC).isoformat(timespec="seconds"),
-    }
-    if reason is not None:
-        record["reason"] = reason
+    record = _record(workflow_id, reason)
 
     async def main() -> int:
         stored: dict[str, bool] = {}
@@ -175,6 +167,17 @@ def mark(
         return ExitCode.OK
 
     return run_async(main)
+
+
+def _record(workflow_id: str, reason: str | None) -> dict[str, str]:
+    record = {
+        "run_id": str(uuid.uuid4()),
+        "workflow_id": workflow_id,
+        "version": MARKED_BY,
+        "marked_by": _who(),
+        "marked_at": datetime.now(UTC).isoformat(timespec="seconds"),
+    }
+    return record if reason is None else {**record, "reason": reason}
 
 
 def _who() -> str:
