@@ -68,9 +68,8 @@ def prepare(tokens: Sequence[str]) -> None:
     urls = [token for before, token in pairwise(("", *tokens)) if before not in _FREE_TEXT and _URL.match(token)]
     urls += [value for name, value in os.environ.items() if name.startswith("AWS_ENDPOINT_URL")]
     found = [secret for url in urls for secret in _CREDENTIALS.findall(url)]
-    _state.secrets = tuple(
-        {form for secret in found for form in (secret, quote(secret, safe="@"), unquote(secret))}
-    )
+    forms = {form for secret in found for form in (secret, quote(secret, safe="@"), unquote(secret))}
+    _state.secrets = tuple(sorted(forms, key=len, reverse=True))
 
 
 def emit(text: str, *, raw: bool = False) -> None:
