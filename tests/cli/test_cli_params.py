@@ -71,7 +71,7 @@ class Point:
         (list[float], "[1, 2.5]", [1.0, 2.5]),
         (list[int | None], "[1, null]", [1, None]),
         (list[Literal[1, 2]], "[2]", [2]),
-        (list[Colour], '["RED"]', [Colour.RED]),
+        (list[Colour], '["RED", "dark", 1]', [Colour.RED, Colour.DARK_BLUE, Colour.RED]),
         (list[list[int]] | None, "[[1], []]", [[1], []]),
         (dict[str, int], '{"a": 1}', {"a": 1}),
         (dict, '{"a": [1]}', {"a": [1]}),
