@@ -4,6 +4,7 @@ All but `main` needs the extra ``cli``; `main` says so when it is missing.
 """
 
 import json
+import os
 import sys
 from collections.abc import Sequence
 
@@ -29,4 +30,7 @@ def main(tokens: Sequence[str] | None = None) -> int:
         return 2
     except KeyboardInterrupt:  # the imports take a while
         return 130
-    return run_command(given)
+    code = run_command(given)
+    if tokens is None and "--json" in given:
+        os.dup2(2, 1)  # what user code prints as the process exits is not part of the document
+    return code

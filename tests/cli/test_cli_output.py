@@ -13,6 +13,7 @@ from servers import MotoServer
 
 FLOW = r"""
 import asyncio
+import atexit
 import math
 import sys
 
@@ -85,6 +86,11 @@ async def raising_in_a_step(run, which: str):
 
 async def colourful(run):
     await run.submit(Step("a", (fail, ValueError("\x1b[31mred\x07\x9b2J\u202egnp\u2028"))))
+
+
+async def late(run):
+    atexit.register(print, "printed at exit")
+    await run.submit(Step("a", work))
 
 
 async def closing(run):
@@ -178,6 +184,11 @@ class TestJson:
         (error,) = report["errors"]
         assert said in error
         assert f"asyncsteps: error: {error}" in ended.err
+
+    def test_what_is_printed_at_exit_is_no_part_of_it(self, run: Run) -> None:
+        ended = run("late", "--json", by=installed)
+        assert document(ended.out)["exit_code"] == 0
+        assert "printed at exit" in ended.err
 
     def test_a_target_that_closes_stdout_changes_nothing(self, run: Run) -> None:
         assert document(run("closing", "--json", by=installed).out)["counts"]["played"] == 1
