@@ -1,5 +1,6 @@
 """How the command starts: as a script, as a module, and without its extra."""
 
+import json
 import subprocess
 import sys
 
@@ -29,3 +30,11 @@ def test_without_the_extra_one_line_says_so(start: str, missing: str) -> None:
     (line,) = ended.stderr.splitlines()
     assert line.startswith("asyncsteps: error: the command needs the extra 'cli'")
     assert line.endswith("pip install 'asyncsteps[cli]'")
+
+
+def test_without_the_extra_json_says_so_too() -> None:
+    start = (
+        "import sys; sys.modules['rich'] = None; from asyncsteps.cli import main; sys.exit(main(['ls', '--json']))"
+    )
+    ended = python("-c", start)
+    assert ended.returncode == json.loads(ended.stdout)["exit_code"] == 2
