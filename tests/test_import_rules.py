@@ -45,11 +45,12 @@ ROOMS: dict[str, tuple[set[str], set[str]]] = {
         set(),
     ),
     "": ({"_errors", "_plan", "_tasks", "_run", "store"}, set()),
-    "cli": ({"", "store", "swf"}, {"anyio", "cyclopts", "rich"}),
+    "cli": ({"", "store", "swf"}, {"anyio", "cyclopts", "pydantic", "rich"}),
 }
 
 MEMBERS = {
     # modules that are in another room than their folder
+    "__main__": "cli",
     "store._protocol": "store.contract",
     "store._common": "store.contract",
     "store._records": "store.contract",

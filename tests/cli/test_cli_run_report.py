@@ -98,8 +98,8 @@ class TestFailures:
         [
             (["--force", "a..b"], "'a..b'"),
             (["--skip", "=why"], "''"),
-            (["--param", "count=many"], "'many' is not an int"),
-            (["--param", "cuont=1"], "count: int = 2"),
+            (["--param", "count=many"], "'many' does not fit int"),
+            (["--param", "cuont=1"], "takes (*, count: int = 2, factor: float = 1.0)"),
             (["--max-parallel", "0"], "max_parallel"),
             (["--markers", "/nowhere/at/all"], "/nowhere/at/all"),
             (["--workflow-id", ""], "workflow"),
