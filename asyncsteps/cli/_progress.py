@@ -20,8 +20,21 @@ _SHOWN_REASONS: Final = 3
 _WORDS: Final = {"completed": "played"}
 
 
-Follower = Callable[[asyncsteps.Marker], object]
-"""Called with each marker of a run."""
+_LONG_QUEUE: Final = 1.0
+"""Seconds; a shorter time in the queue is not printed."""
+
+
+class Follower:
+    """Called with each marker of a run; this one prints nothing.
+
+    Attributes:
+        run: The run, once there is one.
+    """
+
+    run: asyncsteps.StepRun | None = None
+
+    def __call__(self, marker: asyncsteps.Marker) -> None:
+        """Take a marker."""
 
 
 def because(reasons: Sequence[str], *, forced: bool = False) -> str:
@@ -33,11 +46,11 @@ def because(reasons: Sequence[str], *, forced: bool = False) -> str:
     return f": {'; '.join(reasons)}" if reasons else ""
 
 
-class Plain:
-    """Progress as one line for each step that starts or ends."""
+class Plain(Follower):
+    """Progress as one line for each step that is scheduled or ends."""
 
     def __init__(self) -> None:
-        self._started: dict[str, datetime] = {}
+        self._scheduled: dict[str, datetime] = {}
 
     def __call__(self, marker: asyncsteps.Marker) -> None:
         """Print the line for a marker."""
@@ -46,34 +59,32 @@ class Plain:
             return
         step, status = details["step"], details["status"]
         if status == "scheduled":
-            self._started[step] = marker.at
+            self._scheduled[step] = marker.at
             forced = f" (forced{because(details['reasons'])})" if details["forced"] else ""
-            _output.say(f"started {step}{forced}")
+            _output.say(f"scheduled {step}{forced}")
             return
-        started = self._started.pop(step, None)
-        took = f" in {(marker.at - started).total_seconds():.2f} s" if started is not None else ""
+        scheduled = self._scheduled.pop(step, None)
+        took = ""
+        if scheduled is not None and marker.started is not None:
+            took = f" in {(marker.at - marker.started).total_seconds():.2f} s"
+            queued = (marker.started - scheduled).total_seconds()
+            took += f" after {queued:.0f} s in the queue" if queued >= _LONG_QUEUE else ""
         why = because(details["reasons"], forced=details["forced"]) if status == "skipped" else ""
         _output.say(f"{_WORDS.get(status, status)} {step}{took}{why}")
 
 
-class Lively:
-    """Progress as one line, updated in place: the counts, and the steps under way."""
+class Lively(Follower):
+    """Progress as one line, updated in place: the counts, and the steps that run or are queued."""
 
     def __init__(self) -> None:
         self._counts: Counter[str] = Counter()
-        self._under_way: dict[str, None] = {}
 
     def __call__(self, marker: asyncsteps.Marker) -> None:
         """Update the counts."""
         details = step_details(marker)
         if details is None:
             return
-        step, status = details["step"], details["status"]
-        if status == "scheduled":
-            self._under_way[step] = None
-            return
-        self._under_way.pop(step, None)
-        self._counts[status] += 1
+        self._counts[details["status"]] += 1
 
     def __rich__(self) -> Text:
         """Render the line."""
@@ -81,11 +92,14 @@ class Lively:
         text.append(f"played {self._counts['completed']:,}", style="green")
         text.append(f" · skipped {self._counts['skipped']:,}")
         text.append(f" · failed {self._counts['failed']:,}", style="red" if self._counts["failed"] else "")
-        if self._under_way:
-            names = list(self._under_way)
+        names = self.run.under_way if self.run is not None else ()
+        queued = len(self.run.queued) if self.run is not None else 0
+        if queued:
+            text.append(f" · queued {queued:,}", style="dim")
+        if names:
             more = f" +{len(names) - _SHOWN_UNDER_WAY:,}" if len(names) > _SHOWN_UNDER_WAY else ""
             shown = _output.printable(", ".join(names[:_SHOWN_UNDER_WAY]))
-            text.append(f" · under way {len(names):,}: {shown}{more}", style="dim")
+            text.append(f" · running {len(names):,}: {shown}{more}", style="dim")
         return text
 
 
@@ -104,7 +118,7 @@ def followed(*, quiet: bool, with_traceback: bool) -> Iterator[Follower]:
     """
     if quiet or not sys.stderr.isatty():
         with _logs_to(_output.say, with_traceback=with_traceback):
-            yield (lambda _marker: None) if quiet else Plain()
+            yield Follower() if quiet else Plain()
         return
     console = Console(stderr=True, soft_wrap=True, markup=False, highlight=False)
     lively = Lively()

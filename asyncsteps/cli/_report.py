@@ -31,7 +31,8 @@ class StepReport:
     status: str
     forced: bool
     reasons: list[str]
-    started: datetime
+    queued: datetime
+    started: datetime | None
     finished: datetime
     error: str | None = None
 
@@ -42,9 +43,12 @@ class StepReport:
             "status": self.status,
             "forced": self.forced,
             "reasons": self.reasons,
-            "started": self.started.isoformat(),
+            "queued": self.queued.isoformat(),
+            "started": self.started.isoformat() if self.started is not None else None,
             "finished": self.finished.isoformat(),
-            "seconds": round((self.finished - self.started).total_seconds(), 6),
+            "seconds": round((self.finished - self.started).total_seconds(), 6)
+            if self.started is not None
+            else 0.0,
             "error": self.error,
         }
 
@@ -61,9 +65,10 @@ def steps_of(markers: Iterable[asyncsteps.Marker]) -> list[StepReport]:
         # A name is under way at most once: a second submission waits for the first to end.
         report = under_way.pop(name, None)
         if report is None:
-            report = StepReport(name, status, details["forced"], details["reasons"], marker.at, marker.at)
+            report = StepReport(name, status, details["forced"], details["reasons"], marker.at, None, marker.at)
             reports.append(report)
-        report.status, report.finished, report.error = status, marker.at, details.get("error")
+        report.status, report.error = status, details.get("error")
+        report.started, report.finished = marker.started, marker.at
         if status == "scheduled":
             under_way[name] = report
     return reports

@@ -172,7 +172,7 @@ async def _play(code: _Code, outcome: RunReport, follower: Follower, *, with_tra
     raised: Exception | None = None
     try:
         async with code.opening() as given, code.workflow().opened(**given, **options) as workflow:
-            outcome.run = workflow.step_run
+            outcome.run = follower.run = workflow.step_run
             outcome.result = await workflow.run()
     except Exception as error:
         if outcome.run is None:
@@ -182,7 +182,7 @@ async def _play(code: _Code, outcome: RunReport, follower: Follower, *, with_tra
     if raised is None:
         return ExitCode.FAILED if run.failures else ExitCode.OK
     # Failures of steps are already logged; what is left comes from the workflow's own code or from the store.
-    told = {id(error) for error in run.failures}
+    told = {id(each) for error in run.failures for each in (error, error.__cause__)}
     for leaf in leaves(raised):
         if id(leaf) not in told:
             outcome.raised.append(describe(leaf))

@@ -66,13 +66,14 @@ async def test_leaving_by_an_exception_finishes_a_mark_that_has_begun() -> None:
     store = GatedStore()
     store.marking.shut()
     async with store, anyio.create_task_group() as tasks:
+        run = StepRun(store, workflow_id="w")
 
         async def submit() -> None:
             with pytest.raises(RunClosedError):
                 await run.submit(Step("a", noop))
 
         with pytest.raises(KeyError):  # noqa: PT012 - the error ends the block
-            async with StepRun(store, workflow_id="w") as run:
+            async with run:
                 tasks.start_soon(submit)
                 await store.marking.arrived.wait()
                 asyncio.get_running_loop().call_later(0.01, store.marking.open)
