@@ -132,6 +132,27 @@ class TestWithdrawal:
         assert told(swf) == [("a", "scheduled"), ("c", "scheduled"), ("c", "completed")]
         assert swf.done == {"c"}
 
+    def test_a_step_that_is_played_again_in_its_execution_and_fails_is_not_done(self) -> None:
+        seen: list[str] = []
+
+        def fail_again(swf: SimulatedSwf, name: str, args: list[Any], kwargs: dict[str, Any]) -> Any:
+            if name.endswith("work") and args == ["b"]:
+                seen.append("b")
+                if len(seen) > 1:
+                    raise ActivityError("not this time")
+            return play_activity(swf, name, args, kwargs)
+
+        def run(self: Any) -> None:
+            futures.wait(self.submit(Step("b", task("b"))))
+            futures.wait(self.submit(Step("a", task("a"), force_steps_if_executed=["b"])))
+            futures.wait(self.submit(Step("b", task("b"))))
+            futures.wait(self.submit(Step("c", task("c"))))
+
+        swf = play(run, done=[], play=fail_again)
+        assert swf.done == {"a", "c"}
+        assert [status for step, status in told(swf) if step == "b"] == ["scheduled", "completed", "scheduled"]
+        assert swf.scheduled.count(WITHDRAW) == 1
+
     def test_what_this_run_marked_stays(self) -> None:
         def run(self: Any) -> None:
             futures.wait(self.submit(Step("b", task(), force=True)))

@@ -153,7 +153,7 @@ class Submission:
             return known
         if known is None and self.recorded is not None:
             return None
-        own = (phase.own,) if phase.own is not None and state.done.is_done(phase.own) else ()
+        own = (phase.own,) if phase.own is not None and state.is_done(phase.own) else ()
         names = state.planner.invalidated(phase, [*own, *state.done.matching(phase.dependents)])
         if not names:
             return None
@@ -166,6 +166,8 @@ class Submission:
         recorded = self.recorded.details if self.recorded is not None else None
         if withdrawal is None:
             return self._record(phase, recorded)
+        if self.step.step_name in withdrawal.kwargs.get("names", ()):
+            self.state.marked.discard(self.step.step_name)  # one of this run's: if it fails now, it is not done
         if recorded is None and sf.runs_on_swf(executor):
             chars = size(phase.details) + size([withdrawal.args, withdrawal.kwargs]) + 2 * _DECISION_CHARS
             sf.make_room(executor, decisions=2, chars=chars)
