@@ -1,4 +1,4 @@
-"""What every store does the same way: its block, the checks of its input, steps told from foreign keys."""
+"""What every store does the same way: its block, the checks of its input, steps told from unrecognised keys."""
 
 import abc
 import contextlib
@@ -32,18 +32,18 @@ def _are_names(keys: list[str]) -> bool:
     )
 
 
-class StepSorter:
-    """Sorts the keys of one listing into steps and foreign keys, and reports the latter.
+class KeyFilter:
+    """Sorts the keys of one listing into steps and unrecognised keys, and reports the latter.
 
     Args:
         where: The store, for the log.
-        on_foreign: Takes each foreign key; None: one warning at the end of the listing.
+        on_foreign: Takes each unrecognised key; None: one warning at the end of the listing.
     """
 
     def __init__(self, where: str, on_foreign: OnForeign | None) -> None:
         self._where = where
         self._on_foreign = on_foreign
-        self._foreign: list[str] = []
+        self._unrecognised: list[str] = []
         self._count = 0
 
     def names(self, keys: list[str]) -> list[str]:
@@ -55,26 +55,26 @@ class StepSorter:
             if is_step_name(key):
                 names.append(key)
             else:
-                self.foreign(key)
+                self.unrecognised(key)
         return names
 
-    def foreign(self, key: str) -> None:
+    def unrecognised(self, key: str) -> None:
         """Report ``key`` as no step's."""
         if self._on_foreign is not None:
             self._on_foreign(key)
             return
         self._count += 1
-        if len(self._foreign) < _SHOWN:
-            self._foreign.append(key)
+        if len(self._unrecognised) < _SHOWN:
+            self._unrecognised.append(key)
 
     def close(self) -> None:
-        """Log what was foreign, if anybody should know."""
+        """Log what was unrecognised, if anybody should know."""
         if self._count:
             logger.warning(
                 "%d keys in %s are no step names and are left alone, such as %s",
                 self._count,
                 self._where,
-                ", ".join(map(repr, self._foreign)),
+                ", ".join(map(repr, self._unrecognised)),
             )
 
 
@@ -142,26 +142,26 @@ class BaseStore(abc.ABC):
         """
         check_selector(under)
         self._require_open()
-        return self._iterate(under, StepSorter(self.url, on_foreign), on_progress)
+        return self._iterate(under, KeyFilter(self.url, on_foreign), on_progress)
 
     async def _iterate(
-        self, under: str, sorter: StepSorter, on_progress: OnProgress | None
+        self, under: str, key_filter: KeyFilter, on_progress: OnProgress | None
     ) -> AsyncGenerator[list[str], None]:
         try:
-            async with contextlib.aclosing(self._batches(under, sorter, on_progress)) as batches:
+            async with contextlib.aclosing(self._batches(under, key_filter, on_progress)) as batches:
                 async for names in batches:
                     self._require_open()
                     if names:
                         yield names
             self._require_open()
         finally:
-            sorter.close()
+            key_filter.close()
 
     @abc.abstractmethod
     def _batches(
-        self, under: str, sorter: StepSorter, on_progress: OnProgress | None
+        self, under: str, key_filter: KeyFilter, on_progress: OnProgress | None
     ) -> AsyncGenerator[list[str], None]:
-        """Batches of the names that ``under`` matches, each once; such foreign keys go to ``sorter``."""
+        """Batches of the names that ``under`` matches, each once; such unrecognised keys go to ``key_filter``."""
 
     @abc.abstractmethod
     async def done_page(self, start_after: str = "") -> DonePage:

@@ -7,7 +7,7 @@ from typing import Any
 from anyio.lowlevel import checkpoint
 
 from asyncsteps._plan.names import matches
-from asyncsteps.store._common import BaseStore, StepSorter
+from asyncsteps.store._common import BaseStore, KeyFilter
 from asyncsteps.store._protocol import DonePage, ListingProgress, OnProgress
 from asyncsteps.store._records import decode_record, encode_record
 
@@ -39,9 +39,9 @@ class MemoryStore(BaseStore):
         return {name: decode_record(name, self._bodies[name]) for name in sorted(self._bodies)}
 
     async def _batches(
-        self, under: str, sorter: StepSorter, on_progress: OnProgress | None
+        self, under: str, key_filter: KeyFilter, on_progress: OnProgress | None
     ) -> AsyncGenerator[list[str], None]:
-        del sorter  # nothing foreign can be in here
+        del key_filter  # nothing unrecognised can be in here
         await checkpoint()
         names = [name for name in self._bodies if matches(under, name)]
         for start in range(0, len(names), _BATCH):

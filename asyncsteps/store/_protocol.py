@@ -12,7 +12,7 @@ class DonePage:
     Attributes:
         names: The done names of the stretch, ascending.
         through: The last position that the page answers for; None when it reaches the end of the store. It may
-            be a foreign key, so it need not be a valid name.
+            be an unrecognised key, so it need not be a valid name.
     """
 
     names: tuple[str, ...]

@@ -96,9 +96,9 @@ async def test_any_valid_name_can_be_stored_listed_read_and_withdrawn(store: Ste
     for name in AWKWARD_NAMES:
         store.check_name(name)
     await asyncio.gather(*(store.mark_done(name, {"of": name}) for name in AWKWARD_NAMES))
-    foreign: list[str] = []
-    assert await store.list_done(on_foreign=foreign.append) == sorted(AWKWARD_NAMES)
-    assert foreign == []
+    unrecognised: list[str] = []
+    assert await store.list_done(on_foreign=unrecognised.append) == sorted(AWKWARD_NAMES)
+    assert unrecognised == []
     assert [await store.read_done(name) for name in AWKWARD_NAMES] == [{"of": name} for name in AWKWARD_NAMES]
     assert all([await store.is_done(name) for name in AWKWARD_NAMES])
     assert (await store.done_page()).names == tuple(sorted(AWKWARD_NAMES))

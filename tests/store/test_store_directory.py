@@ -1,4 +1,4 @@
-"""The directory store's own: files that people read, several processes, foreign files, the system's errors."""
+"""The directory store: readable files, several processes, unrecognised files, errors of the operating system."""
 
 import asyncio
 import json
@@ -54,15 +54,17 @@ async def test_what_killed_processes_left_is_never_seen_and_removed_when_old(tmp
     long_ago = time.time() - 3 * 24 * 3600
     os.utime(temporary / "old", (long_ago, long_ago))
     async with open_store(tmp_path) as store:
-        foreign: list[str] = []
-        assert await store.list_done(on_foreign=foreign.append) == []
-        assert foreign == []
+        unrecognised: list[str] = []
+        assert await store.list_done(on_foreign=unrecognised.append) == []
+        assert unrecognised == []
         await store.mark_done("a", RECORD)
     assert [entry.name for entry in temporary.iterdir()] == ["new"]
 
 
-async def test_foreign_files_are_reported_and_left_alone(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
-    foreign = {"README.MD", "a b", "sub/", "broken-link", "a.tmp~/", ".hidden", "x~/bad"}
+async def test_unrecognised_files_are_reported_and_left_alone(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    unrecognised = {"README.MD", "a b", "sub/", "broken-link", "a.tmp~/", ".hidden", "x~/bad"}
     (tmp_path / "sub").mkdir()
     (tmp_path / "sub" / "step").write_text("{}")
     (tmp_path / "x~").mkdir()
@@ -74,7 +76,7 @@ async def test_foreign_files_are_reported_and_left_alone(tmp_path: Path, caplog:
         await store.mark_done("a", RECORD)
         seen: list[str] = []
         assert await store.list_done(on_foreign=seen.append) == ["a"]
-        assert set(seen) == foreign - {"a.tmp~/"}  # an empty directory of a long name
+        assert set(seen) == unrecognised - {"a.tmp~/"}  # an empty directory of a long name
         with caplog.at_level(logging.WARNING, "asyncsteps.store"):
             assert await store.list_done() == ["a"]
         [warning] = caplog.records
@@ -102,9 +104,9 @@ async def test_links_lead_nowhere(tmp_path: Path) -> None:
     (tmp_path / "dangling").symlink_to(tmp_path / "nowhere")
     async with open_store(tmp_path) as store:
         await store.mark_done("a", RECORD)
-        foreign: list[str] = []
-        assert await store.list_done(on_foreign=foreign.append) == ["a"]
-        assert sorted(foreign) == ["circle~/", "dangling"]
+        unrecognised: list[str] = []
+        assert await store.list_done(on_foreign=unrecognised.append) == ["a"]
+        assert sorted(unrecognised) == ["circle~/", "dangling"]
         assert await store.is_done("dangling") is False
         assert await store.withdraw("dangling") == []
         with pytest.raises(StoreError, match="exists"):

@@ -60,20 +60,20 @@ async def test_keys_are_the_raw_prefix_and_the_name(
 async def test_keys_that_are_no_step_names_are_reported_and_left_alone(
     moto_server: MotoServer, bucket: str, s3_endpoint: str, caplog: pytest.LogCaptureFixture
 ) -> None:
-    foreign = ["p/", "p/sub/", "p/sub/a", "p/a..b", "p/.hidden", "p/*"]
-    for key in [*foreign, "p2/b", "p-old/c", "p", "p/a", "p/\u00e9"]:
+    unrecognised = ["p/", "p/sub/", "p/sub/a", "p/a..b", "p/.hidden", "p/*"]
+    for key in [*unrecognised, "p2/b", "p-old/c", "p", "p/a", "p/\u00e9"]:
         moto_server.put(bucket, key)
     async with s3_store(bucket, s3_endpoint) as store:
         seen: list[str] = []
         assert await store.list_done(on_foreign=seen.append) == ["a", "\u00e9"]
-        assert sorted(seen) == sorted(key.removeprefix("p/") for key in foreign)
+        assert sorted(seen) == sorted(key.removeprefix("p/") for key in unrecognised)
         with caplog.at_level(logging.WARNING, "asyncsteps.store"):
             await store.list_done()
         [warning] = caplog.records
         assert "6 keys" in warning.getMessage()
         page = await store.done_page()
         assert (page.names, page.through) == (("a", "\u00e9"), None)
-    assert set(moto_server.keys(bucket)) >= set(foreign)
+    assert set(moto_server.keys(bucket)) >= set(unrecognised)
 
 
 async def test_the_longest_key_is_1024_bytes(moto_server: MotoServer, bucket: str, s3_endpoint: str) -> None:

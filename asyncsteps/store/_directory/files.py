@@ -20,30 +20,30 @@ _STALE_SECONDS = 24 * 3600
 
 
 def list_files(base: Path) -> tuple[list[str], list[str]]:
-    """The names of all steps' files, and the paths of foreign files and (with a slash at the end) directories."""
+    """List the store: step names, then the paths of unrecognised files and directories (these end in a slash)."""
     names: list[str] = []
-    foreign: list[str] = []
+    unrecognised: list[str] = []
     unread = [""]
     while unread:
         above = unread.pop()
         try:
             entries = os.scandir(base / above)
-        except FileNotFoundError:  # nothing was marked yet, or a foreign hand was quicker
+        except FileNotFoundError:  # nothing was marked yet, or another process was quicker
             continue
         with entries:
             for entry in entries:
                 path = above + entry.name
-                # A link to a directory is foreign: it might lead in a circle.
+                # A link to a directory is unrecognised: it might lead in a circle.
                 if entry.is_dir(follow_symlinks=False) and entry.name.endswith("~"):
                     unread.append(f"{path}/")
                 elif entry.is_dir():
                     if path != TEMPORARY:
-                        foreign.append(f"{path}/")
+                        unrecognised.append(f"{path}/")
                 elif (name := decode_path(path)) is not None and is_step_name(name) and entry.is_file():
                     names.append(name)
                 else:
-                    foreign.append(path)
-    return names, foreign
+                    unrecognised.append(path)
+    return names, unrecognised
 
 
 def exists(base: Path, name: str) -> bool:

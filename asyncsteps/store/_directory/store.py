@@ -9,7 +9,7 @@ from anyio import CapacityLimiter, to_thread
 
 from asyncsteps._errors import AccessDeniedError, StoreError
 from asyncsteps._plan.names import matches
-from asyncsteps.store._common import BaseStore, StepSorter
+from asyncsteps.store._common import BaseStore, KeyFilter
 from asyncsteps.store._directory import files
 from asyncsteps.store._protocol import DonePage, ListingProgress, OnProgress
 from asyncsteps.store._records import decode_record, encode_record
@@ -25,7 +25,7 @@ class DirectoryStore(BaseStore):
     encoded.
     The directory is made by the first mark. A mark is written to a temporary file, synchronised and renamed, so
     that whoever looks sees all of it or nothing, in any number of processes, and it outlives a crash once
-    `mark_done` has returned. Other files in the directory are reported as foreign and never touched.
+    `mark_done` has returned. Other files in the directory are reported as unrecognised and never touched.
 
     Args:
         path: The directory.
@@ -50,12 +50,12 @@ class DirectoryStore(BaseStore):
         return self._path.as_uri()
 
     async def _batches(
-        self, under: str, sorter: StepSorter, on_progress: OnProgress | None
+        self, under: str, key_filter: KeyFilter, on_progress: OnProgress | None
     ) -> AsyncGenerator[list[str], None]:
-        found, foreign = await self._call(None, partial(files.list_files, self._path))
-        for path in foreign:
+        found, unrecognised = await self._call(None, partial(files.list_files, self._path))
+        for path in unrecognised:
             if matches(under, path):
-                sorter.foreign(path)
+                key_filter.unrecognised(path)
         names = [name for name in found if matches(under, name)]
         for start in range(0, len(names), _BATCH):
             batch = names[start : start + _BATCH]

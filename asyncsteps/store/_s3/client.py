@@ -121,7 +121,7 @@ def _is_session(value: object) -> bool:
 
 @contextlib.contextmanager
 def listing(*, retries_itself: bool) -> Iterator[None]:
-    """Inside the block listings are read slimly.
+    """Inside the block listing pages are read by the fast parser.
 
     Args:
         retries_itself: Whether the caller tries pages again itself: then a throttled one fails at once, and one
@@ -129,7 +129,7 @@ def listing(*, retries_itself: bool) -> Iterator[None]:
     """
     reset = _retries_itself.set(retries_itself)
     try:
-        with page_parser.slim_pages():
+        with page_parser.fast_pages():
             yield
     finally:
         _retries_itself.reset(reset)

@@ -20,7 +20,7 @@ _CONFLICT = {"ConditionalRequestConflict", "409"}
 _NOT_IMPLEMENTED = {"NotImplemented", "501"}
 
 
-class FirstWins:
+class ConditionalPut:
     """Writes objects that do not exist yet, one winner among racers.
 
     ``If-None-Match: *`` does it, where the server honours it; some ignore it and overwrite. So the first write is

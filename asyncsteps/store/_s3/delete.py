@@ -4,14 +4,13 @@ from bisect import bisect_right
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
-from typing import Any
+from typing import Any, TypeVar
 
-from anyio import sleep
+from anyio import create_task_group, sleep
 
 from asyncsteps._errors import AccessDeniedError, StoreError
 from asyncsteps.store._protocol import DonePage
 from asyncsteps.store._s3.bucket import BucketClient
-from asyncsteps.store._s3.concurrent import gather
 
 _BATCH = 1000
 """S3 deletes at most so many keys in one request."""
@@ -25,6 +24,8 @@ _NOT_IN_XML = ("\ufffe", "\uffff")
 """Characters that keys may have and XML may not; the keys of a batch are sent as XML."""
 
 _TRANSIENT = {"InternalError", "ServiceUnavailable", "SlowDown"}
+
+_T = TypeVar("_T")
 
 IsDone = Callable[[str], Awaitable[bool]]
 DonePageAfter = Callable[[str], Awaitable[DonePage]]
@@ -43,12 +44,12 @@ async def those_done(names: Sequence[str], *, is_done: IsDone, done_page: DonePa
     if len(names) <= _FEW:
         return await _those_done_singly(names, is_done)
     chunks = [names[start : start + _BATCH] for start in range(0, len(names), _BATCH)]
-    found = await gather([partial(_those_done_by_pages, chunk, is_done, done_page) for chunk in chunks])
+    found = await _gather([partial(_those_done_by_pages, chunk, is_done, done_page) for chunk in chunks])
     return [name for chunk in found for name in chunk]
 
 
 async def _those_done_singly(names: Sequence[str], is_done: IsDone) -> list[str]:
-    answers = await gather([partial(is_done, name) for name in names])
+    answers = await _gather([partial(is_done, name) for name in names])
     return [name for name, done in zip(names, answers, strict=True) if done]
 
 
@@ -76,7 +77,7 @@ async def delete(client: BucketClient, names: Sequence[str], *, prefix: str) -> 
     alone = [name for name in names if any(char in prefix + name for char in _NOT_IN_XML)]
     together = [name for name in names if name not in set(alone)] if alone else names
     batches = [together[start : start + _BATCH] for start in range(0, len(together), _BATCH)]
-    outcomes = await gather(
+    outcomes = await _gather(
         [
             *(partial(_delete_batch, client, prefix, batch) for batch in batches),
             *(partial(_delete_alone, client, prefix, name) for name in alone),
@@ -146,3 +147,23 @@ def _listed(names: Sequence[str]) -> str:
         return "none"
     shown = ", ".join(map(repr, names[:5]))
     return shown if len(names) <= 5 else f"{shown} and {len(names) - 5} more"  # noqa: PLR2004 -- enough to see which
+
+
+async def _gather(calls: Sequence[Callable[[], Awaitable[_T]]]) -> list[_T]:
+    """Run ``calls`` concurrently and return their results in order.
+
+    When one fails, the others are cancelled and its error is raised, without an exception group around it.
+    """
+    results: dict[int, _T] = {}
+
+    async def run(index: int, call: Callable[[], Awaitable[_T]]) -> None:
+        results[index] = await call()
+
+    try:
+        async with create_task_group() as tasks:
+            for index, call in enumerate(calls):
+                tasks.start_soon(run, index, call)
+    except ExceptionGroup as group:
+        first = group.exceptions[0]
+        raise first from first.__cause__
+    return [results[index] for index in range(len(calls))]

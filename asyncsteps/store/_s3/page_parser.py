@@ -16,7 +16,7 @@ from urllib.parse import unquote_to_bytes
 
 # The wildcard form runs ahead of the handlers on `before-parse.s3.*`, which parse the body a second time.
 _EVENT = "before-parse.*.ListObjectsV2"
-_UNIQUE_ID = "asyncsteps-slim-page"
+_UNIQUE_ID = "asyncsteps-fast-page-parser"
 
 _NOTHING_LEFT = b"<ListBucketResult></ListBucketResult>"
 
@@ -35,7 +35,7 @@ _NAMED = {b"lt": b"<", b"gt": b">", b"amp": b"&", b"quot": b'"', b"apos": b"'"}
 _CONTROL = bytes(range(0x20))
 _SEPARATOR = b"\x00"
 
-_slim: ContextVar[bool] = ContextVar("asyncsteps_slim_pages", default=False)
+_fast: ContextVar[bool] = ContextVar("asyncsteps_fast_pages", default=False)
 
 
 class _Objects(Sequence[dict[str, str]]):
@@ -72,13 +72,13 @@ class _UnexpectedReplyError(Exception):
 
 
 @contextlib.contextmanager
-def slim_pages() -> Iterator[None]:
+def fast_pages() -> Iterator[None]:
     """Inside the block, listings through a client installed with ``own=False`` are read by this module."""
-    reset = _slim.set(True)
+    reset = _fast.set(True)
     try:
         yield
     finally:
-        _slim.reset(reset)
+        _fast.reset(reset)
 
 
 def install(client: Any, *, own: bool = True) -> None:
@@ -90,17 +90,17 @@ def install(client: Any, *, own: bool = True) -> None:
     Args:
         client: An S3 client.
         own: False for a client that others use too, who may want sizes and dates: then only what is called
-            inside `slim_pages` is read by this module.
+            inside `fast_pages` is read by this module.
     """
-    client.meta.events.register(_EVENT, _read_slimly if own else _read_slimly_inside, unique_id=_UNIQUE_ID)
+    client.meta.events.register(_EVENT, _parse_fast if own else _parse_fast_inside, unique_id=_UNIQUE_ID)
 
 
-def _read_slimly_inside(**kwargs: Any) -> None:
-    if _slim.get():
-        _read_slimly(**kwargs)
+def _parse_fast_inside(**kwargs: Any) -> None:
+    if _fast.get():
+        _parse_fast(**kwargs)
 
 
-def _read_slimly(
+def _parse_fast(
     *, response_dict: MutableMapping[str, Any], customized_response_dict: MutableMapping[str, Any], **_: Any
 ) -> None:
     """Handle ``before-parse``: what is put into ``customized_response_dict`` is added to the parsed response."""

@@ -9,7 +9,7 @@ from typing import Any, Self, cast
 
 from asyncsteps._errors import ListingError, StoreError, StoreOptionError
 from asyncsteps._plan.names import EVERYTHING, MAX_KEY_BYTES, is_step_name, matches
-from asyncsteps.store._common import BaseStore, StepSorter
+from asyncsteps.store._common import BaseStore, KeyFilter
 from asyncsteps.store._listing.fetching import list_keys
 from asyncsteps.store._listing.page import Page
 from asyncsteps.store._location import check_bucket, normalise_prefix
@@ -17,7 +17,7 @@ from asyncsteps.store._protocol import DonePage, OnProgress
 from asyncsteps.store._records import decode_record, encode_record
 from asyncsteps.store._s3.bucket import BucketClient
 from asyncsteps.store._s3.client import ClientOptions, listing
-from asyncsteps.store._s3.conditional_put import FirstWins
+from asyncsteps.store._s3.conditional_put import ConditionalPut
 from asyncsteps.store._s3.delete import delete, those_done
 from asyncsteps.store._s3.errors import error_code
 from asyncsteps.store._s3.page_parser import keys_of
@@ -44,7 +44,7 @@ class S3Store(BaseStore):
     """
 
     _client: BucketClient
-    _first_wins: FirstWins
+    _conditional_put: ConditionalPut
 
     def __init__(
         self,
@@ -67,7 +67,7 @@ class S3Store(BaseStore):
         await super().__aenter__()
         self._client = BucketClient(self._bucket, url=self.url, options=self._options)
         self._stack.push_async_callback(self._client.aclose)
-        self._first_wins = FirstWins(self._client)
+        self._conditional_put = ConditionalPut(self._client)
         return self
 
     @property
@@ -98,7 +98,7 @@ class S3Store(BaseStore):
         self._checked(name)
         params = {**self._put_params, "Body": encode_record(name, record)}
         if first_wins:
-            return await self._first_wins.put(self._prefix + name, name, params=params)
+            return await self._conditional_put.put(self._prefix + name, name, params=params)
         await self._client.call("put_object", key=self._prefix + name, step=name, **params)
         return True
 
@@ -155,7 +155,7 @@ class S3Store(BaseStore):
         return DonePage(tuple(name for name in names_done if name > start_after), None)
 
     async def _batches(
-        self, under: str, sorter: StepSorter, on_progress: OnProgress | None
+        self, under: str, key_filter: KeyFilter, on_progress: OnProgress | None
     ) -> AsyncGenerator[list[str], None]:
         # A directory bucket takes no prefix that ends within a segment of a path, and lists in no order.
         below = "" if under == EVERYTHING or self._is_directory_bucket else f"{under}."
@@ -171,7 +171,7 @@ class S3Store(BaseStore):
         async with contextlib.aclosing(cast("AsyncGenerator[list[str], None]", batches)):
             async for keys in batches:
                 names = [key[start:] for key in keys]
-                yield sorter.names(names if exact else [name for name in names if matches(under, name)])
+                yield key_filter.names(names if exact else [name for name in names if matches(under, name)])
 
     async def _fetch(
         self,

@@ -1,4 +1,4 @@
-"""One domain of SWF behind one botocore client: every call goes through here, and no foreign error comes out."""
+"""Calls to SWF in one domain: limited, checked, their errors mapped."""
 
 from typing import Any
 
