@@ -23,7 +23,7 @@ from asyncsteps.swf._client.errors import (
     SwfInputError,
     WorkflowTypeNotFoundError,
 )
-from asyncsteps.swf._client.records import encode
+from asyncsteps.swf._client.wire import encode
 
 
 @pytest.fixture

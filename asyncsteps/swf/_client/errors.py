@@ -2,15 +2,13 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, NoReturn
+from typing import NoReturn
 
 import botocore.exceptions as aws
 from botocore.parsers import ResponseParserError
 
 from asyncsteps._errors import AsyncstepsError
-
-if TYPE_CHECKING:
-    from asyncsteps.swf._client.records import Closure
+from asyncsteps.swf._client.records import Closure
 
 
 class SwfError(AsyncstepsError):
@@ -101,7 +99,7 @@ class ExecutionError(SwfError):
     """
 
     def __init__(
-        self, message: str, closure: "Closure", *, domain: str | None, workflow_id: str | None, run_id: str | None
+        self, message: str, closure: Closure, *, domain: str | None, workflow_id: str | None, run_id: str | None
     ) -> None:
         super().__init__(message, domain=domain, workflow_id=workflow_id, run_id=run_id)
         self.closure = closure

@@ -15,9 +15,10 @@ from asyncsteps.swf._client.errors import (
 )
 from asyncsteps.swf._client.history import Run
 from asyncsteps.swf._client.polling import Poller
-from asyncsteps.swf._client.records import CloseStatus, Closure, ExecutionInfo, encode, read_info
+from asyncsteps.swf._client.records import CloseStatus, Closure, ExecutionInfo
 from asyncsteps.swf._client.start import child_policy as checked_child_policy
 from asyncsteps.swf._client.start import without_none
+from asyncsteps.swf._client.wire import encode, read_info
 
 _FAILURES: dict[CloseStatus, tuple[type[ExecutionError], str]] = {
     CloseStatus.FAILED: (ExecutionFailedError, "the execution failed"),

@@ -5,7 +5,8 @@ from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 from asyncsteps._plan.model import Marker
-from asyncsteps.swf._client.records import Closure, read_closure, read_marker
+from asyncsteps.swf._client.records import Closure
+from asyncsteps.swf._client.wire import read_closure, read_marker
 
 MAX_PAGE = 1000
 """The most events that SWF gives at once."""

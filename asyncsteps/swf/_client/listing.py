@@ -7,8 +7,9 @@ from typing import Any
 
 from asyncsteps.swf._client.api import SwfApi
 from asyncsteps.swf._client.errors import SwfInputError
-from asyncsteps.swf._client.records import ExecutionInfo, read_info
+from asyncsteps.swf._client.records import ExecutionInfo
 from asyncsteps.swf._client.start import WorkflowType
+from asyncsteps.swf._client.wire import read_info
 
 LONGEST_KEPT = dt.timedelta(days=366 + 90)
 """No execution is open for more than a year, and none is kept for more than 90 days after that."""

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from asyncsteps.swf._client.errors import SwfInputError
-from asyncsteps.swf._client.records import encode
+from asyncsteps.swf._client.wire import encode
 
 CHILD_POLICIES = ("TERMINATE", "REQUEST_CANCEL", "ABANDON")
 """What becomes of an execution's children when it is terminated or times out."""
