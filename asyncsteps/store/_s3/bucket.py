@@ -5,9 +5,10 @@ from typing import Any
 
 from anyio import CancelScope, CapacityLimiter, Event, Lock
 
+from asyncsteps._aws.codes import UNREACHABLE, error_code
 from asyncsteps._errors import AccessDeniedError, EndpointUnreachableError, StoreClosedError, StoreError
 from asyncsteps.store._s3.client import ClientOptions, open_client
-from asyncsteps.store._s3.errors import UNREACHABLE, Place, error_code, store_error
+from asyncsteps.store._s3.errors import Place, store_error
 
 _ALWAYS_IN_REPLIES = {
     "get_object": "ETag",

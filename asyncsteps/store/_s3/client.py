@@ -13,7 +13,6 @@ A client of the caller's is not changed in any way that the caller could notice.
 """
 
 import contextlib
-import functools
 import logging
 import os
 import platform
@@ -25,12 +24,12 @@ from typing import TYPE_CHECKING, Any, cast
 from botocore.config import Config
 from botocore.exceptions import ClientError
 
+from asyncsteps._aws import clients
 from asyncsteps._errors import StoreOptionError
 from asyncsteps.store._s3 import page_parser
 from asyncsteps.store._s3.errors import is_throttling, is_unreachable
 
 if TYPE_CHECKING:
-    import aioboto3
     from aiobotocore.config import AioConfig
 
 logger = logging.getLogger("asyncsteps.store")
@@ -85,12 +84,12 @@ class ClientOptions:
             ]
             if given:
                 raise StoreOptionError(f"a client has its own {', '.join(given)}: pass either, not both")
-            if not _is_client(self.client):
+            if not clients.is_client(self.client, "list_objects_v2"):
                 raise StoreOptionError(
                     f"client={self.client!r} is not an aioboto3 S3 client, what 'session.client(\"s3\")' gives "
                     "inside its block"
                 )
-        if self.session is not None and not _is_session(self.session):
+        if self.session is not None and not clients.is_session(self.session):
             raise StoreOptionError(f"session={self.session!r} is not an aioboto3.Session")
         if self.config is not None and not isinstance(self.config, Config):
             raise StoreOptionError(f"config={self.config!r} is not a botocore.config.Config")
@@ -105,18 +104,6 @@ class ClientOptions:
         if self.client is None:
             return self.concurrency
         return min(self.concurrency, int(self.client.meta.config.max_pool_connections))
-
-
-def _is_client(value: object) -> bool:
-    from aiobotocore.client import AioBaseClient
-
-    return isinstance(value, AioBaseClient) and hasattr(value, "list_objects_v2")
-
-
-def _is_session(value: object) -> bool:
-    import aioboto3
-
-    return isinstance(value, aioboto3.Session)
 
 
 @contextlib.contextmanager
@@ -141,36 +128,18 @@ async def open_client(options: ClientOptions, stack: contextlib.AsyncExitStack) 
         page_parser.install(options.client, own=False)
         options.client.meta.events.register_first(_RETRY_EVENT, _leave_to_listing, unique_id=_RETRY_ID)
         return options.client
-    session = options.session if options.session is not None else _own_session()
-    client = await stack.enter_async_context(
-        session.client(
-            "s3",
-            endpoint_url=options.endpoint_url,
-            region_name=options.region_name,
-            config=_own_config(options.concurrency, options.config),
-        )
+    client = await clients.open_client(
+        "s3",
+        stack,
+        session=options.session,
+        endpoint_url=options.endpoint_url,
+        region_name=options.region_name,
+        config=_own_config(options.concurrency, options.config),
     )
     tune(client)
     if _retries_are_ours(options.config):
         client.meta.events.register_first("needs-retry.s3", _give_up_the_unreachable)
     return client
-
-
-def _own_session() -> "aioboto3.Session":
-    import aioboto3
-    import aiobotocore.session
-
-    session = aiobotocore.session.get_session()
-    session.register_component("data_loader", _shared_loader())
-    return aioboto3.Session(botocore_session=session)
-
-
-@functools.cache
-def _shared_loader() -> Any:
-    """The loader of service models, which it keeps: a second client costs a tenth of the first."""
-    import botocore.loaders
-
-    return botocore.loaders.create_loader()
 
 
 def _retries_are_ours(config: Config | None) -> bool:

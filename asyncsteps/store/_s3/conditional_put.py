@@ -7,9 +7,9 @@ from collections.abc import Mapping
 
 from anyio import Lock, sleep
 
+from asyncsteps._aws.codes import error_code
 from asyncsteps._errors import StoreError
 from asyncsteps.store._s3.bucket import BucketClient
-from asyncsteps.store._s3.errors import error_code
 
 logger = logging.getLogger("asyncsteps.store")
 

@@ -5,9 +5,19 @@ from datetime import UTC, datetime, timedelta
 from email.utils import parsedate_to_datetime
 from typing import Any, TypedDict
 
-import aiohttp
 from botocore import exceptions as boto
 
+from asyncsteps._aws.codes import (
+    BAD_PROFILE,
+    CREDENTIALS_CODES,
+    DENIED_CODES,
+    NO_CREDENTIALS,
+    THROTTLED_CODES,
+    UNREACHABLE,
+    error_code,
+    error_message,
+    error_status,
+)
 from asyncsteps._errors import (
     AccessDeniedError,
     BucketNotFoundError,
@@ -20,18 +30,6 @@ from asyncsteps._errors import (
 )
 
 _BUCKET_CODES = {"NoSuchBucket"}
-_DENIED_CODES = {"AccessDenied", "AllAccessDisabled", "AccountProblem", "403"}
-_CREDENTIALS_CODES = {
-    "ExpiredToken",
-    "ExpiredTokenException",
-    "InvalidAccessKeyId",
-    "InvalidSecurity",
-    "InvalidToken",
-    "NotSignedUp",
-    "SignatureDoesNotMatch",
-    "TokenRefreshRequired",
-    "UnrecognizedClientException",
-}
 _CLOCK_CODES = {"RequestTimeTooSkewed", "RequestExpired", "RequestInTheFuture"}
 _REGION_CODES = {
     "AuthorizationHeaderMalformed",
@@ -41,44 +39,10 @@ _REGION_CODES = {
     "301",
     "307",
 }
-_THROTTLED_CODES = {
-    "BandwidthLimitExceeded",
-    "RequestLimitExceeded",
-    "ServiceUnavailable",
-    "SlowDown",
-    "Throttling",
-    "ThrottlingException",
-    "TooManyRequests",
-    "429",
-    "503",
-}
 _UNREACHABLE_CODES = {"RequestTimeout", "502", "504"}
 _SKEW = timedelta(minutes=15)
 _CREDENTIALS_REMEDY = (
     "check AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY and AWS_SESSION_TOKEN, the profile (AWS_PROFILE), or the role"
-)
-UNREACHABLE = (
-    boto.ConnectionError,
-    boto.HTTPClientError,
-    boto.IncompleteReadError,
-    boto.InvalidProxiesConfigError,
-    aiohttp.ClientError,
-    TimeoutError,
-    OSError,
-)
-"""What is raised where no whole reply came."""
-
-_NO_CREDENTIALS = (
-    boto.CredentialRetrievalError,
-    boto.InvalidConfigError,
-    boto.MetadataRetrievalError,
-    boto.NoAuthTokenError,
-    boto.NoCredentialsError,
-    boto.PartialCredentialsError,
-    boto.ProfileNotFound,
-    boto.SSOError,
-    boto.TokenRetrievalError,
-    boto.UnknownCredentialError,
 )
 
 
@@ -92,18 +56,10 @@ class Place(TypedDict, total=False):
     step: str | None
 
 
-def error_code(error: BaseException | None) -> str | None:
-    """The code of an S3 error; for a HEAD request, whose reply has no body, the HTTP status."""
-    if not isinstance(error, boto.ClientError):
-        return None
-    code = error.response.get("Error", {}).get("Code")
-    return str(code) if code else str(_status(error))
-
-
 def is_throttling(error: BaseException) -> bool:
     """Whether the server asks to slow down."""
-    return error_code(error) in _THROTTLED_CODES or (
-        isinstance(error, boto.ClientError) and _status(error) in {429, 503}
+    return error_code(error) in THROTTLED_CODES or (
+        isinstance(error, boto.ClientError) and error_status(error) in {429, 503}
     )
 
 
@@ -124,7 +80,7 @@ def store_error(error: Exception, operation: str, *, place: Place) -> StoreError
         return error
     if isinstance(error, boto.ClientError):
         return _of_reply(error, operation, place)
-    if isinstance(error, _NO_CREDENTIALS):
+    if isinstance(error, (*NO_CREDENTIALS, *BAD_PROFILE)):
         return AccessDeniedError(f"there are no usable AWS credentials: {error}; {_CREDENTIALS_REMEDY}", **place)
     if is_unreachable(error):
         return EndpointUnreachableError(
@@ -142,7 +98,7 @@ def store_error(error: Exception, operation: str, *, place: Place) -> StoreError
 def _of_reply(error: boto.ClientError, operation: str, place: Place) -> StoreError:
     code = error_code(error) or ""
     said = f"{operation} was answered {code}"
-    message = error.response.get("Error", {}).get("Message")
+    message = error_message(error)
     if message and not code.isdigit():
         said += f" ({message})"
     skew = _clock_skew(error)
@@ -152,7 +108,7 @@ def _of_reply(error: boto.ClientError, operation: str, place: Place) -> StoreErr
         result = BucketNotFoundError(
             "there is no such bucket: create it, or check its name and the endpoint that is asked", **place
         )
-    elif code in _CLOCK_CODES or (skew is not None and _status(error) == 403):  # noqa: PLR2004 -- HTTP's Forbidden
+    elif code in _CLOCK_CODES or (skew is not None and error_status(error) == 403):  # noqa: PLR2004 -- Forbidden
         how_far = f", by {abs(skew).total_seconds():.0f} s," if skew is not None else ""
         result = ClockSkewError(
             f"{said}: this machine's clock is too far from the server's{how_far} for a signature to be accepted; "
@@ -162,9 +118,9 @@ def _of_reply(error: boto.ClientError, operation: str, place: Place) -> StoreErr
     elif code in _REGION_CODES or (code == "400" and region):
         where = f"in {region!r}" if region else "in another region"
         result = WrongRegionError(f"{said}: the bucket is {where}; pass that region_name", **place)
-    elif code in _CREDENTIALS_CODES:
+    elif code in CREDENTIALS_CODES:
         result = AccessDeniedError(f"{said}: the credentials are not accepted; {_CREDENTIALS_REMEDY}", **place)
-    elif code in _DENIED_CODES:
+    elif code in DENIED_CODES:
         result = AccessDeniedError(f"{said}: {_permission(operation)}", **place)
     elif is_throttling(error):
         result = ThrottledError(
@@ -174,7 +130,7 @@ def _of_reply(error: boto.ClientError, operation: str, place: Place) -> StoreErr
         result = EndpointUnreachableError(
             f"{said}, retries included: check the network and what lies before the server", **place
         )
-    elif (_status(error) or 0) >= 500:  # noqa: PLR2004 -- HTTP's server errors
+    elif error_status(error) >= 500:  # noqa: PLR2004 -- HTTP's server errors
         result = StoreError(f"{said}, retries included: the server failed; try again later", **place)
     else:
         result = StoreError(said, **place)
@@ -208,11 +164,6 @@ def _headers(error: boto.ClientError) -> Mapping[str, Any]:
     metadata: Mapping[str, Any] = error.response.get("ResponseMetadata", {})
     headers: Mapping[str, Any] = metadata.get("HTTPHeaders", {})
     return headers
-
-
-def _status(error: boto.ClientError) -> int | None:
-    status = error.response.get("ResponseMetadata", {}).get("HTTPStatusCode")
-    return status if isinstance(status, int) else None
 
 
 def _text(error: Exception) -> str:

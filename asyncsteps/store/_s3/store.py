@@ -7,6 +7,7 @@ from functools import partial
 from itertools import pairwise
 from typing import Any, Self, cast
 
+from asyncsteps._aws.codes import error_code
 from asyncsteps._errors import ListingError, StoreError, StoreOptionError
 from asyncsteps._plan.names import EVERYTHING, MAX_KEY_BYTES, is_step_name, matches
 from asyncsteps.store._common import BaseStore, KeyFilter
@@ -19,7 +20,6 @@ from asyncsteps.store._s3.bucket import BucketClient
 from asyncsteps.store._s3.client import ClientOptions, listing
 from asyncsteps.store._s3.conditional_put import ConditionalPut
 from asyncsteps.store._s3.delete import delete, those_done
-from asyncsteps.store._s3.errors import error_code
 from asyncsteps.store._s3.page_parser import keys_of
 
 logger = logging.getLogger("asyncsteps.store")

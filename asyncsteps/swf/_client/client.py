@@ -9,6 +9,7 @@ from typing import Any, Self
 import anyio
 from aiobotocore.config import AioConfig
 
+from asyncsteps._aws.clients import open_client
 from asyncsteps.swf._client.api import SwfApi
 from asyncsteps.swf._client.errors import (
     ExecutionAlreadyStartedError,
@@ -122,9 +123,6 @@ class SwfClient:
                 await self._stack.aclose()
 
     async def _open_client(self) -> Any:
-        import aioboto3
-
-        session = self._session if self._session is not None else aioboto3.Session()
         config = AioConfig(
             max_pool_connections=self._concurrency,
             retries={"mode": "standard", "max_attempts": 5},
@@ -133,10 +131,14 @@ class SwfClient:
         )
         with mapped("opening the client", domain=self.domain, endpoint=self._endpoint_url):
             try:
-                opening = session.client(
-                    "swf", endpoint_url=self._endpoint_url, region_name=self._region_name, config=config
+                return await open_client(
+                    "swf",
+                    self._stack,
+                    session=self._session,
+                    endpoint_url=self._endpoint_url,
+                    region_name=self._region_name,
+                    config=config,
                 )
-                return await self._stack.enter_async_context(opening)
             except ValueError as error:  # what botocore says of an endpoint that is no URL
                 raise SwfInputError(f"endpoint_url {self._endpoint_url!r} is refused: {error}") from error
 

@@ -7,6 +7,17 @@ from typing import NoReturn
 import botocore.exceptions as aws
 from botocore.parsers import ResponseParserError
 
+from asyncsteps._aws.codes import (
+    BAD_PROFILE,
+    CREDENTIALS_CODES,
+    DENIED_CODES,
+    NO_CREDENTIALS,
+    THROTTLED_CODES,
+    UNREACHABLE,
+    error_code,
+    error_message,
+    error_status,
+)
 from asyncsteps._errors import AsyncstepsError
 from asyncsteps.swf._client.records import Closure
 
@@ -143,24 +154,9 @@ _INVALID: _Refusal = (SwfInputError, "")
 _FAILED: _Refusal = (SwfUnreachableError, "the service failed; try again later")
 
 _REFUSALS: dict[str, _Refusal] = {
-    "ThrottlingException": _THROTTLED,
-    "Throttling": _THROTTLED,
-    "RequestLimitExceeded": _THROTTLED,
-    "RequestThrottled": _THROTTLED,
-    "TooManyRequestsException": _THROTTLED,
-    "AccessDenied": _DENIED,
-    "AccessDeniedException": _DENIED,
+    **dict.fromkeys(THROTTLED_CODES, _THROTTLED),
+    **dict.fromkeys(DENIED_CODES | CREDENTIALS_CODES, _DENIED),
     "OperationNotPermittedFault": _DENIED,
-    "UnrecognizedClientException": _DENIED,
-    "InvalidClientTokenId": _DENIED,
-    "InvalidSignatureException": _DENIED,
-    "SignatureDoesNotMatch": _DENIED,
-    "IncompleteSignature": _DENIED,
-    "MissingAuthenticationToken": _DENIED,
-    "MissingAuthenticationTokenException": _DENIED,
-    "ExpiredToken": _DENIED,
-    "ExpiredTokenException": _DENIED,
-    "OptInRequired": _DENIED,
     "ValidationException": _INVALID,
     "ValidationError": _INVALID,
     "SerializationException": _INVALID,
@@ -211,26 +207,24 @@ def mapped(
         fail(*_refusal(error, domain, workflow_type), error)
     except aws.ParamValidationError as error:
         fail(SwfInputError, str(error), error)
-    except (aws.NoCredentialsError, aws.PartialCredentialsError, aws.CredentialRetrievalError) as error:
+    except NO_CREDENTIALS as error:
         fail(SwfAccessDeniedError, f"{error}; give AWS credentials by environment, profile or role", error)
-    except (aws.NoRegionError, aws.ProfileNotFound, aws.InvalidConfigError) as error:
+    except (aws.NoRegionError, *BAD_PROFILE) as error:
         fail(SwfInputError, f"{error}; give region_name=, or AWS_DEFAULT_REGION, or a valid profile", error)
-    except (aws.BotoCoreError, ResponseParserError, OSError) as error:
+    except (aws.BotoCoreError, ResponseParserError, *UNREACHABLE) as error:
         fail(SwfUnreachableError, f"no usable answer: {type(error).__name__}: {error}", error)
 
 
 def _refusal(error: aws.ClientError, domain: str, workflow_type: str | None) -> _Refusal:
     """The class and the message for what the service refused."""
-    code = str(error.response.get("Error", {}).get("Code", "")).rpartition("#")[2]
-    message = str(error.response.get("Error", {}).get("Message", ""))
-    status = error.response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0)
+    code, message = error_code(error) or "", error_message(error)
     said = f"{code}: {message}" if message else code
     if code == "UnknownResourceFault":
         kind, remedy = _unknown(message, domain, workflow_type)
     elif code in _REFUSALS:
         kind, remedy = _REFUSALS[code]
     else:
-        kind, remedy = _FAILED if status >= 500 else (SwfError, "")  # noqa: PLR2004  HTTP's own number
+        kind, remedy = _FAILED if error_status(error) >= 500 else (SwfError, "")  # noqa: PLR2004  HTTP's own number
     return kind, f"{said}; {remedy}" if remedy else said
 
 
