@@ -296,7 +296,11 @@ async def test_a_page_that_fails_midway_loses_and_repeats_nothing(
         (refusal("UnrecognizedClientException"), SwfAccessDeniedError, "credentials"),
         (refusal("OperationNotPermittedFault"), SwfAccessDeniedError, "permissions"),
         (refusal("LimitExceededFault"), SwfLimitError, "wait for executions to close"),
-        (refusal("ValidationException", "bad taskPriority"), SwfInputError, "bad taskPriority"),
+        (
+            refusal("ValidationException", "Value 'a/b' at 'workflowId' failed to satisfy constraint"),
+            SwfInputError,
+            "'a/b' at 'workflowId'",
+        ),
         (refusal("ServiceUnavailable", status=503), SwfUnreachableError, "try again"),
         (refusal("NeverHeardOf"), SwfError, "NeverHeardOf: injected"),
         (answer({}), SwfUnreachableError, "not SWF's"),

@@ -16,7 +16,6 @@ from asyncsteps.swf._client.errors import (
 from asyncsteps.swf._client.history import Run
 from asyncsteps.swf._client.polling import Poller
 from asyncsteps.swf._client.records import CloseStatus, Closure, ExecutionInfo
-from asyncsteps.swf._client.start import child_policy as checked_child_policy
 from asyncsteps.swf._client.start import without_none
 from asyncsteps.swf._client.wire import encode, read_info
 
@@ -178,10 +177,9 @@ class Execution:
         Raises:
             ExecutionNotFoundError: When the execution is unknown, or closed.
         """
-        policy = checked_child_policy(child_policy)
         await self._ask(
             "terminate_workflow_execution",
-            **without_none(reason=reason, details=details, childPolicy=policy),
+            **without_none(reason=reason, details=details, childPolicy=child_policy),
         )
 
     async def describe(self) -> ExecutionInfo:
