@@ -1,10 +1,75 @@
 """Calls to SWF in one domain: limited, checked, their errors mapped."""
 
+from contextlib import AsyncExitStack
+from dataclasses import dataclass
 from typing import Any
 
 import anyio
+from aiobotocore.config import AioConfig
 
-from asyncsteps.swf._client.errors import SwfClientClosedError, SwfUnreachableError, mapped
+from asyncsteps._aws.clients import open_client
+from asyncsteps.swf._client.errors import SwfClientClosedError, SwfInputError, SwfUnreachableError, mapped
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ClientOptions:
+    """How the botocore client is made, or which one is used.
+
+    Attributes:
+        domain: The SWF domain.
+        client: The caller's aiobotocore ``swf`` client; then nothing is made and nothing is closed.
+        session: The caller's ``aioboto3.Session``; None: a new one.
+        endpoint_url: The endpoint; None: botocore's environment and configuration decide.
+        region_name: The region; None: likewise.
+        concurrency: The most requests under way at once, and connections.
+
+    Raises:
+        SwfInputError: When they contradict each other, or one is out of its range.
+    """
+
+    domain: str
+    client: Any
+    session: Any
+    endpoint_url: str | None
+    region_name: str | None
+    concurrency: int
+
+    def __post_init__(self) -> None:
+        if not self.domain:
+            raise SwfInputError(f"domain must be the name of an SWF domain, not {self.domain!r}")
+        if self.concurrency < 1:
+            raise SwfInputError(f"concurrency must be at least 1, not {self.concurrency!r}")
+        if self.client is not None and (self.session, self.endpoint_url, self.region_name) != (None, None, None):
+            raise SwfInputError("client= brings its session, endpoint and region: give none of these beside it")
+
+    async def open(self, stack: AsyncExitStack) -> "SwfApi":
+        """Open the client, closed by ``stack`` unless it is the caller's.
+
+        Raises:
+            SwfInputError: When endpoint, region or profile cannot be used.
+        """
+        client = self.client if self.client is not None else await self._open_client(stack)
+        return SwfApi(self.domain, client, concurrency=self.concurrency)
+
+    async def _open_client(self, stack: AsyncExitStack) -> Any:
+        config = AioConfig(
+            max_pool_connections=self.concurrency,
+            retries={"mode": "standard", "max_attempts": 5},
+            connect_timeout=10,
+            read_timeout=60,
+        )
+        with mapped("opening the client", domain=self.domain, endpoint=self.endpoint_url):
+            try:
+                return await open_client(
+                    "swf",
+                    stack,
+                    session=self.session,
+                    endpoint_url=self.endpoint_url,
+                    region_name=self.region_name,
+                    config=config,
+                )
+            except ValueError as error:  # botocore's, for an endpoint that is no URL
+                raise SwfInputError(f"endpoint_url {self.endpoint_url!r} is refused: {error}") from error
 
 
 class SwfApi:

@@ -2,27 +2,22 @@
 
 import datetime as dt
 from collections.abc import AsyncGenerator, Mapping
-from contextlib import AsyncExitStack, aclosing, suppress
-from types import TracebackType
+from contextlib import AsyncExitStack
 from typing import Any, Self
 
 import anyio
-from aiobotocore.config import AioConfig
 
-from asyncsteps._aws.clients import open_client
-from asyncsteps.swf._client.api import SwfApi
+from asyncsteps.swf._client.api import ClientOptions, SwfApi
 from asyncsteps.swf._client.errors import (
-    ExecutionAlreadyStartedError,
     ExecutionNotFoundError,
     SwfClientClosedError,
-    SwfError,
     SwfInputError,
     WorkflowTypeExistsError,
-    mapped,
 )
 from asyncsteps.swf._client.execution import Execution
 from asyncsteps.swf._client.history import Run
-from asyncsteps.swf._client.listing import Selection, list_executions
+from asyncsteps.swf._client.launch import start_execution
+from asyncsteps.swf._client.listing import CLOSED, OPEN, Selection, list_executions, newest_run
 from asyncsteps.swf._client.pacing import PollLimits
 from asyncsteps.swf._client.polling import Poller
 from asyncsteps.swf._client.records import ExecutionInfo
@@ -77,19 +72,16 @@ class SwfClient:
         max_poll_interval: float = 15.0,
         poll_patience: float = 300.0,
     ) -> None:
-        if not domain:
-            raise SwfInputError(f"domain must be the name of an SWF domain, not {domain!r}")
-        if concurrency < 1:
-            raise SwfInputError(f"concurrency must be at least 1, not {concurrency!r}")
-        if client is not None and (session, endpoint_url, region_name) != (None, None, None):
-            raise SwfInputError("client= brings its session, endpoint and region: give none of these beside it")
+        self._options = ClientOptions(
+            domain=domain,
+            client=client,
+            session=session,
+            endpoint_url=endpoint_url,
+            region_name=region_name,
+            concurrency=concurrency,
+        )
         self.domain = domain
         self._limits = PollLimits(polls_per_second, min_poll_interval, max_poll_interval, poll_patience)
-        self._given_client = client
-        self._session = session
-        self._endpoint_url = endpoint_url
-        self._region_name = region_name
-        self._concurrency = concurrency
         self._stack = AsyncExitStack()
         self._api: SwfApi | None = None
         self._entered = False
@@ -100,17 +92,14 @@ class SwfClient:
         if self._entered:
             raise SwfClientClosedError("an SwfClient is entered once: make another one", domain=self.domain)
         self._entered = True
-        client = self._given_client if self._given_client is not None else await self._open_client()
-        self._api = SwfApi(self.domain, client, concurrency=self._concurrency)
-        self._poller = Poller(self._api, self._limits, slots=max(1, self._concurrency // 2))
+        self._api = await self._options.open(self._stack)
+        self._poller = Poller(self._api, self._limits, slots=max(1, self._options.concurrency // 2))
         self._poller_tasks = anyio.create_task_group()
         await self._poller_tasks.__aenter__()
         self._poller_tasks.start_soon(self._poller.run, name="asyncsteps.swf poller")
         return self
 
-    async def __aexit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    async def __aexit__(self, *exc_info: object) -> None:
         assert self._api is not None
         assert self._poller_tasks is not None
         self._api.close()
@@ -121,26 +110,6 @@ class SwfClient:
         finally:
             with anyio.move_on_after(CLOSE_GRACE, shield=True):
                 await self._stack.aclose()
-
-    async def _open_client(self) -> Any:
-        config = AioConfig(
-            max_pool_connections=self._concurrency,
-            retries={"mode": "standard", "max_attempts": 5},
-            connect_timeout=10,
-            read_timeout=60,
-        )
-        with mapped("opening the client", domain=self.domain, endpoint=self._endpoint_url):
-            try:
-                return await open_client(
-                    "swf",
-                    self._stack,
-                    session=self._session,
-                    endpoint_url=self._endpoint_url,
-                    region_name=self._region_name,
-                    config=config,
-                )
-            except ValueError as error:  # what botocore says of an endpoint that is no URL
-                raise SwfInputError(f"endpoint_url {self._endpoint_url!r} is refused: {error}") from error
 
     def _open(self) -> tuple[SwfApi, Poller]:
         if self._api is None or self._poller is None:
@@ -214,23 +183,9 @@ class SwfClient:
                 "input": input,
             },
         )
-        workflow_id = parameters["workflowId"]
         api, _ = self._open()
-        about = {"workflow_id": workflow_id, "workflow_type": str(kind)}
-        try:
-            answer = await api.call("start_workflow_execution", expect="runId", about=about, **parameters)
-        except ExecutionAlreadyStartedError as error:
-            run_id = None
-            with suppress(SwfError):  # listing is a permission of its own, and may fail on its own
-                run_id = await self._open_run_id(parameters["workflowId"])
-            raise ExecutionAlreadyStartedError(
-                "an execution with this workflow id is open: follow that one, or start with another workflow_id",
-                domain=self.domain,
-                workflow_id=workflow_id,
-                run_id=run_id,
-                endpoint=api.endpoint,
-            ) from error
-        return self.get(parameters["workflowId"], answer["runId"])
+        run_id = await start_execution(api, kind, parameters, is_own_id=workflow_id is None)
+        return self.get(parameters["workflowId"], run_id)
 
     def get(self, workflow_id: str, run_id: str) -> Execution:
         """A handle on an execution that was started elsewhere; nothing is asked of SWF yet.
@@ -239,13 +194,12 @@ class SwfClient:
             SwfInputError: When an id is missing; `find_open` finds the run id of an open execution.
         """
         api, poller = self._open()
-        for value, what in ((workflow_id, "workflow_id"), (run_id, "run_id")):
-            if not value:
-                raise SwfInputError(
-                    f"{what} must not be empty, like {value!r}; "
-                    "`await swf.find_open(workflow_id)` finds the run id of an open execution",
-                    domain=self.domain,
-                )
+        if not workflow_id or not run_id:
+            raise SwfInputError(
+                f"workflow_id {workflow_id!r} and run_id {run_id!r} must not be empty; "
+                "`await swf.find_open(workflow_id)` finds the run id of an open execution",
+                domain=self.domain,
+            )
         return Execution(api, poller, Run(workflow_id, run_id))
 
     async def find_open(self, workflow_id: str) -> Execution:
@@ -256,7 +210,8 @@ class SwfClient:
         Raises:
             ExecutionNotFoundError: When none is listed.
         """
-        run_id = await self._open_run_id(workflow_id)
+        api, _ = self._open()
+        run_id = await newest_run(api, workflow_id, OPEN)
         if run_id is None:
             raise ExecutionNotFoundError(
                 "no open execution has this workflow id (yet, or any more)",
@@ -264,12 +219,6 @@ class SwfClient:
                 workflow_id=workflow_id,
             )
         return self.get(workflow_id, run_id)
-
-    async def _open_run_id(self, workflow_id: str) -> str | None:
-        async with aclosing(self.list_open(workflow_id=workflow_id)) as found:
-            async for info in found:
-                return info.run_id
-        return None
 
     def list_open(
         self,
@@ -292,8 +241,8 @@ class SwfClient:
             since: Only those started since then; None: all.
         """
         api, _ = self._open()
-        select = Selection(workflow_id, workflow_type(workflow, version) if workflow is not None else None, tag)
-        return list_executions(api, "list_open_workflow_executions", select, since=since)
+        kind = workflow_type(workflow, version) if workflow is not None else None
+        return list_executions(api, OPEN, Selection(workflow_id, kind, tag), since=since)
 
     def list_closed(
         self,
@@ -306,8 +255,8 @@ class SwfClient:
     ) -> AsyncGenerator[ExecutionInfo, None]:
         """Closed executions, the last started first, as far back as the domain keeps them; else as `list_open`."""
         api, _ = self._open()
-        select = Selection(workflow_id, workflow_type(workflow, version) if workflow is not None else None, tag)
-        return list_executions(api, "list_closed_workflow_executions", select, since=since)
+        kind = workflow_type(workflow, version) if workflow is not None else None
+        return list_executions(api, CLOSED, Selection(workflow_id, kind, tag), since=since)
 
     async def register(
         self,

@@ -2,6 +2,7 @@
 
 import datetime as dt
 from collections.abc import AsyncGenerator
+from contextlib import aclosing
 from dataclasses import dataclass
 from typing import Any
 
@@ -10,6 +11,9 @@ from asyncsteps.swf._client.errors import SwfInputError
 from asyncsteps.swf._client.records import ExecutionInfo
 from asyncsteps.swf._client.start import WorkflowType
 from asyncsteps.swf._client.wire import read_info
+
+OPEN = "list_open_workflow_executions"
+CLOSED = "list_closed_workflow_executions"
 
 LONGEST_KEPT = dt.timedelta(days=366 + 90)
 """No execution is open for more than a year, and none is kept for more than 90 days after that."""
@@ -67,3 +71,12 @@ async def list_executions(
         token = answer.get("nextPageToken")
         if token is None:
             return
+
+
+async def newest_run(api: SwfApi, workflow_id: str, operation: str) -> str | None:
+    """Return the run id of the newest execution with this workflow id that ``operation`` lists."""
+    found = list_executions(api, operation, Selection(workflow_id, None, None), since=None)
+    async with aclosing(found) as executions:
+        async for info in executions:
+            return info.run_id
+    return None
