@@ -87,7 +87,9 @@ class S3Store(BaseStore):
 
     async def is_done(self, name: str) -> bool:
         """Whether ``name`` is done: one HEAD request."""
-        self._checked(name)
+        return await self._exists(self._checked(name))
+
+    async def _exists(self, name: str) -> bool:
         return await self._client.head(self._prefix + name, name) is not None
 
     async def mark_done(self, name: str, record: Mapping[str, Any], *, first_wins: bool = False) -> bool:
@@ -120,7 +122,7 @@ class S3Store(BaseStore):
         They are looked up first, since S3 does not tell; then deleted, 1,000 a request.
         """
         wanted = self._checked_names(names)
-        there = await those_done(wanted, is_done=self.is_done, done_page=self.done_page)
+        there = await those_done(wanted, is_done=self._exists, done_page=self.done_page)
         if there:
             await delete(self._client, there, prefix=self._prefix)
         return there
@@ -159,8 +161,11 @@ class S3Store(BaseStore):
     ) -> AsyncGenerator[list[str], None]:
         # A directory bucket takes no prefix that ends within a segment of a path, and lists in no order.
         below = "" if under == EVERYTHING or self._is_directory_bucket else f"{under}."
-        if below and await self.is_done(under):
-            yield [under]
+        if below:
+            if len((self._prefix + under).encode()) > MAX_KEY_BYTES:
+                return  # no key is so long
+            if await self._exists(under):
+                yield [under]
         batches = list_keys(
             partial(self._fetch, retries_itself=True),
             self._prefix + below,
