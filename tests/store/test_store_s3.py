@@ -297,15 +297,36 @@ async def test_withdrawals_take_a_thousand_names_a_request(
         sent = len(fault_proxy.requests)
         assert await store.withdraw(f"w.{n:03}" for n in range(3000)) == [f"w.{n:03}" for n in range(60)]
         methods = [request.method for request in fault_proxy.requests[sent:]]
-        assert methods.count("POST") == 1
+        assert methods.count("POST") == 3
         assert len(methods) < 40
     assert moto_server.keys(bucket) == []
 
 
-async def test_nothing_to_withdraw_deletes_nothing(bucket: str, fault_proxy: FaultProxy) -> None:
+@pytest.mark.parametrize("many", [0, 60])
+async def test_what_is_withdrawn_is_deleted_though_a_lookup_does_not_find_it(
+    bucket: str, fault_proxy: FaultProxy, many: int
+) -> None:
+    """A server may answer a lookup with 404, or leave a key out of a page, though a listing has shown it."""
+    names = ["a", *(f"n{number:02}" for number in range(many))]
+    nothing = "<ListBucketResult><KeyCount>0</KeyCount><IsTruncated>false</IsTruncated></ListBucketResult>"
+
+    def blind(request: Request) -> Answer | None:
+        if request.is_listing:
+            return Answer(200, nothing.encode(), {"Content-Type": "application/xml"})
+        return Answer(404) if named("HEAD", "/p/")(request) else None
+
     async with s3_store(bucket, fault_proxy.endpoint) as store:
-        assert await store.withdraw(["a", "b"]) == []
-    assert {request.method for request in fault_proxy.requests} == {"HEAD"}
+        await store.mark_done("a", RECORD)
+        fault_proxy.rule = blind
+        assert await store.withdraw(names) == []
+        fault_proxy.rule = None
+        assert await store.list_done() == []
+
+
+async def test_no_names_withdraw_nothing(bucket: str, fault_proxy: FaultProxy) -> None:
+    async with s3_store(bucket, fault_proxy.endpoint) as store:
+        assert await store.withdraw([]) == []
+    assert fault_proxy.requests == []
 
 
 def deletion(*gone: str, refused: str = "", code: str = "") -> Answer:

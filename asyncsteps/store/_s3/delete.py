@@ -31,7 +31,7 @@ IsDone = Callable[[str], Awaitable[bool]]
 DonePageAfter = Callable[[str], Awaitable[DonePage]]
 
 
-async def those_done(names: Sequence[str], *, is_done: IsDone, done_page: DonePageAfter) -> list[str]:
+async def find_done(names: Sequence[str], *, is_done: IsDone, done_page: DonePageAfter) -> list[str]:
     """Those of ``names`` that are done, in order: what S3 deletes, it does not say whether it was there.
 
     Few names are asked for one by one. Many are looked up in pages, as long as a page answers for enough of them.
@@ -42,18 +42,18 @@ async def those_done(names: Sequence[str], *, is_done: IsDone, done_page: DonePa
         done_page: Fetches the page of done names after a name.
     """
     if len(names) <= _FEW:
-        return await _those_done_singly(names, is_done)
+        return await _find_done_singly(names, is_done)
     chunks = [names[start : start + _BATCH] for start in range(0, len(names), _BATCH)]
-    found = await _gather([partial(_those_done_by_pages, chunk, is_done, done_page) for chunk in chunks])
+    found = await _gather([partial(_find_done_by_pages, chunk, is_done, done_page) for chunk in chunks])
     return [name for chunk in found for name in chunk]
 
 
-async def _those_done_singly(names: Sequence[str], is_done: IsDone) -> list[str]:
+async def _find_done_singly(names: Sequence[str], is_done: IsDone) -> list[str]:
     answers = await _gather([partial(is_done, name) for name in names])
     return [name for name, done in zip(names, answers, strict=True) if done]
 
 
-async def _those_done_by_pages(names: Sequence[str], is_done: IsDone, done_page: DonePageAfter) -> list[str]:
+async def _find_done_by_pages(names: Sequence[str], is_done: IsDone, done_page: DonePageAfter) -> list[str]:
     done: list[str] = []
     position = 0
     while position < len(names):
@@ -61,7 +61,7 @@ async def _those_done_by_pages(names: Sequence[str], is_done: IsDone, done_page:
         end = len(names) if page.through is None else max(position + 1, bisect_right(names, page.through))
         few = end - position < _FEW
         heads = [names[position], *(names[end : end + _HEADS] if few else ())]
-        there = {*page.names, *await _those_done_singly(heads, is_done)}
+        there = {*page.names, *await _find_done_singly(heads, is_done)}
         end = min(end + _HEADS, len(names)) if few else end
         done += (name for name in names[position:end] if name in there)
         position = end

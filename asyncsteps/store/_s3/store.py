@@ -19,7 +19,7 @@ from asyncsteps.store._records import decode_record, encode_record
 from asyncsteps.store._s3.bucket import BucketClient
 from asyncsteps.store._s3.client import ClientOptions, listing
 from asyncsteps.store._s3.conditional_put import ConditionalPut
-from asyncsteps.store._s3.delete import delete, those_done
+from asyncsteps.store._s3.delete import delete, find_done
 from asyncsteps.store._s3.page_parser import keys_of
 
 logger = logging.getLogger("asyncsteps.store")
@@ -119,13 +119,15 @@ class S3Store(BaseStore):
     async def withdraw(self, names: Iterable[str]) -> list[str]:
         """Withdraw done marks; those that were there, sorted.
 
-        They are looked up first, since S3 does not tell; then deleted, 1,000 a request.
+        They are looked up first, since S3 does not tell which keys a deletion found. All are deleted, found
+        or not, 1,000 a request: a lookup that is answered wrongly must not keep a mark alive.
         """
         wanted = self._checked_names(names)
-        there = await those_done(wanted, is_done=self._exists, done_page=self.done_page)
-        if there:
-            await delete(self._client, there, prefix=self._prefix)
-        return there
+        if not wanted:
+            return []
+        found = await find_done(wanted, is_done=self._exists, done_page=self.done_page)
+        await delete(self._client, wanted, prefix=self._prefix)
+        return found
 
     async def done_page(self, start_after: str = "") -> DonePage:
         """One request's worth of done names greater than ``start_after`` (any string), in order.
