@@ -27,6 +27,8 @@ def open_store(
     config: "Config | None" = None,
     concurrency: int = CONCURRENCY,
     sse: bool | str | None = None,
+    timeout: float | None = None,
+    attempts: int | None = None,
 ) -> AbstractAsyncContextManager[StepStore]:
     """Give the store that ``url`` names, to be used in an ``async with`` block.
 
@@ -44,6 +46,10 @@ def open_store(
         config: For S3: botocore configuration (retries, timeouts, proxies), merged over the store's own.
         concurrency: How many requests, or calls of the operating system, run side by side.
         sse: For S3: server-side encryption, True for ``AES256`` or a name such as ``aws:kms``.
+        timeout: For S3: seconds that a request may take, with all its attempts and the pauses between them; 60
+            unless given. A listing gives each page half of it, and tries pages again.
+        attempts: For S3: how often a request is tried. None: what ``config`` or ``AWS_MAX_ATTEMPTS`` says, else 6
+            times, or 4 where the server cannot be reached.
 
     Raises:
         StoreURLError: When ``url`` is none of these.
@@ -56,6 +62,8 @@ def open_store(
         "endpoint_url": endpoint_url,
         "region_name": region_name,
         "config": config,
+        "timeout": timeout,
+        "attempts": attempts,
     }
     if isinstance(location, S3Location):
         return _open_s3(location.bucket, location.prefix, concurrency=concurrency, sse=sse, **s3_options)
@@ -83,6 +91,8 @@ def open_bucket(
     config: "Config | None" = None,
     concurrency: int = CONCURRENCY,
     sse: bool | str | None = None,
+    timeout: float | None = None,
+    attempts: int | None = None,
 ) -> AbstractAsyncContextManager[StepStore]:
     """Open the S3 store that a workflow's hooks ``get_step_bucket()`` and ``get_step_path_prefix()`` name.
 
@@ -97,6 +107,8 @@ def open_bucket(
         config: Botocore configuration.
         concurrency: How many requests run side by side.
         sse: Server-side encryption.
+        timeout: Seconds that a request may take in all.
+        attempts: How often a request is tried.
 
     Raises:
         StoreURLError: When the bucket or the prefix is not usable, or the host is not AWS's.
@@ -119,6 +131,8 @@ def open_bucket(
         config=config,
         concurrency=concurrency,
         sse=sse,
+        timeout=timeout,
+        attempts=attempts,
     )
 
 

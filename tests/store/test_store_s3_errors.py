@@ -102,7 +102,7 @@ REPLIES: list[tuple[Answer, type[StoreError], str]] = [
     (slow_down(), ThrottledError, "lower the concurrency"),
     (error_answer(429, "TooManyRequests"), ThrottledError, "slow down"),
     (error_answer(500, "InternalError"), StoreError, "the server failed"),
-    (error_answer(504, "504"), EndpointUnreachableError, "retries included"),
+    (error_answer(504, "504"), EndpointUnreachableError, "answered 504 after 1 attempt"),
     (error_answer(400, "InvalidRequest", "what is this"), StoreError, r"InvalidRequest \(what is this\)"),
     (
         Answer(200, b"<html>a login page</html>", {"Content-Type": "text/html"}),

@@ -142,7 +142,14 @@ class Hold:
     reply: bool = False
 
 
-Fault = Answer | Cut | Delay | Hold
+@dataclass(frozen=True, slots=True)
+class Drip:
+    """Fault: the server's reply comes a byte at a time, with so many seconds between two of them."""
+
+    seconds: float
+
+
+Fault = Answer | Cut | Delay | Hold | Drip
 Rule = Callable[[Request], Fault | None]
 
 
@@ -253,6 +260,12 @@ class FaultProxy:
                 writer.write((await self._forward(request))[:sent])
                 await writer.drain()
                 raise ConnectionAbortedError
+            case Drip(seconds=pause):
+                for byte in await self._forward(request):
+                    writer.write(bytes([byte]))
+                    await writer.drain()
+                    await asyncio.sleep(pause)
+                return
             case Hold(release=release, reply=held):
                 if not held:
                     await release.wait()

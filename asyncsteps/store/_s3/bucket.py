@@ -3,11 +3,11 @@
 import contextlib
 from typing import Any
 
-from anyio import CancelScope, CapacityLimiter, Event, Lock
+from anyio import CancelScope, CapacityLimiter, Event, Lock, current_time
 
 from asyncsteps._aws.codes import UNREACHABLE, error_code
 from asyncsteps._errors import AccessDeniedError, EndpointUnreachableError, StoreClosedError, StoreError
-from asyncsteps.store._s3.client import ClientOptions, open_client
+from asyncsteps.store._s3.client import ClientOptions, counted_attempts, open_client, page_timeout
 from asyncsteps.store._s3.errors import Place, store_error
 
 _ALWAYS_IN_REPLIES = {
@@ -78,17 +78,26 @@ class BucketClient:
             params["Key"] = key
         async with self._limiter:  # before the request is signed: signatures age
             self._under_way.add(scope := CancelScope())
-            try:
-                with scope:
-                    if not self._closed:
-                        return await self._send(operation, params, step)
-            except Exception as error:
-                raise store_error(error, operation, place=self.place(key, step)) from error
-            finally:
-                self._under_way.discard(scope)
-                if self._closed and not self._under_way:
-                    self._idle.set()
-        raise StoreClosedError("the store was closed before the request was through", **self.place(key, step))
+            seconds = page_timeout(self._options.seconds)
+            scope.deadline = current_time() + seconds
+            with counted_attempts() as attempts:
+                try:
+                    with scope:
+                        if not self._closed:
+                            return await self._send(operation, params, step)
+                except Exception as error:
+                    raise store_error(error, operation, place=self.place(key, step), attempts=attempts) from error
+                finally:
+                    self._under_way.discard(scope)
+                    if self._closed and not self._under_way:
+                        self._idle.set()
+        if self._closed:
+            raise StoreClosedError("the store was closed before the request was through", **self.place(key, step))
+        raise EndpointUnreachableError(
+            f"no whole answer to {operation} within {seconds:g} s, after {attempts}: check the network and that "
+            "the server is up, or raise the store's timeout",
+            **self.place(key, step),
+        )
 
     async def _send(
         self, operation: str, params: dict[str, Any], step: str | None, *, body_attempts: int = 3

@@ -43,6 +43,9 @@ _NEEDLESS = (
 )
 """Handlers of botocore that do nothing for what this package sends, or what it can do without."""
 
+_TIMEOUT = 60.0
+"""Seconds that a request may take, unless said otherwise."""
+
 _ATTEMPTS = 6
 """Attempts at a request that the server throttles or fails; the pauses between them are 31 s together at most."""
 
@@ -50,9 +53,15 @@ _ATTEMPTS_AT_REACHING = 4
 """Attempts at a request that does not reach the server; the pauses are 7 s at most: an operator is told soon."""
 
 _ATTEMPTS_AT_REACHING_PAGES = 2
+
+_CONNECT_TIMEOUT = 5.0
+_READ_TIMEOUT = 30.0
 _RETRY_EVENT = "needs-retry.s3.ListObjectsV2"
 _RETRY_ID = "asyncsteps-listing-retries"
+_ATTEMPT_EVENT = "request-created.s3"
+_ATTEMPT_ID = "asyncsteps-attempts"
 _retries_itself: ContextVar[bool] = ContextVar("asyncsteps_retries_itself", default=False)
+_attempts: ContextVar["Attempts | None"] = ContextVar("asyncsteps_attempts", default=None)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -66,6 +75,9 @@ class ClientOptions:
         region_name: The region; None: likewise.
         concurrency: Requests side by side, and connections.
         config: Botocore configuration, merged over ours.
+        timeout: Seconds that a request may take, with all its attempts and the pauses between them; None: 60.
+        attempts: How often a request is tried; None: what ``config`` or the environment says, else 6 times, or 4
+            where the server cannot be reached.
     """
 
     session: Any = None
@@ -74,12 +86,14 @@ class ClientOptions:
     region_name: str | None = None
     concurrency: int = 64
     config: Config | None = None
+    timeout: float | None = None
+    attempts: int | None = None
 
     def __post_init__(self) -> None:
         if self.client is not None:
             given = [
                 name
-                for name in ("session", "endpoint_url", "region_name", "config")
+                for name in ("session", "endpoint_url", "region_name", "config", "attempts")
                 if getattr(self, name) is not None
             ]
             if given:
@@ -98,12 +112,66 @@ class ClientOptions:
                 f"endpoint_url={self.endpoint_url!r} is no URL: it starts with 'http://' or 'https://'"
             )
 
+        if not _is_positive(self.timeout, int | float):
+            raise StoreOptionError(f"timeout={self.timeout!r} is no positive number of seconds")
+        if not _is_positive(self.attempts, int):
+            raise StoreOptionError(f"attempts={self.attempts!r} is no positive number of attempts")
+        if self.attempts is not None and getattr(self.config, "retries", None):
+            raise StoreOptionError("config has its own retries: pass either them or attempts, not both")
+
+    @property
+    def seconds(self) -> float:
+        """The timeout of a request."""
+        return _TIMEOUT if self.timeout is None else float(self.timeout)
+
     @property
     def usable_concurrency(self) -> int:
         """The concurrency, but no more than a client of the caller's has connections."""
         if self.client is None:
             return self.concurrency
         return min(self.concurrency, int(self.client.meta.config.max_pool_connections))
+
+
+def _is_positive(value: Any, kind: Any) -> bool:
+    """Whether ``value`` is None or a positive number of ``kind``."""
+    return value is None or (isinstance(value, kind) and not isinstance(value, bool) and value > 0)
+
+
+@dataclass(slots=True)
+class Attempts:
+    """Counts the attempts at one request.
+
+    Attributes:
+        made: How many were made so far.
+    """
+
+    made: int = 0
+
+    def __str__(self) -> str:
+        return "1 attempt" if self.made == 1 else f"{self.made} attempts"
+
+
+@contextlib.contextmanager
+def counted_attempts() -> Iterator[Attempts]:
+    """Count the attempts that a client of `open_client` makes inside the block."""
+    counter = Attempts()
+    reset = _attempts.set(counter)
+    try:
+        yield counter
+    finally:
+        _attempts.reset(reset)
+
+
+def _count_attempt(**_: object) -> None:
+    """Handle ``request-created``, which comes once an attempt."""
+    counter = _attempts.get()
+    if counter is not None:
+        counter.made += 1
+
+
+def page_timeout(seconds: float) -> float:
+    """The timeout of a request inside `listing`, whose caller tries the first page twice."""
+    return seconds / 2 if _retries_itself.get() else seconds
 
 
 @contextlib.contextmanager
@@ -126,7 +194,7 @@ async def open_client(options: ClientOptions, stack: contextlib.AsyncExitStack) 
     """The client to use: the caller's, or a tuned one of ours, which ``stack`` closes."""
     if options.client is not None:
         page_parser.install(options.client, own=False)
-        options.client.meta.events.register_first(_RETRY_EVENT, _leave_to_listing, unique_id=_RETRY_ID)
+        _register(options.client)
         return options.client
     client = await clients.open_client(
         "s3",
@@ -134,38 +202,49 @@ async def open_client(options: ClientOptions, stack: contextlib.AsyncExitStack) 
         session=options.session,
         endpoint_url=options.endpoint_url,
         region_name=options.region_name,
-        config=_own_config(options.concurrency, options.config),
+        config=_own_config(options),
     )
     tune(client)
-    if _retries_are_ours(options.config):
+    if _retries_are_ours(options):
         client.meta.events.register_first("needs-retry.s3", _give_up_the_unreachable)
     return client
 
 
-def _retries_are_ours(config: Config | None) -> bool:
+def _register(client: Any) -> None:
+    """Register the handlers that do nothing outside of the blocks of this module."""
+    events = client.meta.events
+    events.register_first(_RETRY_EVENT, _leave_to_listing, unique_id=_RETRY_ID)
+    events.register(_ATTEMPT_EVENT, _count_attempt, unique_id=_ATTEMPT_ID)
+
+
+def _retries_are_ours(options: ClientOptions) -> bool:
     """Whether nobody else says how often a request is tried."""
-    return "AWS_MAX_ATTEMPTS" not in os.environ and not getattr(config, "retries", None)
+    return (
+        options.attempts is None
+        and "AWS_MAX_ATTEMPTS" not in os.environ
+        and not getattr(options.config, "retries", None)
+    )
 
 
-def _own_config(concurrency: int, config: Config | None) -> "AioConfig":
+def _own_config(options: ClientOptions) -> "AioConfig":
     import aiobotocore
     from aiobotocore.config import AioConfig
 
     # Not the mode "standard": its quota ends retries where a hundred requests fail at once, which loses marks.
-    retries = {"total_max_attempts": _ATTEMPTS} if _retries_are_ours(config) else None
+    attempts = _ATTEMPTS if _retries_are_ours(options) else options.attempts
     own = AioConfig(
-        connect_timeout=5,
-        read_timeout=30,
-        max_pool_connections=concurrency,
+        connect_timeout=min(_CONNECT_TIMEOUT, options.seconds / 2),
+        read_timeout=min(_READ_TIMEOUT, options.seconds / 2),
+        max_pool_connections=options.concurrency,
         parameter_validation=False,
         request_checksum_calculation="when_required",
         response_checksum_validation="when_required",
-        retries=retries,
+        retries={"total_max_attempts": attempts} if attempts is not None else None,
         user_agent=f"asyncsteps aiobotocore/{aiobotocore.__version__} python/{platform.python_version()}",
     )
-    if config is None:
+    if options.config is None:
         return own
-    return own.merge(cast("AioConfig", config))  # a plain Config is as good: only its options are read
+    return own.merge(cast("AioConfig", options.config))  # a plain Config is as good: only its options are read
 
 
 def tune(client: Any) -> None:
@@ -177,7 +256,7 @@ def tune(client: Any) -> None:
     for event, handler in needless:
         if handler is not None:
             events.unregister(event, handler)
-    events.register_first(_RETRY_EVENT, _leave_to_listing, unique_id=_RETRY_ID)
+    _register(client)
     page_parser.install(client)
     parameters = getattr(getattr(client, "_ruleset_resolver", None), "_param_definitions", None)
     if any(handler is None for _, handler in needless) or not isinstance(parameters, dict):

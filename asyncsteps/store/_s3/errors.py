@@ -68,23 +68,24 @@ def is_unreachable(error: BaseException) -> bool:
     return isinstance(error, UNREACHABLE) or error_code(error) in _UNREACHABLE_CODES
 
 
-def store_error(error: Exception, operation: str, *, place: Place) -> StoreError:  # noqa: PLR0911 -- a list of causes
+def store_error(error: Exception, operation: str, *, place: Place, attempts: object) -> StoreError:  # noqa: PLR0911 -- a list of causes
     """The error to raise (``from error``) for one of botocore, aiobotocore or aiohttp.
 
     Args:
         error: What was raised.
         operation: The operation that failed, such as ``put_object``.
         place: Where.
+        attempts: How often it was tried, in words.
     """
     if isinstance(error, StoreError):
         return error
     if isinstance(error, boto.ClientError):
-        return _of_reply(error, operation, place)
+        return _of_reply(error, operation, place, attempts)
     if isinstance(error, (*NO_CREDENTIALS, *BAD_PROFILE)):
         return AccessDeniedError(f"there are no usable AWS credentials: {error}; {_CREDENTIALS_REMEDY}", **place)
     if is_unreachable(error):
         return EndpointUnreachableError(
-            f"no answer to {operation} from the endpoint, retries included: {_text(error)}; check the endpoint "
+            f"no answer to {operation} from the endpoint after {attempts}: {_text(error)}; check the endpoint "
             "(endpoint_url, AWS_ENDPOINT_URL_S3, AWS_ENDPOINT_URL), the network, and that the server is up",
             **place,
         )
@@ -95,7 +96,7 @@ def store_error(error: Exception, operation: str, *, place: Place) -> StoreError
     return StoreError(f"{operation} failed: {_text(error)}", **place)
 
 
-def _of_reply(error: boto.ClientError, operation: str, place: Place) -> StoreError:
+def _of_reply(error: boto.ClientError, operation: str, place: Place, attempts: object) -> StoreError:
     code = error_code(error) or ""
     said = f"{operation} was answered {code}"
     message = error_message(error)
@@ -124,14 +125,14 @@ def _of_reply(error: boto.ClientError, operation: str, place: Place) -> StoreErr
         result = AccessDeniedError(f"{said}: {_permission(operation)}", **place)
     elif is_throttling(error):
         result = ThrottledError(
-            f"{said}, retries included: the server asks to slow down; lower the concurrency or try later", **place
+            f"{said} after {attempts}: the server asks to slow down; lower the concurrency or try later", **place
         )
     elif is_unreachable(error):
         result = EndpointUnreachableError(
-            f"{said}, retries included: check the network and what lies before the server", **place
+            f"{said} after {attempts}: check the network and what lies before the server", **place
         )
     elif error_status(error) >= 500:  # noqa: PLR2004 -- HTTP's server errors
-        result = StoreError(f"{said}, retries included: the server failed; try again later", **place)
+        result = StoreError(f"{said} after {attempts}: the server failed; try again later", **place)
     else:
         result = StoreError(said, **place)
     return result
