@@ -21,8 +21,11 @@ ROOMS: dict[str, tuple[set[str], set[str]]] = {
     "_aws": (set(), {"aiohttp", *AWS}),
     "_plan": ({"_errors"}, set()),
     "_tasks": ({"_errors", "_plan"}, {"anyio"}),
-    "store": ({"_errors", "_plan", "store.contract", "store._directory", "store._s3"}, {"anyio", "botocore"}),
-    "store.contract": ({"_errors", "_plan"}, {"anyio"}),
+    "store": (
+        {"_aws", "_errors", "_plan", "store.contract", "store._directory", "store._s3"},
+        {"anyio", "botocore"},
+    ),
+    "store.contract": ({"_aws", "_errors", "_plan"}, {"anyio"}),
     "store._listing": ({"_errors", "store.contract"}, set()),
     "store._directory": ({"_errors", "_plan", "store.contract"}, {"anyio"}),
     "store._s3": ({"_aws", "_errors", "_plan", "store.contract", "store._listing"}, {"anyio", *AWS}),

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import unquote_to_bytes
 
+from asyncsteps._aws.redaction import has_credentials, redacted
 from asyncsteps._errors import StoreURLError
 from asyncsteps._plan.names import MAX_KEY_BYTES
 
@@ -64,17 +65,18 @@ def parse_url(url: str | os.PathLike[str]) -> Location:
     match scheme.group(1).lower():
         case "memory":
             if rest.strip("/"):
-                raise StoreURLError("a memory store has no name: write 'memory:'", url=url)
+                raise StoreURLError("a memory store has no name: write 'memory:'", url=redacted(url))
             return MemoryLocation()
         case "file":
             return _file(rest, url)
         case "s3":
+            bucket, _, prefix = rest.removeprefix("//").partition("/")
+            shown = redacted(url) if _shown(bucket) == bucket else None
             if not rest.startswith("//"):
-                raise StoreURLError("an S3 URL is 's3://bucket/prefix'", url=url)
-            bucket, _, prefix = rest[2:].partition("/")
-            return S3Location(check_bucket(bucket, url=url), normalise_prefix(prefix))
+                raise StoreURLError("an S3 URL is 's3://bucket/prefix'", url=shown)
+            return S3Location(check_bucket(bucket, url=shown), normalise_prefix(prefix))
         case other:
-            raise StoreURLError(f"no store has the scheme {other!r}; {_ACCEPTED}", url=url)
+            raise StoreURLError(f"no store has the scheme {other!r}; {_ACCEPTED}", url=redacted(url))
 
 
 def _file(rest: str, url: str) -> DirectoryLocation:
@@ -102,6 +104,11 @@ def normalise_prefix(prefix: str) -> str:
         raise StoreURLError(f"a key prefix must be a str, not {type(prefix).__name__}")
     if any(unicodedata.category(char) in {"Cc", "Cs"} for char in prefix):
         raise StoreURLError(f"the key prefix {prefix!r} has control characters or lone surrogates; leave them out")
+    if has_credentials(f"//{prefix}"):
+        raise StoreURLError(
+            f"the key prefix {redacted(f'//{prefix}')[2:]!r} has credentials in it, which would be in the name of "
+            "every key; give them by environment, profile or session"
+        )
     normalised = f"{prefix}/" if prefix and not prefix.endswith("/") else prefix
     if len(normalised.encode()) >= MAX_KEY_BYTES:
         raise StoreURLError(
@@ -119,11 +126,18 @@ def check_bucket(bucket: str, *, url: str | None = None) -> str:
     """
     if not _BUCKET.fullmatch(bucket):
         raise StoreURLError(
-            f"{bucket!r} is no bucket: letters, digits, '.', '-' and '_' make a bucket's name, and an S3 URL is "
-            "'s3://bucket/prefix'",
+            f"{_shown(bucket)!r} is no bucket: letters, digits, '.', '-' and '_' make a bucket's name, and an S3 "
+            "URL is 's3://bucket/prefix'",
             url=url,
         )
     return bucket
+
+
+def _shown(bucket: str) -> str:
+    """Return what is no bucket; only ``***`` where it may be credentials, as in ``KEY:SECRET@bucket``."""
+    if "://" in bucket:
+        return redacted(bucket)
+    return "***" if not bucket.startswith("arn:") and re.search("[:@]", bucket) else bucket
 
 
 def split_bucket(bucket: str) -> tuple[str | None, str]:
@@ -139,7 +153,7 @@ def split_bucket(bucket: str) -> tuple[str | None, str]:
         return None, check_bucket(name)
     if not _HOST.fullmatch(host):
         raise StoreURLError(
-            f"the bucket {bucket!r} is neither a bare name nor 'host/bucket'; where the endpoint is no AWS host, "
-            "pass its URL as endpoint_url beside the bare name"
+            f"the bucket {_shown(bucket)!r} is neither a bare name nor 'host/bucket'; where the endpoint is no "
+            "AWS host, pass its URL as endpoint_url beside the bare name"
         )
     return host, check_bucket(name)

@@ -4,6 +4,7 @@ import os
 from contextlib import AbstractAsyncContextManager
 from typing import TYPE_CHECKING, Any
 
+from asyncsteps._aws.redaction import redacted
 from asyncsteps._errors import StoreOptionError
 from asyncsteps.store._directory.store import DirectoryStore
 from asyncsteps.store._location import DirectoryLocation, MemoryLocation, S3Location, parse_url, split_bucket
@@ -71,7 +72,7 @@ def open_store(
         name for name, value in {**s3_options, "sse": sse}.items() if value is not None and value is not False
     ]
     if given:
-        raise StoreOptionError(f"only S3 stores take {', '.join(given)}; leave it out", url=str(url))
+        raise StoreOptionError(f"only S3 stores take {', '.join(given)}; leave it out", url=redacted(str(url)))
     _check_concurrency(concurrency)
     match location:
         case MemoryLocation():
@@ -139,7 +140,7 @@ def open_bucket(
 def _open_s3(
     bucket: str, prefix: str, *, concurrency: int, sse: bool | str | None, **options: Any
 ) -> AbstractAsyncContextManager[StepStore]:
-    from asyncsteps.store._s3.client import ClientOptions
+    from asyncsteps.store._s3.options import ClientOptions
     from asyncsteps.store._s3.store import S3Store
 
     _check_concurrency(concurrency)

@@ -418,6 +418,9 @@ async def test_no_endpoint_no_credentials_no_region(monkeypatch: pytest.MonkeyPa
     with pytest.raises(SwfInputError, match="endpoint_url 'nonsense' is refused"):
         async with SwfClient("domain", endpoint_url="nonsense"):
             pytest.fail("not reached")
+    with pytest.raises(SwfInputError, match="has credentials") as refused:
+        SwfClient("domain", endpoint_url="http://planted:planted@127.0.0.1:9")
+    assert "planted" not in str(refused.value)
     monkeypatch.delenv("AWS_ACCESS_KEY_ID")
     async with SwfClient("domain") as swf:
         with pytest.raises(SwfAccessDeniedError, match="give AWS credentials"):

@@ -7,8 +7,9 @@ from anyio import CancelScope, CapacityLimiter, Event, Lock, current_time
 
 from asyncsteps._aws.codes import UNREACHABLE, error_code
 from asyncsteps._errors import AccessDeniedError, EndpointUnreachableError, StoreClosedError, StoreError
-from asyncsteps.store._s3.client import ClientOptions, counted_attempts, open_client, page_timeout
+from asyncsteps.store._s3.client import counted_attempts, open_client, page_timeout
 from asyncsteps.store._s3.errors import Place, store_error
+from asyncsteps.store._s3.options import ClientOptions
 
 _ALWAYS_IN_REPLIES = {
     "get_object": "ETag",

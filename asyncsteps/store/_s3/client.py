@@ -21,13 +21,14 @@ from contextvars import ContextVar
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, cast
 
-from botocore.config import Config
 from botocore.exceptions import ClientError
 
 from asyncsteps._aws import clients
+from asyncsteps._aws.redaction import endpoint_refusal
 from asyncsteps._errors import StoreOptionError
 from asyncsteps.store._s3 import page_parser
 from asyncsteps.store._s3.errors import is_throttling, is_unreachable
+from asyncsteps.store._s3.options import ClientOptions
 
 if TYPE_CHECKING:
     from aiobotocore.config import AioConfig
@@ -42,9 +43,6 @@ _NEEDLESS = (
     ("before-parameter-build.s3.PutObject", "validate_ascii_metadata"),
 )
 """Handlers of botocore that do nothing for what this package sends, or what it can do without."""
-
-_TIMEOUT = 60.0
-"""Seconds that a request may take, unless said otherwise."""
 
 _ATTEMPTS = 6
 """Attempts at a request that the server throttles or fails; the pauses between them are 31 s together at most."""
@@ -62,79 +60,6 @@ _ATTEMPT_EVENT = "request-created.s3"
 _ATTEMPT_ID = "asyncsteps-attempts"
 _retries_itself: ContextVar[bool] = ContextVar("asyncsteps_retries_itself", default=False)
 _attempts: ContextVar["Attempts | None"] = ContextVar("asyncsteps_attempts", default=None)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ClientOptions:
-    """How a client is made, or which one is used.
-
-    Attributes:
-        session: The caller's ``aioboto3.Session``; None: one of ours.
-        client: The caller's S3 client; then nothing is made and nothing is closed.
-        endpoint_url: The server; None: botocore's environment and configuration decide.
-        region_name: The region; None: likewise.
-        concurrency: Requests side by side, and connections.
-        config: Botocore configuration, merged over ours.
-        timeout: Seconds that a request may take, with all its attempts and the pauses between them; None: 60.
-        attempts: How often a request is tried; None: what ``config`` or the environment says, else 6 times, or 4
-            where the server cannot be reached.
-    """
-
-    session: Any = None
-    client: Any = None
-    endpoint_url: str | None = None
-    region_name: str | None = None
-    concurrency: int = 64
-    config: Config | None = None
-    timeout: float | None = None
-    attempts: int | None = None
-
-    def __post_init__(self) -> None:
-        if self.client is not None:
-            given = [
-                name
-                for name in ("session", "endpoint_url", "region_name", "config", "attempts")
-                if getattr(self, name) is not None
-            ]
-            if given:
-                raise StoreOptionError(f"a client has its own {', '.join(given)}: pass either, not both")
-            if not clients.is_client(self.client, "list_objects_v2"):
-                raise StoreOptionError(
-                    f"client={self.client!r} is not an aioboto3 S3 client, what 'session.client(\"s3\")' gives "
-                    "inside its block"
-                )
-        if self.session is not None and not clients.is_session(self.session):
-            raise StoreOptionError(f"session={self.session!r} is not an aioboto3.Session")
-        if self.config is not None and not isinstance(self.config, Config):
-            raise StoreOptionError(f"config={self.config!r} is not a botocore.config.Config")
-        if self.endpoint_url is not None and not str(self.endpoint_url).startswith(("http://", "https://")):
-            raise StoreOptionError(
-                f"endpoint_url={self.endpoint_url!r} is no URL: it starts with 'http://' or 'https://'"
-            )
-
-        if not _is_positive(self.timeout, int | float):
-            raise StoreOptionError(f"timeout={self.timeout!r} is no positive number of seconds")
-        if not _is_positive(self.attempts, int):
-            raise StoreOptionError(f"attempts={self.attempts!r} is no positive number of attempts")
-        if self.attempts is not None and getattr(self.config, "retries", None):
-            raise StoreOptionError("config has its own retries: pass either them or attempts, not both")
-
-    @property
-    def seconds(self) -> float:
-        """The timeout of a request."""
-        return _TIMEOUT if self.timeout is None else float(self.timeout)
-
-    @property
-    def usable_concurrency(self) -> int:
-        """The concurrency, but no more than a client of the caller's has connections."""
-        if self.client is None:
-            return self.concurrency
-        return min(self.concurrency, int(self.client.meta.config.max_pool_connections))
-
-
-def _is_positive(value: Any, kind: Any) -> bool:
-    """Whether ``value`` is None or a positive number of ``kind``."""
-    return value is None or (isinstance(value, kind) and not isinstance(value, bool) and value > 0)
 
 
 @dataclass(slots=True)
@@ -193,6 +118,7 @@ def listing(*, retries_itself: bool) -> Iterator[None]:
 async def open_client(options: ClientOptions, stack: contextlib.AsyncExitStack) -> Any:
     """The client to use: the caller's, or a tuned one of ours, which ``stack`` closes."""
     if options.client is not None:
+        _check_endpoint(options.client)
         page_parser.install(options.client, own=False)
         _register(options.client)
         return options.client
@@ -204,10 +130,17 @@ async def open_client(options: ClientOptions, stack: contextlib.AsyncExitStack) 
         region_name=options.region_name,
         config=_own_config(options),
     )
+    _check_endpoint(client)
     tune(client)
     if _retries_are_ours(options):
         client.meta.events.register_first("needs-retry.s3", _give_up_the_unreachable)
     return client
+
+
+def _check_endpoint(client: Any) -> None:
+    """Check the endpoint that botocore's environment and configuration chose."""
+    if refusal := endpoint_refusal(client.meta.endpoint_url):
+        raise StoreOptionError(refusal)
 
 
 def _register(client: Any) -> None:

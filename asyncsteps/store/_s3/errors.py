@@ -18,6 +18,7 @@ from asyncsteps._aws.codes import (
     error_message,
     error_status,
 )
+from asyncsteps._aws.redaction import redacted
 from asyncsteps._errors import (
     AccessDeniedError,
     BucketNotFoundError,
@@ -92,7 +93,8 @@ def store_error(error: Exception, operation: str, *, place: Place, attempts: obj
     if isinstance(error, boto.BaseEndpointResolverError | boto.InvalidRegionError):
         return WrongRegionError(f"no usable region: {error}; pass region_name or set AWS_DEFAULT_REGION", **place)
     if isinstance(error, boto.ParamValidationError | boto.EndpointProviderError | ValueError):
-        return StoreURLError(f"the client refuses the bucket, the endpoint or an option: {error}", **place)
+        said = redacted(str(error))
+        return StoreURLError(f"the client refuses the bucket, the endpoint or an option: {said}", **place)
     return StoreError(f"{operation} failed: {_text(error)}", **place)
 
 
@@ -168,4 +170,5 @@ def _headers(error: boto.ClientError) -> Mapping[str, Any]:
 
 
 def _text(error: Exception) -> str:
-    return f"{type(error).__name__}: {error}" if str(error) else type(error).__name__
+    said = redacted(str(error))
+    return f"{type(error).__name__}: {said}" if said else type(error).__name__

@@ -17,9 +17,10 @@ from asyncsteps.store._location import check_bucket, normalise_prefix
 from asyncsteps.store._protocol import DonePage, OnProgress
 from asyncsteps.store._records import decode_record, encode_record
 from asyncsteps.store._s3.bucket import BucketClient
-from asyncsteps.store._s3.client import ClientOptions, listing
+from asyncsteps.store._s3.client import listing
 from asyncsteps.store._s3.conditional_put import ConditionalPut
 from asyncsteps.store._s3.delete import delete, find_done
+from asyncsteps.store._s3.options import ClientOptions
 from asyncsteps.store._s3.page_parser import keys_of
 
 logger = logging.getLogger("asyncsteps.store")

@@ -8,6 +8,7 @@ import anyio
 from aiobotocore.config import AioConfig
 
 from asyncsteps._aws.clients import open_client
+from asyncsteps._aws.redaction import endpoint_refusal, redacted
 from asyncsteps.swf._client.errors import SwfClientClosedError, SwfInputError, SwfUnreachableError, mapped
 
 
@@ -41,6 +42,8 @@ class ClientOptions:
             raise SwfInputError(f"concurrency must be at least 1, not {self.concurrency!r}")
         if self.client is not None and (self.session, self.endpoint_url, self.region_name) != (None, None, None):
             raise SwfInputError("client= brings its session, endpoint and region: give none of these beside it")
+        if refusal := endpoint_refusal(self.endpoint_url):
+            raise SwfInputError(refusal)
 
     async def open(self, stack: AsyncExitStack) -> "SwfApi":
         """Open the client, closed by ``stack`` unless it is the caller's.
@@ -49,6 +52,8 @@ class ClientOptions:
             SwfInputError: When endpoint, region or profile cannot be used.
         """
         client = self.client if self.client is not None else await self._open_client(stack)
+        if refusal := endpoint_refusal(client.meta.endpoint_url):
+            raise SwfInputError(refusal, domain=self.domain)
         return SwfApi(self.domain, client, concurrency=self.concurrency)
 
     async def _open_client(self, stack: AsyncExitStack) -> Any:
@@ -69,7 +74,9 @@ class ClientOptions:
                     config=config,
                 )
             except ValueError as error:  # botocore's, for an endpoint that is no URL
-                raise SwfInputError(f"endpoint_url {self.endpoint_url!r} is refused: {error}") from error
+                raise SwfInputError(
+                    f"endpoint_url {self.endpoint_url!r} is refused: {redacted(str(error))}"
+                ) from error
 
 
 class SwfApi:
