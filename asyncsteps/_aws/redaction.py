@@ -21,8 +21,8 @@ def endpoint_refusal(url: object) -> str | None:
     if url is None or not has_credentials(str(url)):
         return None
     return (
-        f"the endpoint {redacted(str(url))!r} has credentials in its URL: leave them out, and give AWS credentials by "
-        "environment, profile or session"
+        f"the endpoint {redacted(str(url))!r} has credentials in its URL: leave them out and give AWS credentials "
+        "by environment, profile or session"
     )
 
 

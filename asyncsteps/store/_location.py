@@ -1,4 +1,4 @@
-"""What a store's URL, or a bucket as the hooks give it, names. Pure: nothing is opened here."""
+"""Parses store URLs, and buckets as the hooks give them. Pure: nothing is opened here."""
 
 import os
 import re
@@ -24,19 +24,19 @@ _HOST = re.compile(r"[A-Za-z0-9._-]+(:[0-9]+)?")
 
 @dataclass(frozen=True, slots=True)
 class MemoryLocation:
-    """``memory:``."""
+    """A store in memory."""
 
 
 @dataclass(frozen=True, slots=True)
 class DirectoryLocation:
-    """A directory, by its absolute path."""
+    """A directory, as an absolute path."""
 
     path: Path
 
 
 @dataclass(frozen=True, slots=True)
 class S3Location:
-    """A bucket and the complete, normalised key prefix."""
+    """A bucket and its complete, normalised key prefix."""
 
     bucket: str
     prefix: str
@@ -46,13 +46,12 @@ Location = MemoryLocation | DirectoryLocation | S3Location
 
 
 def parse_url(url: str | os.PathLike[str]) -> Location:
-    """What ``url`` names: ``memory:``, ``file:///path``, a plain path, or ``s3://bucket/prefix``.
+    """Parse ``memory:``, ``file:///path``, a plain path, or ``s3://bucket/prefix``.
 
-    Nothing of an S3 prefix is decoded: ``?``, ``#`` and ``%`` are characters of keys. A file URL is decoded as
-    file URLs are.
+    An S3 prefix is not decoded: ``?``, ``#`` and ``%`` are characters of keys. A file URL is decoded.
 
     Raises:
-        StoreURLError: When it is none of these.
+        StoreURLError: When ``url`` is none of these.
     """
     if isinstance(url, os.PathLike):
         return _directory(os.fspath(url), url)
@@ -95,10 +94,11 @@ def _directory(path: str, given: object) -> DirectoryLocation:
 
 
 def normalise_prefix(prefix: str) -> str:
-    """The prefix as keys have it: one that is not empty and ends in no slash gets one; nothing else changes.
+    """Return ``prefix`` with a slash at its end, unless it is empty or has one; nothing else changes.
 
     Raises:
-        StoreURLError: When no step name could follow it within S3's limits, or XML could not carry it.
+        StoreURLError: When it leaves no room for a step name within S3's limits, has characters that XML cannot
+            carry, or has credentials in it.
     """
     if not isinstance(prefix, str):
         raise StoreURLError(f"a key prefix must be a str, not {type(prefix).__name__}")
@@ -119,7 +119,7 @@ def normalise_prefix(prefix: str) -> str:
 
 
 def check_bucket(bucket: str, *, url: str | None = None) -> str:
-    """Return ``bucket`` when it can be the name of one (or the ARN of an access point).
+    """Return ``bucket`` after checking that it can be a bucket's name (or an access point's ARN).
 
     Raises:
         StoreURLError: When it cannot.
@@ -141,10 +141,10 @@ def _shown(bucket: str) -> str:
 
 
 def split_bucket(bucket: str) -> tuple[str | None, str]:
-    """The host (None where there is none) and the name of a bucket given as ``bucket`` or ``host/bucket``.
+    """Split ``bucket`` or ``host/bucket`` into the host, None without one, and the bucket's name.
 
     Raises:
-        StoreURLError: When it is neither.
+        StoreURLError: When ``bucket`` is neither.
     """
     if not isinstance(bucket, str):
         raise StoreURLError(f"a bucket must be a str, not {type(bucket).__name__}")

@@ -1,4 +1,4 @@
-"""The directory store's blocking work: files that appear and vanish whole, safe between processes."""
+"""The blocking part of the directory store: atomic file operations, safe between processes."""
 
 import contextlib
 import errno
@@ -13,13 +13,13 @@ from asyncsteps._plan.names import is_step_name
 from asyncsteps.store._directory.filenames import decode_path, encode_name
 
 TEMPORARY = ".asyncsteps-tmp"
-"""The directory, inside the store's, of files that are being written; no encoded name starts with a dot."""
+"""The subdirectory for files being written. No encoded name starts with a dot, so it cannot collide."""
 
 _STALE_SECONDS = 24 * 3600
-"""The age after which a temporary file must be what a killed process left behind."""
+"""The age after which a temporary file must have been left behind by a killed process."""
 
 _MOVES = 100
-"""Attempts at moving a file into a directory that other processes keep removing because it is empty."""
+"""How often to recreate a directory that other processes remove because it is empty."""
 
 
 def list_files(base: Path) -> tuple[list[str], list[str]]:
@@ -68,7 +68,7 @@ def exists(base: Path, name: str) -> bool:
 
 def read(base: Path, name: str) -> bytes | None:
     """Return what the step's file holds; None when there is none."""
-    if not exists(base, name):  # also what is no file: opening a FIFO would wait for its writer
+    if not exists(base, name):  # nor is anything but a regular file opened: a FIFO would block
         return None
     try:
         return (base / encode_name(name)).read_bytes()
@@ -77,7 +77,7 @@ def read(base: Path, name: str) -> bytes | None:
 
 
 def _is_file(path: Path) -> bool:
-    """`Path.is_file`, which from Python 3.14 on takes a missing permission for a missing file."""
+    """Like `Path.is_file`, which from Python 3.14 on also returns False when a permission is missing."""
     try:
         return stat.S_ISREG(path.stat().st_mode)
     except OSError as error:
@@ -97,7 +97,7 @@ def write(base: Path, name: str, *, body: bytes, first_wins: bool) -> bool:
     """Write the step's file, whole and durable; return False when ``first_wins`` and there was one already."""
     target = base / encode_name(name)
     if os.path.lexists(target):
-        if not _is_file(target):  # a directory, a FIFO, a link to nothing: not ours to replace
+        if not _is_file(target):  # such as a directory, a FIFO or a dangling link: never replaced
             raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST), str(target))
         if first_wins:
             return False
@@ -119,7 +119,7 @@ def write(base: Path, name: str, *, body: bytes, first_wins: bool) -> bool:
 
 
 def _move(temporary: Path, target: Path, *, replace: bool) -> bool:
-    """Give a written file its name; return False when there is one and it is not to be replaced."""
+    """Move a temporary file to its final name; return False when that exists and ``replace`` is False."""
     for attempt in range(_MOVES):
         try:
             _make_directories(target.parent)
@@ -182,7 +182,7 @@ def remove_stale(base: Path) -> None:
 
 
 def _make_directories(directory: Path) -> None:
-    """Make a directory and what is missing above it, durably."""
+    """Create a directory and its missing parents, durably."""
     if directory.is_dir():
         return
     _make_directories(directory.parent)
@@ -192,7 +192,7 @@ def _make_directories(directory: Path) -> None:
 
 
 def _sync(directory: Path) -> None:
-    """Make the names in a directory durable."""
+    """Make a directory's entries durable."""
     descriptor = os.open(directory, os.O_RDONLY)
     try:
         os.fsync(descriptor)
