@@ -6,11 +6,11 @@ Each character is encoded by itself:
 - an upper-case ASCII letter is ``+`` and the lower-case letter, since some file systems ignore case;
 - every other character is ``%`` and two lower-case hexadecimal digits for each byte of its UTF-8.
 
-File names are limited to 255 bytes. An encoded name longer than 200 characters is cut after every 200; each piece
-but the last becomes a directory, with ``~`` appended.
+File names are limited to 255 bytes. A longer encoded name is cut after every 200 characters; each piece but
+the last becomes a directory, with ``~`` appended.
 
-For example, ``ingest.users.load`` is the file ``ingest.users.load``, ``Load été`` is ``+load%20%c3%a9t%c3%a9``, and a name
-of 300 times ``a`` is ``aaa…a~/aaa…a``.
+For example, ``ingest.users.load`` is the file ``ingest.users.load``, ``Load été`` is ``+load%20%c3%a9t%c3%a9``,
+and a name of 300 times ``a`` is ``aaa…a~/aaa…a``.
 """
 
 import re

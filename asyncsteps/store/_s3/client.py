@@ -1,15 +1,15 @@
-"""An S3 client made cheap for many small requests.
+"""Opens S3 clients tuned for many small requests.
 
-What a client of ours saves against a stock one:
+Compared with a default client, ours saves:
 
-- no ``Expect: 100-continue`` (a round trip a PUT), no body wrapped into a file, no checks of what is never sent;
-- a fixed ``User-Agent`` (botocore composes it twice a request otherwise);
-- checksums and parameter validation only where S3 requires them;
-- endpoint rules evaluated once instead of once a key. They do not depend on the key, but it is among their
-  parameters and so defeats botocore's cache. This needs a private attribute, and is left out where it is missing;
-- a connection for each of the requests that may run side by side.
+- ``Expect: 100-continue`` (a round trip for each PUT), wrapping the body in a file, and needless parameter checks;
+- composing ``User-Agent`` twice for each request;
+- checksums and parameter validation that S3 does not require;
+- evaluating the endpoint rules for each key. They do not depend on the key, but it is one of their parameters and
+  defeats botocore's cache. The tuning uses a private attribute of botocore, and is skipped when that is missing;
+- waiting for connections: there is one for each concurrent request.
 
-A client of the caller's is not changed in any way that the caller could notice.
+A caller's client is changed in no way that the caller can notice.
 """
 
 import contextlib
@@ -42,13 +42,13 @@ _NEEDLESS = (
     ("before-parameter-build.s3.PutObject", "sse_md5"),
     ("before-parameter-build.s3.PutObject", "validate_ascii_metadata"),
 )
-"""Handlers of botocore that do nothing for what this package sends, or what it can do without."""
+"""Handlers of botocore that the requests of this package do not need."""
 
 _ATTEMPTS = 6
-"""Attempts at a request that the server throttles or fails; the pauses between them are 31 s together at most."""
+"""How often a throttled or failed request is tried; the pauses add up to at most 31 s."""
 
 _ATTEMPTS_AT_REACHING = 4
-"""Attempts at a request that does not reach the server; the pauses are 7 s at most: an operator is told soon."""
+"""How often a request that does not reach the server is tried; the pauses add up to at most 7 s."""
 
 _ATTEMPTS_AT_REACHING_PAGES = 2
 
@@ -64,10 +64,10 @@ _attempts: ContextVar["Attempts | None"] = ContextVar("asyncsteps_attempts", def
 
 @dataclass(slots=True)
 class Attempts:
-    """Counts the attempts at one request.
+    """The attempts at one request.
 
     Attributes:
-        made: How many were made so far.
+        made: The number of attempts so far.
     """
 
     made: int = 0
@@ -88,24 +88,24 @@ def counted_attempts() -> Iterator[Attempts]:
 
 
 def _count_attempt(**_: object) -> None:
-    """Handle ``request-created``, which comes once an attempt."""
+    """Handle ``request-created``, which is emitted once for each attempt."""
     counter = _attempts.get()
     if counter is not None:
         counter.made += 1
 
 
 def page_timeout(seconds: float) -> float:
-    """The timeout of a request inside `listing`, whose caller tries the first page twice."""
+    """Return the timeout of a request; half of it in `listing`, whose caller requests the first page twice."""
     return seconds / 2 if _retries_itself.get() else seconds
 
 
 @contextlib.contextmanager
 def listing(*, retries_itself: bool) -> Iterator[None]:
-    """Inside the block listing pages are read by the fast parser.
+    """Parse listing pages with the fast parser inside the block.
 
     Args:
-        retries_itself: Whether the caller tries pages again itself: then a throttled one fails at once, and one
-            that does not come through after two attempts, where botocore would go on.
+        retries_itself: Whether the caller requests failed pages again. Botocore then does not retry a throttled
+            request, and retries one that does not reach the server only once.
     """
     reset = _retries_itself.set(retries_itself)
     try:
@@ -116,7 +116,7 @@ def listing(*, retries_itself: bool) -> Iterator[None]:
 
 
 async def open_client(options: ClientOptions, stack: contextlib.AsyncExitStack) -> Any:
-    """The client to use: the caller's, or a tuned one of ours, which ``stack`` closes."""
+    """Return the caller's client, or open a tuned one that ``stack`` closes."""
     if options.client is not None:
         _check_endpoint(options.client)
         page_parser.install(options.client, own=False)
@@ -138,20 +138,20 @@ async def open_client(options: ClientOptions, stack: contextlib.AsyncExitStack) 
 
 
 def _check_endpoint(client: Any) -> None:
-    """Check the endpoint that botocore's environment and configuration chose."""
+    """Check the endpoint that botocore took from its environment or configuration."""
     if refusal := endpoint_refusal(client.meta.endpoint_url):
         raise StoreOptionError(refusal)
 
 
 def _register(client: Any) -> None:
-    """Register the handlers that do nothing outside of the blocks of this module."""
+    """Register the handlers that take effect only inside the context managers of this module."""
     events = client.meta.events
     events.register_first(_RETRY_EVENT, _leave_to_listing, unique_id=_RETRY_ID)
     events.register(_ATTEMPT_EVENT, _count_attempt, unique_id=_ATTEMPT_ID)
 
 
 def _retries_are_ours(options: ClientOptions) -> bool:
-    """Whether nobody else says how often a request is tried."""
+    """Whether neither the caller nor the environment says how often a request is tried."""
     return (
         options.attempts is None
         and "AWS_MAX_ATTEMPTS" not in os.environ
@@ -163,7 +163,7 @@ def _own_config(options: ClientOptions) -> "AioConfig":
     import aiobotocore
     from aiobotocore.config import AioConfig
 
-    # Not the mode "standard": its quota ends retries where a hundred requests fail at once, which loses marks.
+    # Not the mode "standard", whose quota stops all retries when many requests fail at once, and so loses marks.
     attempts = _ATTEMPTS if _retries_are_ours(options) else options.attempts
     own = AioConfig(
         connect_timeout=min(_CONNECT_TIMEOUT, options.seconds / 2),
@@ -177,11 +177,11 @@ def _own_config(options: ClientOptions) -> "AioConfig":
     )
     if options.config is None:
         return own
-    return own.merge(cast("AioConfig", options.config))  # a plain Config is as good: only its options are read
+    return own.merge(cast("AioConfig", options.config))  # only options are read, which a plain Config has too
 
 
 def tune(client: Any) -> None:
-    """Make a client of ours cheap; see the module's docstring."""
+    """Tune a client of ours, as the module's docstring describes."""
     import botocore.handlers
 
     events = client.meta.events
@@ -200,7 +200,7 @@ def tune(client: Any) -> None:
 
 
 def _give_up_the_unreachable(*, attempts: int, caught_exception: Exception | None = None, **_: object) -> None:
-    """Handle ``needs-retry``: where nobody answers, end the retries earlier than where a server asks for time."""
+    """Handle ``needs-retry``: stop earlier when the server cannot be reached than when it throttles."""
     if caught_exception is not None and attempts >= _ATTEMPTS_AT_REACHING and is_unreachable(caught_exception):
         raise caught_exception
 
@@ -208,7 +208,7 @@ def _give_up_the_unreachable(*, attempts: int, caught_exception: Exception | Non
 def _leave_to_listing(
     *, response: Any, operation: Any, attempts: int, caught_exception: Exception | None = None, **_: object
 ) -> None:
-    """Handle ``needs-retry``: end botocore's retries early where the caller of `listing` goes on with its own."""
+    """Handle ``needs-retry``: stop early when the caller of `listing` retries itself."""
     if not _retries_itself.get():
         return
     error = caught_exception if response is None else ClientError(response[1], operation.name)

@@ -1,4 +1,4 @@
-"""Withdrawing done marks from S3, 1,000 a request, and knowing which of them were there."""
+"""Deletes done marks, up to 1,000 in one request, and finds out which of them exist."""
 
 from bisect import bisect_right
 from collections.abc import Awaitable, Callable, Sequence
@@ -13,15 +13,15 @@ from asyncsteps.store._protocol import DonePage
 from asyncsteps.store._s3.bucket import BucketClient
 
 _BATCH = 1000
-"""S3 deletes at most so many keys in one request."""
+"""The most keys that S3 deletes in one request."""
 
 _FEW = 16
-"""So many names are cheaper asked for one by one than by a page of 1,000."""
+"""Up to this many names, single HEAD requests are cheaper than a page of 1,000."""
 
 _HEADS = 64
 
 _NOT_IN_XML = ("\ufffe", "\uffff")
-"""Characters that keys may have and XML may not; the keys of a batch are sent as XML."""
+"""Characters that are allowed in keys but not in XML, which carries the keys of a batch."""
 
 _TRANSIENT = {"InternalError", "ServiceUnavailable", "SlowDown"}
 
@@ -32,13 +32,13 @@ DonePageAfter = Callable[[str], Awaitable[DonePage]]
 
 
 async def find_done(names: Sequence[str], *, is_done: IsDone, done_page: DonePageAfter) -> list[str]:
-    """Those of ``names`` that are done, in order: what S3 deletes, it does not say whether it was there.
+    """Return those of ``names`` that are done, in order; S3's reply to a deletion does not tell.
 
-    Few names are asked for one by one. Many are looked up in pages, as long as a page answers for enough of them.
+    A few names are looked up one by one, many in pages, as long as a page covers enough of them.
 
     Args:
         names: Names, ascending.
-        is_done: Asks for one name.
+        is_done: Looks up one name.
         done_page: Fetches the page of done names after a name.
     """
     if len(names) <= _FEW:
@@ -72,7 +72,7 @@ async def delete(client: BucketClient, names: Sequence[str], *, prefix: str) -> 
     """Delete the objects of ``names``.
 
     Raises:
-        StoreError: When some could not be deleted; it says which, and which were.
+        StoreError: When some could not be deleted; it names those, and those that were deleted.
     """
     alone = [name for name in names if any(char in prefix + name for char in _NOT_IN_XML)]
     together = [name for name in names if name not in set(alone)] if alone else names
@@ -103,14 +103,14 @@ async def delete(client: BucketClient, names: Sequence[str], *, prefix: str) -> 
 
 @dataclass(frozen=True, slots=True)
 class _Outcome:
-    """Of one batch: the names that are still there, each with the reason, and the error of the request itself."""
+    """The outcome of one batch: why each name that is left was not deleted, and the error of the request."""
 
     refused: dict[str, str]
     error: StoreError | None = None
 
 
 async def _delete_batch(client: BucketClient, prefix: str, names: Sequence[str]) -> _Outcome:
-    """Delete at most 1,000 objects; those that the server failed to, once more."""
+    """Delete at most 1,000 objects, and try those again that failed for a transient reason."""
     left = list(names)
     for pause in (0.1, 0.2, None):
         try:
@@ -146,7 +146,7 @@ def _listed(names: Sequence[str]) -> str:
     if not names:
         return "none"
     shown = ", ".join(map(repr, names[:5]))
-    return shown if len(names) <= 5 else f"{shown} and {len(names) - 5} more"  # noqa: PLR2004 -- enough to see which
+    return shown if len(names) <= 5 else f"{shown} and {len(names) - 5} more"  # noqa: PLR2004 -- enough to recognise them
 
 
 async def _gather(calls: Sequence[Callable[[], Awaitable[_T]]]) -> list[_T]:

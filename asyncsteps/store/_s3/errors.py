@@ -1,4 +1,4 @@
-"""Turns what botocore, aiobotocore and aiohttp raise into the errors of stores: once, at the edge."""
+"""Maps the exceptions of botocore, aiobotocore and aiohttp to store errors."""
 
 from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
@@ -48,7 +48,7 @@ _CREDENTIALS_REMEDY = (
 
 
 class Place(TypedDict, total=False):
-    """What `StoreError` takes to say where it happened."""
+    """The arguments with which `StoreError` tells where it happened."""
 
     url: str
     bucket: str
@@ -65,17 +65,17 @@ def is_throttling(error: BaseException) -> bool:
 
 
 def is_unreachable(error: BaseException) -> bool:
-    """Whether no reply of the server itself came."""
+    """Whether no reply of the server itself arrived."""
     return isinstance(error, UNREACHABLE) or error_code(error) in _UNREACHABLE_CODES
 
 
 def store_error(error: Exception, operation: str, *, place: Place, attempts: object) -> StoreError:  # noqa: PLR0911 -- a list of causes
-    """The error to raise (``from error``) for one of botocore, aiobotocore or aiohttp.
+    """Return the error to raise, ``from error``, for an exception of botocore, aiobotocore or aiohttp.
 
     Args:
-        error: What was raised.
+        error: The exception.
         operation: The operation that failed, such as ``put_object``.
-        place: Where.
+        place: Where it failed.
         attempts: How often it was tried, in words.
     """
     if isinstance(error, StoreError):
@@ -155,7 +155,7 @@ def _permission(operation: str) -> str:
 
 
 def _clock_skew(error: boto.ClientError) -> timedelta | None:
-    """How far the server's clock is from this one's, where that alone makes it refuse a signature."""
+    """Return the offset of the server's clock when it is large enough to refuse a signature, else None."""
     try:
         skew = parsedate_to_datetime(_headers(error)["date"]) - datetime.now(UTC)
     except (KeyError, ValueError, TypeError):

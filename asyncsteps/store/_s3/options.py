@@ -10,23 +10,23 @@ from asyncsteps._aws.redaction import endpoint_refusal
 from asyncsteps._errors import StoreOptionError
 
 _TIMEOUT = 60.0
-"""Seconds that a request may take, unless said otherwise."""
+"""The default seconds that a request may take."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ClientOptions:
-    """How a client is made, or which one is used.
+    """How a client is created, or which one is used.
 
     Attributes:
-        session: The caller's ``aioboto3.Session``; None: one of ours.
-        client: The caller's S3 client; then nothing is made and nothing is closed.
+        session: The caller's ``aioboto3.Session``; None: a new one.
+        client: The caller's S3 client, which is not closed.
         endpoint_url: The server; None: botocore's environment and configuration decide.
         region_name: The region; None: likewise.
-        concurrency: Requests side by side, and connections.
-        config: Botocore configuration, merged over ours.
-        timeout: Seconds that a request may take, with all its attempts and the pauses between them; None: 60.
+        concurrency: The most requests at once, and connections.
+        config: Botocore configuration, which overrides ours.
+        timeout: Seconds that a request may take, including retries and the pauses between them; None: 60.
         attempts: How often a request is tried; None: what ``config`` or the environment says, else 6 times, or 4
-            where the server cannot be reached.
+            while the server cannot be reached.
     """
 
     session: Any = None
@@ -75,12 +75,12 @@ class ClientOptions:
 
     @property
     def seconds(self) -> float:
-        """The timeout of a request."""
+        """The timeout of a request, in seconds."""
         return _TIMEOUT if self.timeout is None else float(self.timeout)
 
     @property
     def usable_concurrency(self) -> int:
-        """The concurrency, but no more than a client of the caller's has connections."""
+        """The concurrency, limited to the connections of a caller's client."""
         if self.client is None:
             return self.concurrency
         return min(self.concurrency, int(self.client.meta.config.max_pool_connections))
