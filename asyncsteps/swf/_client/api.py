@@ -1,4 +1,4 @@
-"""Calls to SWF in one domain: limited, checked, their errors mapped."""
+"""Calls to SWF in one domain: limited in number, answers checked, errors mapped."""
 
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
@@ -14,18 +14,18 @@ from asyncsteps.swf._client.errors import SwfClientClosedError, SwfInputError, S
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ClientOptions:
-    """How the botocore client is made, or which one is used.
+    """How the client is created, or which one is used.
 
     Attributes:
         domain: The SWF domain.
-        client: The caller's aiobotocore ``swf`` client; then nothing is made and nothing is closed.
+        client: The caller's aiobotocore ``swf`` client, which is not closed.
         session: The caller's ``aioboto3.Session``; None: a new one.
         endpoint_url: The endpoint; None: botocore's environment and configuration decide.
         region_name: The region; None: likewise.
-        concurrency: The most requests under way at once, and connections.
+        concurrency: The most requests at once, and connections.
 
     Raises:
-        SwfInputError: When they contradict each other, or one is out of its range.
+        SwfInputError: When options contradict each other, or one is out of range.
     """
 
     domain: str
@@ -46,10 +46,10 @@ class ClientOptions:
             raise SwfInputError(refusal)
 
     async def open(self, stack: AsyncExitStack) -> "SwfApi":
-        """Open the client, closed by ``stack`` unless it is the caller's.
+        """Return the API of the caller's client, or of a new one that ``stack`` closes.
 
         Raises:
-            SwfInputError: When endpoint, region or profile cannot be used.
+            SwfInputError: When the endpoint, region or profile cannot be used.
         """
         client = self.client if self.client is not None else await self._open_client(stack)
         if refusal := endpoint_refusal(client.meta.endpoint_url):
@@ -73,19 +73,19 @@ class ClientOptions:
                     region_name=self.region_name,
                     config=config,
                 )
-            except ValueError as error:  # botocore's, for an endpoint that is no URL
+            except ValueError as error:  # botocore refuses an endpoint that is not a URL
                 raise SwfInputError(
                     f"endpoint_url {self.endpoint_url!r} is refused: {redacted(str(error))}"
                 ) from error
 
 
 class SwfApi:
-    """Calls to SWF for one domain, so many at once.
+    """Calls SWF for one domain.
 
     Args:
         domain: The SWF domain.
         client: An aiobotocore ``swf`` client.
-        concurrency: The most calls under way at once.
+        concurrency: The most calls at once.
     """
 
     def __init__(self, domain: str, client: Any, *, concurrency: int) -> None:
@@ -96,11 +96,11 @@ class SwfApi:
         self._closed = False
 
     def close(self) -> None:
-        """Refuse every further call."""
+        """Refuse all further calls."""
         self._closed = True
 
     def check_open(self) -> None:
-        """Raise `SwfClientClosedError` when the client's block has ended."""
+        """Raise `SwfClientClosedError` when the client has been closed."""
         if self._closed:
             raise SwfClientClosedError(
                 "the SWF client is closed: use it, and the executions that it gave, inside its `async with` block",
@@ -115,17 +115,20 @@ class SwfApi:
         about: dict[str, str | None] | None = None,
         **parameters: Any,
     ) -> Any:
-        """Call an operation in the domain, and return the answer.
+        """Call an operation in the domain and return the answer.
 
         Args:
-            operation: The operation, as botocore's method is named.
-            expect: A key that a whole answer has.
-            about: What the error names: ``workflow_id``, ``run_id``, ``workflow_type``.
+            operation: The name of botocore's method.
+            expect: A key that every complete answer has.
+            about: What errors name: ``workflow_id``, ``run_id``, ``workflow_type``.
             **parameters: The operation's parameters, without the domain.
+
+        Raises:
+            SwfError: A subclass that tells the cause.
         """
         self.check_open()
         with mapped(operation, domain=self.domain, endpoint=self.endpoint, **(about or {})):
-            # Taken before the call, so that no request is signed long before it is sent.
+            # Acquired before the request is signed, because signatures expire.
             async with self._limiter:
                 self.check_open()
                 answer = await getattr(self._client, operation)(domain=self.domain, **parameters)

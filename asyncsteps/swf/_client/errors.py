@@ -1,4 +1,4 @@
-"""What the async SWF client raises, and the one place where botocore's errors are turned into it."""
+"""The exceptions of the SWF client, and the mapping of botocore's exceptions to them."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -29,7 +29,7 @@ class SwfError(AsyncstepsError):
         domain: The SWF domain.
         workflow_id: The execution's workflow id, where one is concerned.
         run_id: The execution's run id, where known.
-        endpoint: The endpoint that was asked.
+        endpoint: The endpoint.
     """
 
     def __init__(
@@ -59,15 +59,15 @@ class SwfError(AsyncstepsError):
 
 
 class SwfInputError(SwfError, ValueError):
-    """What was given breaks a rule of SWF, or of simpleflow's input format."""
+    """An argument breaks a rule of SWF, or of simpleflow's input format."""
 
 
 class SwfClientClosedError(SwfError):
-    """The client is used before its block is entered or after it has ended."""
+    """The client is used outside its ``async with`` block."""
 
 
 class SwfDomainNotFoundError(SwfError):
-    """The domain is not registered in the region (or at the endpoint) that was asked."""
+    """The domain is not registered in this region or at this endpoint."""
 
 
 class WorkflowTypeNotFoundError(SwfError):
@@ -79,11 +79,11 @@ class WorkflowTypeExistsError(SwfError):
 
 
 class ExecutionNotFoundError(SwfError):
-    """SWF knows no such execution; or no open one, for what only an open one can be asked."""
+    """SWF knows no such execution, or none that is open when the request needs an open one."""
 
 
 class ExecutionAlreadyStartedError(SwfError):
-    """An execution with this workflow id is open already; its ``run_id`` is given where SWF told it."""
+    """An execution with this workflow id is already open; ``run_id`` is set when SWF lists it."""
 
 
 class SwfLimitError(SwfError):
@@ -95,18 +95,18 @@ class SwfAccessDeniedError(SwfError):
 
 
 class SwfUnreachableError(SwfError):
-    """No usable answer from the endpoint, botocore's retries included."""
+    """The endpoint gave no usable answer, also when botocore retried."""
 
 
 class SwfThrottledError(SwfError):
-    """SWF asked to slow down, and kept asking through every retry."""
+    """SWF throttled the request, also when botocore retried."""
 
 
 class ExecutionError(SwfError):
     """An execution closed without a result.
 
     Attributes:
-        closure: How it closed, the reason and the details among it.
+        closure: How it closed, with the reason and the details.
     """
 
     def __init__(
@@ -117,12 +117,12 @@ class ExecutionError(SwfError):
 
     @property
     def reason(self) -> str | None:
-        """The reason that the workflow, or who ended it, gave."""
+        """The reason that the workflow, or whoever closed it, gave."""
         return self.closure.reason
 
     @property
     def details(self) -> object:
-        """The details that the workflow, or who ended it, gave: decoded JSON, or the text as it is."""
+        """The details that the workflow, or whoever closed it, gave: decoded JSON, else the text."""
         return self.closure.details
 
 
@@ -135,15 +135,15 @@ class ExecutionTimedOutError(ExecutionError, TimeoutError):
 
 
 class ExecutionTerminatedError(ExecutionError):
-    """The execution was terminated; nobody asked the workflow."""
+    """The execution was terminated, without the workflow's consent."""
 
 
 class ExecutionCanceledError(ExecutionError):
-    """The workflow was asked to cancel, and did."""
+    """The workflow cancelled itself on request."""
 
 
 class ExecutionContinuedAsNewError(ExecutionError):
-    """The run continued as a new one, which was not followed; its id is ``closure.new_run_id``."""
+    """The run continued as a new run, ``closure.new_run_id``, which was not followed."""
 
 
 _Refusal = tuple[type[SwfError], str]
@@ -194,7 +194,7 @@ def mapped(
     run_id: str | None = None,
     workflow_type: str | None = None,
 ) -> Iterator[None]:
-    """Turn what botocore raises in the block into this module's exceptions, chained."""
+    """Raise this module's exceptions from those that botocore raises in the block."""
 
     def fail(kind: type[SwfError], message: str, cause: BaseException) -> NoReturn:
         raise kind(
@@ -216,7 +216,7 @@ def mapped(
 
 
 def _refusal(error: aws.ClientError, domain: str, workflow_type: str | None) -> _Refusal:
-    """The class and the message for what the service refused."""
+    """Return the class and the message for a refusal by the service."""
     code, message = error_code(error) or "", error_message(error)
     said = f"{code}: {message}" if message else code
     if code == "UnknownResourceFault":

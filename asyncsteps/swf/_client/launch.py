@@ -1,4 +1,4 @@
-"""Starts an execution, and settles what "already started" means."""
+"""Starts executions, and recognises its own when SWF says "already started"."""
 
 from collections.abc import Iterable
 from contextlib import suppress
@@ -12,25 +12,25 @@ from asyncsteps.swf._client.listing import CLOSED, OPEN, newest_run
 from asyncsteps.swf._client.start import WorkflowType
 
 _PAUSES = (0.0, 0.5, 1.0, 2.0, 4.0)
-"""Seconds before each look for an execution that was just started: SWF's lists lag behind."""
+"""Seconds to wait before each lookup of an execution that was just started: SWF's listings lag behind."""
 
 
 async def start_execution(api: SwfApi, kind: WorkflowType, parameters: dict[str, Any], *, is_own_id: bool) -> str:
     """Start an execution and return its run id.
 
-    Botocore sends a request again when the reply is lost, and the second attempt may find the execution of the
-    first. With an id that nobody else uses, "already started" can mean nothing else, and is a success.
+    When a reply is lost, botocore sends the request again, and the second attempt finds the execution that the
+    first one started. With a workflow id that nobody else uses, "already started" can only mean this.
 
     Args:
-        api: Where it is started.
+        api: Sends the request.
         kind: The workflow type, for errors.
-        parameters: Those of StartWorkflowExecution.
+        parameters: The parameters of StartWorkflowExecution.
         is_own_id: Whether the workflow id was made for this start.
 
     Raises:
-        ExecutionAlreadyStartedError: When an execution with the caller's id is open, or SWF does not list the run
-            of an own id.
-        SwfError: Whatever else SWF refuses.
+        ExecutionAlreadyStartedError: When an execution with the caller's id is open; with an own id, when SWF does
+            not list the execution in time.
+        SwfError: When SWF refuses for another reason, or cannot be reached.
     """
     workflow_id = parameters["workflowId"]
     about = {"workflow_id": workflow_id, "workflow_type": str(kind)}
@@ -62,7 +62,7 @@ async def _find_run(
     for pause in pauses:
         await anyio.sleep(pause)
         for operation in operations:
-            with suppress(SwfError):  # listing needs a permission of its own
+            with suppress(SwfError):  # listing takes a separate permission
                 run_id = await newest_run(api, workflow_id, operation)
                 if run_id is not None:
                     return run_id

@@ -9,7 +9,7 @@ from typing import Any
 
 @dataclass(frozen=True, slots=True)
 class JumboField:
-    """A payload that lies on S3: simpleflow's "jumbo field". The client says where, and does not fetch it.
+    """A payload that simpleflow stored on S3, its "jumbo field". The client does not fetch it.
 
     Attributes:
         bucket: The S3 bucket.
@@ -39,11 +39,11 @@ class Closure:
 
     Attributes:
         status: Completed, failed, canceled, terminated, timed out, or continued as a new run.
-        at: When, in UTC.
+        at: When it closed, in UTC.
         result: What the workflow returned: decoded JSON, or a `JumboField`; None unless completed.
-        reason: Why, where the workflow (or who terminated it) gave a reason; the timeout's type when it timed out.
-        details: More about it: decoded JSON, the text as it is, or a `JumboField`.
-        new_run_id: The run that goes on, when it continued as new.
+        reason: The reason that the workflow, or whoever terminated it, gave; the timeout's type when it timed out.
+        details: Further details: decoded JSON, the text when it is not JSON, or a `JumboField`.
+        new_run_id: The run that it continued as.
     """
 
     status: CloseStatus
@@ -56,7 +56,7 @@ class Closure:
 
 @dataclass(frozen=True, slots=True)
 class ExecutionInfo:
-    """What SWF tells of an execution without its history.
+    """What SWF knows about an execution, without its history.
 
     Attributes:
         workflow_id: Its workflow id.
@@ -68,8 +68,8 @@ class ExecutionInfo:
         status: How it closed; None while it is open.
         tags: Its tags.
         cancel_requested: Whether it was asked to cancel.
-        task_list: The task list of its decisions; None in listings, where SWF does not tell it.
-        open_counts: Numbers of open activity tasks, timers and so on, with SWF's names; empty in listings.
+        task_list: The task list of its decisions; None in listings, which do not contain it.
+        open_counts: The numbers of open activity tasks, timers and so on, by SWF's names; empty in listings.
     """
 
     workflow_id: str
@@ -86,5 +86,5 @@ class ExecutionInfo:
 
     @property
     def is_open(self) -> bool:
-        """Whether it was open when SWF answered."""
+        """Whether it was open at the time of the answer."""
         return self.status is None

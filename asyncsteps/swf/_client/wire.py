@@ -1,4 +1,4 @@
-"""The wire codec: SWF's events and answers as records, payloads in simpleflow's JSON."""
+"""The wire codec: decodes SWF's events and answers to records, and payloads in simpleflow's format."""
 
 import datetime as dt
 import json
@@ -11,10 +11,10 @@ from asyncsteps.swf._client.errors import SwfInputError
 from asyncsteps.swf._client.records import CloseStatus, Closure, ExecutionInfo, JumboField
 
 JUMBO_PREFIX = "simpleflow+s3://"
-"""What a payload starts with that simpleflow put on S3 because it was too long for SWF."""
+"""The start of a payload that simpleflow stored on S3 because it was too long for SWF."""
 
 MAX_PAYLOAD = 32_768
-"""The most characters that SWF takes as an input, a result or details."""
+"""The most characters of an input, a result or details."""
 
 _CLOSING = {
     "WorkflowExecutionCompleted": CloseStatus.COMPLETED,
@@ -27,7 +27,7 @@ _CLOSING = {
 
 
 def read_marker(event: Mapping[str, Any]) -> Marker | None:
-    """The marker that a history event records, or None."""
+    """Return the marker that a history event records, or None."""
     if event["eventType"] != "MarkerRecorded":
         return None
     attributes = event["markerRecordedEventAttributes"]
@@ -35,7 +35,7 @@ def read_marker(event: Mapping[str, Any]) -> Marker | None:
 
 
 def read_closure(event: Mapping[str, Any]) -> Closure | None:
-    """How a history event closes its execution, or None when it does not."""
+    """Return how a history event closes its execution, or None when it does not."""
     kind = event["eventType"]
     status = _CLOSING.get(kind)
     if status is None:
@@ -52,7 +52,7 @@ def read_closure(event: Mapping[str, Any]) -> Closure | None:
 
 
 def read_info(info: Mapping[str, Any], answer: Mapping[str, Any] | None = None) -> ExecutionInfo:
-    """An execution as SWF lists it, or with the whole ``answer`` as SWF describes it."""
+    """Decode an execution from a listing, or from the ``answer`` of DescribeWorkflowExecution."""
     answer = answer or {}
     closed = info.get("closeTimestamp")
     return ExecutionInfo(
@@ -71,12 +71,12 @@ def read_info(info: Mapping[str, Any], answer: Mapping[str, Any] | None = None) 
 
 
 def utc(moment: dt.datetime) -> dt.datetime:
-    """The same moment in UTC; botocore gives it in the machine's own zone."""
+    """Convert to UTC; botocore returns times in the machine's zone."""
     return moment.astimezone(dt.UTC)
 
 
 def decode(payload: str | None) -> Any:
-    """A payload as simpleflow reads it: JSON where it is JSON, else the text; a jumbo field as `JumboField`."""
+    """Decode a payload as simpleflow does: JSON, else the text; a jumbo field to `JumboField`."""
     if not payload:
         return None
     if payload.startswith(JUMBO_PREFIX):
@@ -91,10 +91,14 @@ def decode(payload: str | None) -> Any:
 
 
 def encode(payload: Any, what: str) -> str:
-    """A payload as simpleflow writes it: compact JSON with sorted keys.
+    """Encode a payload as simpleflow does: compact JSON with sorted keys.
+
+    Args:
+        payload: JSON values, and types that simpleflow writes as JSON.
+        what: What the payload is, for errors.
 
     Raises:
-        SwfInputError: When it is no JSON (nor one of the types that simpleflow turns into JSON), or too long.
+        SwfInputError: When it cannot be written as JSON, or is too long (SWF's own error repeats all of it).
     """
     try:
         text = json.dumps(payload, separators=(",", ":"), sort_keys=True, default=_simplify)
@@ -109,7 +113,7 @@ def encode(payload: Any, what: str) -> str:
 
 
 def _simplify(value: object) -> object:
-    """What simpleflow's own encoder makes of types that JSON does not know."""
+    """Encode types that JSON does not have as simpleflow's encoder does."""
     if isinstance(value, bytes):
         return value.decode("utf-8", errors="replace")
     if isinstance(value, dt.datetime):
