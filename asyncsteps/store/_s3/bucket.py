@@ -38,7 +38,7 @@ class BucketClient:
         self._limiter = CapacityLimiter(options.usable_concurrency)
         self._closed = False
         self._bucket_seen = False
-        self._under_way: set[CancelScope] = set()
+        self._in_flight: set[CancelScope] = set()
         self._idle = Event()
 
     @property
@@ -50,9 +50,9 @@ class BucketClient:
         """Cancel the requests in flight, which then raise an error, and close a client of ours."""
         self._closed = True
         with CancelScope(shield=True):
-            for scope in self._under_way:
+            for scope in self._in_flight:
                 scope.cancel()
-            if self._under_way:
+            if self._in_flight:
                 await self._idle.wait()
             await self._stack.aclose()
 
@@ -78,19 +78,20 @@ class BucketClient:
         if key is not None:
             params["Key"] = key
         async with self._limiter:  # acquired before the request is signed, because signatures expire
-            self._under_way.add(scope := CancelScope())
+            self._in_flight.add(scope := CancelScope())
             seconds = page_timeout(self._options.seconds)
-            scope.deadline = current_time() + seconds
             with counted_attempts() as attempts:
                 try:
                     with scope:
                         if not self._closed:
-                            return await self._send(operation, params, step)
+                            client = self._client or await self._make()
+                            scope.deadline = current_time() + seconds  # libraries are loaded by now
+                            return await self._send(client, operation, params, step)
                 except Exception as error:
                     raise store_error(error, operation, place=self.place(key, step), attempts=attempts) from error
                 finally:
-                    self._under_way.discard(scope)
-                    if self._closed and not self._under_way:
+                    self._in_flight.discard(scope)
+                    if self._closed and not self._in_flight:
                         self._idle.set()
         if self._closed:
             raise StoreClosedError("the store was closed before the request was through", **self.place(key, step))
@@ -101,9 +102,8 @@ class BucketClient:
         )
 
     async def _send(
-        self, operation: str, params: dict[str, Any], step: str | None, *, body_attempts: int = 3
+        self, client: Any, operation: str, params: dict[str, Any], step: str | None, *, body_attempts: int = 3
     ) -> dict[str, Any]:
-        client = self._client or await self._make()
         reply: dict[str, Any] = await getattr(client, operation)(Bucket=self.bucket, **params)
         expected = _ALWAYS_IN_REPLIES.get(operation)
         if expected is not None and expected not in reply:
@@ -119,7 +119,7 @@ class BucketClient:
             except UNREACHABLE:  # botocore retries a request, but not the reading of a body
                 if body_attempts == 1:
                     raise
-                return await self._send(operation, params, step, body_attempts=body_attempts - 1)
+                return await self._send(client, operation, params, step, body_attempts=body_attempts - 1)
         return reply
 
     async def head(self, key: str, step: str) -> dict[str, Any] | None:
