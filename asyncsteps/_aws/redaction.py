@@ -13,19 +13,25 @@ def redacted(text: str) -> str:
     return _PARAMETER.sub(r"\1***", _USERINFO.sub("//***@", text))
 
 
+def redacted_url(url: str) -> str:
+    """Like `redacted`, for a text that is one URL: all before its last ``@`` is taken for credentials."""
+    return redacted(re.sub(r"//.*@", "//***@", url, flags=re.DOTALL))
+
+
 def endpoint_refusal(url: object) -> str | None:
     """Return why an endpoint cannot be used, or None when it can.
 
     With credentials in its URL no request could be signed, and every error of the libraries below would show them.
     """
-    if url is None or not has_credentials(str(url)):
+    shown = redacted_url(str(url))
+    if shown == str(url):
         return None
     return (
-        f"the endpoint {redacted(str(url))!r} has credentials in its URL: leave them out and give AWS credentials "
+        f"the endpoint {shown!r} has credentials in its URL: leave them out and give AWS credentials "
         "by environment, profile or session"
     )
 
 
-def has_credentials(text: str) -> bool:
-    """Whether ``text`` has anything that `redacted` hides."""
-    return redacted(text) != text
+def has_credential_parameters(text: str) -> bool:
+    """Whether ``text`` has a query with credentials, as presigned URLs do."""
+    return _PARAMETER.search(text) is not None

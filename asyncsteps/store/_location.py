@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import unquote_to_bytes
 
-from asyncsteps._aws.redaction import has_credentials, redacted
+from asyncsteps._aws.redaction import has_credential_parameters, redacted, redacted_url
 from asyncsteps._errors import StoreURLError
 from asyncsteps._plan.names import MAX_KEY_BYTES
 
@@ -64,7 +64,7 @@ def parse_url(url: str | os.PathLike[str]) -> Location:
     match scheme.group(1).lower():
         case "memory":
             if rest.strip("/"):
-                raise StoreURLError("a memory store has no name: write 'memory:'", url=redacted(url))
+                raise StoreURLError("a memory store has no name: write 'memory:'", url=redacted_url(url))
             return MemoryLocation()
         case "file":
             return _file(rest, url)
@@ -75,13 +75,15 @@ def parse_url(url: str | os.PathLike[str]) -> Location:
                 raise StoreURLError("an S3 URL is 's3://bucket/prefix'", url=shown)
             return S3Location(check_bucket(bucket, url=shown), normalise_prefix(prefix))
         case other:
-            raise StoreURLError(f"no store has the scheme {other!r}; {_ACCEPTED}", url=redacted(url))
+            raise StoreURLError(f"no store has the scheme {other!r}; {_ACCEPTED}", url=redacted_url(url))
 
 
 def _file(rest: str, url: str) -> DirectoryLocation:
     path = re.sub(r"^//(localhost)?(?=/)", "", rest)
     if not path.startswith("/") or path.startswith("//"):
-        raise StoreURLError("a file URL names an absolute path of this machine: 'file:///absolute/path'", url=url)
+        raise StoreURLError(
+            "a file URL names an absolute path of this machine: 'file:///absolute/path'", url=redacted_url(url)
+        )
     if "?" in path or "#" in path:
         raise StoreURLError("in a file URL write '?' as %3F and '#' as %23, or give a plain path", url=url)
     return _directory(os.fsdecode(unquote_to_bytes(path)), url)
@@ -104,9 +106,9 @@ def normalise_prefix(prefix: str) -> str:
         raise StoreURLError(f"a key prefix must be a str, not {type(prefix).__name__}")
     if any(unicodedata.category(char) in {"Cc", "Cs"} for char in prefix):
         raise StoreURLError(f"the key prefix {prefix!r} has control characters or lone surrogates; leave them out")
-    if has_credentials(f"//{prefix}"):
+    if has_credential_parameters(prefix):
         raise StoreURLError(
-            f"the key prefix {redacted(f'//{prefix}')[2:]!r} has credentials in it, which would be in the name of "
+            f"the key prefix {redacted(prefix)!r} has credentials in it, which would be in the name of "
             "every key; give them by environment, profile or session"
         )
     normalised = f"{prefix}/" if prefix and not prefix.endswith("/") else prefix
@@ -136,7 +138,7 @@ def check_bucket(bucket: str, *, url: str | None = None) -> str:
 def _shown(bucket: str) -> str:
     """Return what is no bucket; only ``***`` where it may be credentials, as in ``KEY:SECRET@bucket``."""
     if "://" in bucket:
-        return redacted(bucket)
+        return redacted_url(bucket)
     return "***" if not bucket.startswith("arn:") and re.search("[:@]", bucket) else bucket
 
 

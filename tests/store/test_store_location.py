@@ -229,6 +229,8 @@ USER, PASSWORD, TOKEN = "planted-user", "planted/password", "planted%2Ftoken"
         f"https://host/bucket?X-Amz-Security-Token={TOKEN}&X-Amz-Signature={PASSWORD}",
         f"s3://bucket/p?X-Amz-Security-Token={TOKEN}",
         f"memory://{USER}:{PASSWORD}@host",
+        f"https://{USER}:it's {PASSWORD}@host/bucket",
+        f"file://{USER}:{PASSWORD}@host/path",
     ],
 )
 def test_no_credentials_of_a_url_are_shown(url: str) -> None:
@@ -245,7 +247,13 @@ def test_no_credentials_of_a_bucket_are_shown(bucket: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "endpoint", [f"http://{USER}:{PASSWORD}@127.0.0.1:9", f"http://127.0.0.1:9/?token={TOKEN}", f"//{USER}:x@h"]
+    "endpoint",
+    [
+        f"http://{USER}:{PASSWORD}@127.0.0.1:9",
+        f"http://127.0.0.1:9/?token={TOKEN}",
+        f"http://{USER}:it's {PASSWORD}@h",
+        f"//{USER}:x@h",
+    ],
 )
 async def test_endpoints_with_credentials_are_refused_unseen(
     endpoint: str, monkeypatch: pytest.MonkeyPatch

@@ -39,7 +39,8 @@ async def test_nothing_is_sent_before_the_first_use(bucket: str, fault_proxy: Fa
 
 
 @pytest.mark.parametrize(
-    "prefix", ["", "p", "p/", "x//", "/lead", "a?b#c%20d&e=f+g", "caf\u00e9 1/../2", "<&>\"'"]
+    "prefix",
+    ["", "p", "p/", "x//", "me@example.com/1//a@b", "/lead", "a?b#c%20d&e=f+g", "caf\u00e9 1/../2", "<&>\"'"],
 )
 async def test_keys_are_the_raw_prefix_and_the_name(
     moto_server: MotoServer, bucket: str, s3_endpoint: str, prefix: str
