@@ -56,7 +56,7 @@ def listing(
     more: str = "",
     head: str = '<?xml version="1.0" encoding="UTF-8"?>\n',
 ) -> bytes:
-    """A page as S3 writes it."""
+    """Build a page as S3 does."""
     write = quote_plus if encoding == "url" else escape
     objects = "".join(
         f"<Contents><Key>{write(key)}</Key><LastModified>2026-01-01T00:00:00.000Z</LastModified>"
@@ -75,7 +75,7 @@ def listing(
 
 @functools.cache
 def session() -> botocore.session.Session:
-    """One for all, since it takes long to read its models."""
+    """Return one client for all tests, since its models load slowly."""
     session = botocore.session.Session()
     session.set_credentials("testing", "testing")
     return session
@@ -86,7 +86,7 @@ def new_client() -> Any:
 
 
 def answer(body: bytes, *, fast: bool, status: int = 200, **params: Any) -> dict[str, Any]:
-    """What a botocore client makes of a reply."""
+    """Return a reply as a botocore client parses it."""
 
     def reply(request: Any, **_: Any) -> Any:
         headers: Any = {"content-type": "application/xml"}
@@ -115,7 +115,7 @@ def names(response: dict[str, Any]) -> tuple[list[str], list[str], bool, str | N
 
 
 def was_fast(response: dict[str, Any]) -> bool:
-    """Whether the reply was read by this module: botocore's parser also gives the bucket's name."""
+    """Whether the fast parser was used; botocore's also returns the bucket's name."""
     return "Name" not in response and not any("Size" in item for item in response.get("Contents", []))
 
 

@@ -1,4 +1,4 @@
-"""The contract of `asyncsteps.store.StepStore`, held over every store."""
+"""The contract of `asyncsteps.store.StepStore`, run against every store."""
 
 import asyncio
 import contextlib
@@ -49,7 +49,7 @@ AWKWARD_NAMES = [
 
 @pytest.fixture(params=["memory", "directory", "s3"])
 def open_one(request: pytest.FixtureRequest) -> OpenStore:
-    """Gives stores, not entered yet; all but the memory ones share what they hold."""
+    """Opens stores, not yet entered; all but memory stores share their contents."""
     if request.param == "memory":
         return lambda: open_store("memory:")
     if request.param == "directory":

@@ -154,7 +154,7 @@ async def test_directories_of_long_names_are_removed_with_their_last_step(tmp_pa
 
 @pytest.mark.parametrize("first_wins", [False, True])
 async def test_marks_outlive_the_removal_of_empty_directories(tmp_path: Path, first_wins: bool) -> None:
-    """Each task marks and withdraws its own step; all of them share two directories, which come and go."""
+    """Each task marks and withdraws its own step; they share two directories, which are created and removed."""
 
     async def flip(number: int) -> None:
         name = f"{'z' * 450}{number}"

@@ -1,4 +1,4 @@
-"""Which store a URL, a path, or a bucket with its prefix names; and what is refused, with its remedy."""
+"""The store that a URL, a path, or a bucket with its prefix names, and what is refused, with a remedy."""
 
 import os
 from pathlib import Path
@@ -167,7 +167,7 @@ def test_a_prefix_must_be_a_str() -> None:
 
 
 async def endpoint_of(store: Any) -> tuple[str, str]:
-    """The endpoint and region of the client that a store makes, known when its first request fails or not."""
+    """Return the endpoint and the region of a store's client."""
     async with store:
         client = await store._client._make()
         return client.meta.endpoint_url, client.meta.region_name

@@ -1,4 +1,4 @@
-"""What is the S3 store's own: keys, requests, clients, conditional writes, withdrawals in batches."""
+"""The S3 store: keys, requests, clients, conditional puts, withdrawals in batches."""
 
 import asyncio
 import contextlib
@@ -88,7 +88,7 @@ async def test_the_longest_key_is_1024_bytes(moto_server: MotoServer, bucket: st
 
 
 async def test_a_listing_of_several_pages_is_whole(bucket: str, fault_proxy: FaultProxy) -> None:
-    """moto caps no page, so the proxy asks it for pages of seven."""
+    """moto does not limit pages, so the proxy requests pages of seven."""
     names = [f"n.{number:02}" for number in range(40)]
     async with s3_store(bucket, fault_proxy.endpoint) as store:
         await asyncio.gather(*(store.mark_done(name, RECORD) for name in names))
@@ -129,7 +129,7 @@ def handlers_of_a_put(client: Any) -> set[str]:
 
 
 async def test_the_guarded_savings_are_in_effect() -> None:
-    """Fails when botocore moves what `tune` touches: then the savings are lost, and nothing else."""
+    """Fails when botocore changes what `tune` relies on; only the savings are lost then."""
     needless = {handler for _, handler in _NEEDLESS}
     async with aioboto3.Session().client("s3") as client:
         parameters = client._ruleset_resolver._param_definitions  # type: ignore[attr-defined]
@@ -331,7 +331,7 @@ async def test_no_names_withdraw_nothing(bucket: str, fault_proxy: FaultProxy) -
 
 
 def deletion(*gone: str, refused: str = "", code: str = "") -> Answer:
-    """What DeleteObjects answers: keys (letters) that are gone, and others that are not."""
+    """Build a DeleteObjects reply: keys (letters) that were deleted, and others that were not."""
     deleted = "".join(f"<Deleted><Key>p/{key}</Key></Deleted>" for key in gone)
     errors = "".join(
         f"<Error><Key>p/{key}</Key><Code>{code}</Code><Message>no</Message></Error>" for key in refused

@@ -1,4 +1,4 @@
-"""Every failure of S3 as its own error, with place and remedy; nothing of botocore or aiohttp leaks."""
+"""Each failure of S3 raises its own error, with place and remedy; no exception of botocore or aiohttp leaks."""
 
 import contextlib
 import socket
@@ -44,7 +44,7 @@ USES: dict[str, Callable[[StepStore], Awaitable[object]]] = {
 
 
 def only_ours(error: BaseException) -> None:
-    """The error is ours, and what caused it is chained and not raised beside it."""
+    """Check that the error is ours, with its cause chained, and no exception group."""
     assert type(error).__module__ == "asyncsteps._errors"
     assert error.__cause__ is not None
     assert not isinstance(error, ExceptionGroup)

@@ -1,4 +1,4 @@
-"""S3 under faults and cancellation: what is retried, what is left behind, what is told."""
+"""The S3 store under faults and cancellation: retries, errors, and that nothing is left running."""
 
 import asyncio
 import gc
@@ -26,7 +26,7 @@ RECORD = {"run_id": "r1"}
 
 
 def attempts_at(proxy: FaultProxy) -> set[int]:
-    """Which attempts botocore made, as its requests say."""
+    """Return the numbers of botocore's attempts, from the headers of its requests."""
     said = (request.headers["amz-sdk-request"] for request in proxy.requests)
     return {int(text.partition("attempt=")[2].partition(";")[0]) for text in said}
 
@@ -149,7 +149,7 @@ async def test_a_page_of_done_names_is_retried_too(bucket: str, fault_proxy: Fau
 
 
 async def test_the_first_mark_is_ours_though_its_reply_was_lost(bucket: str, fault_proxy: FaultProxy) -> None:
-    """The retry of a PUT that was stored is answered 412, by its own first attempt."""
+    """The retry of a PUT whose first attempt was stored gets a 412."""
     async with open_store(f"s3://{bucket}/p", endpoint_url=fault_proxy.endpoint) as store:
         await store.mark_done("proof", RECORD, first_wins=True)
         fault_proxy.inject(Cut(after_bytes=0), when=lambda request: request.method == "PUT")

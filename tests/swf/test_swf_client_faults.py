@@ -47,7 +47,7 @@ def decider(s3_endpoint: str) -> Decider:
 
 @pytest.fixture
 async def once(fault_proxy: FaultProxy) -> AsyncIterator[Any]:
-    """A caller's client that never retries, so that a fault is seen as it is."""
+    """A caller's client that never retries, so that a fault is not hidden."""
     config = AioConfig(retries={"total_max_attempts": 1})
     async with session().client("swf", endpoint_url=fault_proxy.endpoint, config=config) as client:
         yield client
@@ -172,7 +172,7 @@ async def test_runs_that_continue_as_new_are_followed_or_not(
 
 
 class ModelSwf:
-    """A proxy's rule: executions kept in memory, each of which goes on a little at every poll."""
+    """A proxy's rule: executions in memory, each of which advances a little with every poll."""
 
     def __init__(self, *, markers: int, throttle_every: int) -> None:
         self.polls: Counter[str] = Counter()
