@@ -17,13 +17,17 @@ SIMPLEFLOW = {"simpleflow"}
 ROOMS: dict[str, tuple[set[str], set[str]]] = {
     # room: the rooms below it that it may import, and which distributions beside the standard library
     "_errors": (set(), set()),
+    "_aws": (set(), {"aiohttp", *AWS}),
     "_plan": ({"_errors"}, set()),
     "_tasks": ({"_errors", "_plan"}, {"anyio", "tenacity"}),
-    "store": ({"_errors", "_plan", "store.contract", "store._directory", "store._s3"}, {"anyio", "botocore"}),
-    "store.contract": ({"_errors", "_plan"}, {"anyio"}),
+    "store": (
+        {"_aws", "_errors", "_plan", "store.contract", "store._directory", "store._s3"},
+        {"anyio", "botocore"},
+    ),
+    "store.contract": ({"_aws", "_errors", "_plan"}, {"anyio"}),
     "store._listing": ({"_errors", "_plan", "store.contract"}, set()),
     "store._directory": ({"_errors", "_plan", "store.contract"}, {"anyio"}),
-    "store._s3": ({"_errors", "_plan", "store.contract", "store._listing"}, {"anyio", "aiohttp", *AWS}),
+    "store._s3": ({"_aws", "_errors", "_plan", "store.contract", "store._listing"}, {"anyio", *AWS}),
     "_run": ({"_errors", "_plan", "_tasks", "store.contract", "store"}, {"anyio"}),
     "swf.base": ({"_errors"}, SIMPLEFLOW),
     "swf._sync": ({"_errors", "store", "store.contract", "swf.base"}, {"anyio", "simpleflow"}),
@@ -39,7 +43,7 @@ ROOMS: dict[str, tuple[set[str], set[str]]] = {
         {"_errors", "_plan", "_tasks", "swf.base", "swf._sync", "swf._convert", "swf._steps"},
         {"anyio", "simpleflow"},
     ),
-    "swf._client": ({"_errors", "_plan", "swf.base"}, {"anyio", *AWS}),
+    "swf._client": ({"_aws", "_errors", "_plan", "swf.base"}, {"anyio", *AWS}),
     "swf": (
         {"_errors", "swf.base", "swf.tasks", "swf._steps", "swf._bridge", "swf._client"},
         set(),

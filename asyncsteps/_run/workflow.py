@@ -313,7 +313,7 @@ async def _hooked(
     """An entered run whose store and parameters come from a workflow's hooks; the store outlives the run."""
     if store is not None and endpoint_url is not None:
         raise StoreOptionError(
-            f"endpoint_url={endpoint_url!r} is for the store that the hooks make; give it to open_store() instead",
+            "endpoint_url is for the store that the hooks make; give it to open_store() instead",
             url=store.url,
         )
     if workflow_id is None:

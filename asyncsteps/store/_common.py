@@ -1,4 +1,4 @@
-"""What every store does the same way: its block, the checks of its input, steps told from foreign keys."""
+"""The base of the stores: lifetime, checks of arguments, and the filter that tells step names from other keys."""
 
 import abc
 import contextlib
@@ -17,9 +17,9 @@ _SHOWN = 5
 
 
 def _are_names(keys: list[str]) -> bool:
-    """Whether all of ``keys`` are step names, by a few searches through all of them at once.
+    """Whether all ``keys`` are surely step names, decided by searching them all at once.
 
-    False where it cannot tell so quickly: then each is asked.
+    False does not mean that one is not: each key has to be checked then.
     """
     joined = "/".join(keys)
     return (
@@ -32,22 +32,22 @@ def _are_names(keys: list[str]) -> bool:
     )
 
 
-class StepSorter:
-    """Sorts the keys of one listing into steps and foreign keys, and reports the latter.
+class KeyFilter:
+    """Picks the step names out of one listing's keys and reports the unrecognised ones.
 
     Args:
-        where: The store, for the log.
-        on_foreign: Takes each foreign key; None: one warning at the end of the listing.
+        where: The store's URL, for the log.
+        on_foreign: Called with each unrecognised key. None: log one warning when the listing ends.
     """
 
     def __init__(self, where: str, on_foreign: OnForeign | None) -> None:
         self._where = where
         self._on_foreign = on_foreign
-        self._foreign: list[str] = []
+        self._unrecognised: list[str] = []
         self._count = 0
 
     def names(self, keys: list[str]) -> list[str]:
-        """The step names among ``keys`` (without their prefix), in their order."""
+        """Return the step names among ``keys`` (which come without the prefix), in the same order."""
         if _are_names(keys):
             return keys
         names: list[str] = []
@@ -55,33 +55,33 @@ class StepSorter:
             if is_step_name(key):
                 names.append(key)
             else:
-                self.foreign(key)
+                self.unrecognised(key)
         return names
 
-    def foreign(self, key: str) -> None:
-        """Report ``key`` as no step's."""
+    def unrecognised(self, key: str) -> None:
+        """Report a key that is not a step name."""
         if self._on_foreign is not None:
             self._on_foreign(key)
             return
         self._count += 1
-        if len(self._foreign) < _SHOWN:
-            self._foreign.append(key)
+        if len(self._unrecognised) < _SHOWN:
+            self._unrecognised.append(key)
 
     def close(self) -> None:
-        """Log what was foreign, if anybody should know."""
+        """Log the warning about unrecognised keys, unless they went to ``on_foreign``."""
         if self._count:
             logger.warning(
                 "%d keys in %s are no step names and are left alone, such as %s",
                 self._count,
                 self._where,
-                ", ".join(map(repr, self._foreign)),
+                ", ".join(map(repr, self._unrecognised)),
             )
 
 
 class BaseStore(abc.ABC):
-    """Base of the stores; see `asyncsteps.store.StepStore` for the contract.
+    """Base class of the stores; `asyncsteps.store.StepStore` is the contract.
 
-    A store is a block: usable from ``async with`` to its end, once.
+    A store can be entered once, and used until its ``async with`` block ends.
     """
 
     def __init__(self, prefix: str = "") -> None:
@@ -122,7 +122,7 @@ class BaseStore(abc.ABC):
         on_foreign: OnForeign | None = None,
         on_progress: OnProgress | None = None,
     ) -> list[str]:
-        """All done names that the selector ``under`` matches, sorted, each once."""
+        """Return all done names that the selector ``under`` matches, sorted, each once."""
         names: list[str] = []
         async for batch in self.iter_done(under, on_foreign=on_foreign, on_progress=on_progress):
             names += batch
@@ -136,52 +136,52 @@ class BaseStore(abc.ABC):
         on_foreign: OnForeign | None = None,
         on_progress: OnProgress | None = None,
     ) -> AsyncIterator[list[str]]:
-        """The same names in batches as they come, in no particular order, each name once.
+        """Yield the same names in batches as they arrive, in no particular order, each name once.
 
-        What breaks off early should close it (``contextlib.aclosing``), to stop the requests under way at once.
+        Close the iterator when leaving it early (``contextlib.aclosing``): that stops the requests in flight.
         """
         check_selector(under)
         self._require_open()
-        return self._iterate(under, StepSorter(self.url, on_foreign), on_progress)
+        return self._iterate(under, KeyFilter(self.url, on_foreign), on_progress)
 
     async def _iterate(
-        self, under: str, sorter: StepSorter, on_progress: OnProgress | None
+        self, under: str, key_filter: KeyFilter, on_progress: OnProgress | None
     ) -> AsyncGenerator[list[str], None]:
         try:
-            async with contextlib.aclosing(self._batches(under, sorter, on_progress)) as batches:
+            async with contextlib.aclosing(self._batches(under, key_filter, on_progress)) as batches:
                 async for names in batches:
                     self._require_open()
                     if names:
                         yield names
             self._require_open()
         finally:
-            sorter.close()
+            key_filter.close()
 
     @abc.abstractmethod
     def _batches(
-        self, under: str, sorter: StepSorter, on_progress: OnProgress | None
+        self, under: str, key_filter: KeyFilter, on_progress: OnProgress | None
     ) -> AsyncGenerator[list[str], None]:
-        """Batches of the names that ``under`` matches, each once; such foreign keys go to ``sorter``."""
+        """Yield the names that ``under`` matches in batches, each once; pass other keys to ``key_filter``."""
 
     @abc.abstractmethod
     async def done_page(self, start_after: str = "") -> DonePage:
-        """One request's worth of done names greater than ``start_after`` (any string), in order."""
+        """Return one request's worth of done names greater than ``start_after`` (any string), in order."""
 
     @abc.abstractmethod
     async def is_done(self, name: str) -> bool:
-        """Whether ``name`` is done, asked of the storage now."""
+        """Ask the storage whether ``name`` is done."""
 
     @abc.abstractmethod
     async def mark_done(self, name: str, record: Mapping[str, Any], *, first_wins: bool = False) -> bool:
-        """Record ``name`` as done, durably; whether this call's record is the stored one."""
+        """Record ``name`` as done, durably; return whether this call's record is the stored one."""
 
     @abc.abstractmethod
     async def read_done(self, name: str) -> dict[str, Any] | None:
-        """The record of ``name``, or None when it is not done."""
+        """Return the record of ``name``, or None when it is not done."""
 
     @abc.abstractmethod
     async def withdraw(self, names: Iterable[str]) -> list[str]:
-        """Withdraw done marks (one ``str`` is one name); those that were there, sorted."""
+        """Withdraw done marks (one ``str`` is one name); return those that were there, sorted."""
 
     def _require_open(self) -> None:
         if self._state != "open":
@@ -190,13 +190,13 @@ class BaseStore(abc.ABC):
             )
 
     def _checked(self, name: str) -> str:
-        """``name``, when it can be stored and the store is open."""
+        """Return ``name`` after checking that it can be stored and that the store is open."""
         self.check_name(name)
         self._require_open()
         return name
 
     def _checked_names(self, names: Iterable[str]) -> list[str]:
-        """``names``, sorted and each once; a ``str`` is one name."""
+        """Return ``names`` sorted, each once, after checking each; a ``str`` is one name."""
         if not isinstance(names, str) and not isinstance(names, Iterable):
             raise StepNameError(names, f"names must be a str or an iterable of str, not {type(names).__name__}")
         wanted = [names] if isinstance(names, str) else list(names)

@@ -1,4 +1,4 @@
-"""What a store's URL, or a bucket as the hooks give it, names. Pure: nothing is opened here."""
+"""Parses store URLs, and buckets as the hooks give them. Pure: nothing is opened here."""
 
 import os
 import re
@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import unquote_to_bytes
 
+from asyncsteps._aws.redaction import has_credential_parameters, redacted, redacted_url
 from asyncsteps._errors import StoreURLError
 from asyncsteps._plan.names import MAX_KEY_BYTES
 
@@ -23,19 +24,19 @@ _HOST = re.compile(r"[A-Za-z0-9._-]+(:[0-9]+)?")
 
 @dataclass(frozen=True, slots=True)
 class MemoryLocation:
-    """``memory:``."""
+    """A store in memory."""
 
 
 @dataclass(frozen=True, slots=True)
 class DirectoryLocation:
-    """A directory, by its absolute path."""
+    """A directory, as an absolute path."""
 
     path: Path
 
 
 @dataclass(frozen=True, slots=True)
 class S3Location:
-    """A bucket and the complete, normalised key prefix."""
+    """A bucket and its complete, normalised key prefix."""
 
     bucket: str
     prefix: str
@@ -45,13 +46,12 @@ Location = MemoryLocation | DirectoryLocation | S3Location
 
 
 def parse_url(url: str | os.PathLike[str]) -> Location:
-    """What ``url`` names: ``memory:``, ``file:///path``, a plain path, or ``s3://bucket/prefix``.
+    """Parse ``memory:``, ``file:///path``, a plain path, or ``s3://bucket/prefix``.
 
-    Nothing of an S3 prefix is decoded: ``?``, ``#`` and ``%`` are characters of keys. A file URL is decoded as
-    file URLs are.
+    An S3 prefix is not decoded: ``?``, ``#`` and ``%`` are characters of keys. A file URL is decoded.
 
     Raises:
-        StoreURLError: When it is none of these.
+        StoreURLError: When ``url`` is none of these.
     """
     if isinstance(url, os.PathLike):
         return _directory(os.fspath(url), url)
@@ -64,23 +64,26 @@ def parse_url(url: str | os.PathLike[str]) -> Location:
     match scheme.group(1).lower():
         case "memory":
             if rest.strip("/"):
-                raise StoreURLError("a memory store has no name: write 'memory:'", url=url)
+                raise StoreURLError("a memory store has no name: write 'memory:'", url=redacted_url(url))
             return MemoryLocation()
         case "file":
             return _file(rest, url)
         case "s3":
+            bucket, _, prefix = rest.removeprefix("//").partition("/")
+            shown = redacted(url) if _shown(bucket) == bucket else None
             if not rest.startswith("//"):
-                raise StoreURLError("an S3 URL is 's3://bucket/prefix'", url=url)
-            bucket, _, prefix = rest[2:].partition("/")
-            return S3Location(check_bucket(bucket, url=url), normalise_prefix(prefix))
+                raise StoreURLError("an S3 URL is 's3://bucket/prefix'", url=shown)
+            return S3Location(check_bucket(bucket, url=shown), normalise_prefix(prefix))
         case other:
-            raise StoreURLError(f"no store has the scheme {other!r}; {_ACCEPTED}", url=url)
+            raise StoreURLError(f"no store has the scheme {other!r}; {_ACCEPTED}", url=redacted_url(url))
 
 
 def _file(rest: str, url: str) -> DirectoryLocation:
     path = re.sub(r"^//(localhost)?(?=/)", "", rest)
     if not path.startswith("/") or path.startswith("//"):
-        raise StoreURLError("a file URL names an absolute path of this machine: 'file:///absolute/path'", url=url)
+        raise StoreURLError(
+            "a file URL names an absolute path of this machine: 'file:///absolute/path'", url=redacted_url(url)
+        )
     if "?" in path or "#" in path:
         raise StoreURLError("in a file URL write '?' as %3F and '#' as %23, or give a plain path", url=url)
     return _directory(os.fsdecode(unquote_to_bytes(path)), url)
@@ -93,15 +96,21 @@ def _directory(path: str, given: object) -> DirectoryLocation:
 
 
 def normalise_prefix(prefix: str) -> str:
-    """The prefix as keys have it: one that is not empty and ends in no slash gets one; nothing else changes.
+    """Return ``prefix`` with a slash at its end, unless it is empty or has one; nothing else changes.
 
     Raises:
-        StoreURLError: When no step name could follow it within S3's limits, or XML could not carry it.
+        StoreURLError: When it leaves no room for a step name within S3's limits, has characters that XML cannot
+            carry, or has credentials in it.
     """
     if not isinstance(prefix, str):
         raise StoreURLError(f"a key prefix must be a str, not {type(prefix).__name__}")
     if any(unicodedata.category(char) in {"Cc", "Cs"} for char in prefix):
         raise StoreURLError(f"the key prefix {prefix!r} has control characters or lone surrogates; leave them out")
+    if has_credential_parameters(prefix):
+        raise StoreURLError(
+            f"the key prefix {redacted(prefix)!r} has credentials in it, which would be in the name of "
+            "every key; give them by environment, profile or session"
+        )
     normalised = f"{prefix}/" if prefix and not prefix.endswith("/") else prefix
     if len(normalised.encode()) >= MAX_KEY_BYTES:
         raise StoreURLError(
@@ -112,25 +121,32 @@ def normalise_prefix(prefix: str) -> str:
 
 
 def check_bucket(bucket: str, *, url: str | None = None) -> str:
-    """Return ``bucket`` when it can be the name of one (or the ARN of an access point).
+    """Return ``bucket`` after checking that it can be a bucket's name (or an access point's ARN).
 
     Raises:
         StoreURLError: When it cannot.
     """
     if not _BUCKET.fullmatch(bucket):
         raise StoreURLError(
-            f"{bucket!r} is no bucket: letters, digits, '.', '-' and '_' make a bucket's name, and an S3 URL is "
-            "'s3://bucket/prefix'",
+            f"{_shown(bucket)!r} is no bucket: letters, digits, '.', '-' and '_' make a bucket's name, and an S3 "
+            "URL is 's3://bucket/prefix'",
             url=url,
         )
     return bucket
 
 
+def _shown(bucket: str) -> str:
+    """Return what is no bucket; only ``***`` where it may be credentials, as in ``KEY:SECRET@bucket``."""
+    if "://" in bucket:
+        return redacted_url(bucket)
+    return "***" if not bucket.startswith("arn:") and re.search("[:@]", bucket) else bucket
+
+
 def split_bucket(bucket: str) -> tuple[str | None, str]:
-    """The host (None where there is none) and the name of a bucket given as ``bucket`` or ``host/bucket``.
+    """Split ``bucket`` or ``host/bucket`` into the host, None without one, and the bucket's name.
 
     Raises:
-        StoreURLError: When it is neither.
+        StoreURLError: When ``bucket`` is neither.
     """
     if not isinstance(bucket, str):
         raise StoreURLError(f"a bucket must be a str, not {type(bucket).__name__}")
@@ -139,7 +155,7 @@ def split_bucket(bucket: str) -> tuple[str | None, str]:
         return None, check_bucket(name)
     if not _HOST.fullmatch(host):
         raise StoreURLError(
-            f"the bucket {bucket!r} is neither a bare name nor 'host/bucket'; where the endpoint is no AWS host, "
-            "pass its URL as endpoint_url beside the bare name"
+            f"the bucket {_shown(bucket)!r} is neither a bare name nor 'host/bucket'; where the endpoint is no "
+            "AWS host, pass its URL as endpoint_url beside the bare name"
         )
     return host, check_bucket(name)

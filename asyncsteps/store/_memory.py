@@ -1,4 +1,4 @@
-"""Done steps in memory: for programs that need no more, and for the tests of those that do."""
+"""The store in memory: for tests, and for programs that need nothing durable."""
 
 from bisect import bisect_right
 from collections.abc import AsyncGenerator, Iterable, Mapping
@@ -7,7 +7,7 @@ from typing import Any
 from anyio.lowlevel import checkpoint
 
 from asyncsteps._plan.names import matches
-from asyncsteps.store._common import BaseStore, StepSorter
+from asyncsteps.store._common import BaseStore, KeyFilter
 from asyncsteps.store._protocol import DonePage, ListingProgress, OnProgress
 from asyncsteps.store._records import decode_record, encode_record
 
@@ -15,10 +15,10 @@ _BATCH = 1000
 
 
 class MemoryStore(BaseStore):
-    """A store in memory, empty at first; as strict as the others about names, records and its block.
+    """Keeps done steps in memory, and is as strict as the other stores about names, records and its block.
 
     Args:
-        records: Done names with their records to begin with.
+        records: Initial records, by step name.
     """
 
     def __init__(self, records: Mapping[str, Mapping[str, Any]] | None = None) -> None:
@@ -30,18 +30,18 @@ class MemoryStore(BaseStore):
 
     @property
     def url(self) -> str:
-        """``memory:``; another store opened by it has nothing in common with this one."""
+        """``memory:``. It does not open this store again, but a new, empty one."""
         return "memory:"
 
     @property
     def records(self) -> dict[str, dict[str, Any]]:
-        """A copy of all that is stored, by sorted names; readable inside and outside the block."""
+        """A copy of everything stored, sorted by name; also readable outside the block."""
         return {name: decode_record(name, self._bodies[name]) for name in sorted(self._bodies)}
 
     async def _batches(
-        self, under: str, sorter: StepSorter, on_progress: OnProgress | None
+        self, under: str, key_filter: KeyFilter, on_progress: OnProgress | None
     ) -> AsyncGenerator[list[str], None]:
-        del sorter  # nothing foreign can be in here
+        del key_filter  # only checked names are stored here
         await checkpoint()
         names = [name for name in self._bodies if matches(under, name)]
         for start in range(0, len(names), _BATCH):
@@ -51,7 +51,7 @@ class MemoryStore(BaseStore):
             yield batch
 
     async def done_page(self, start_after: str = "") -> DonePage:
-        """All done names greater than ``start_after``, in order."""
+        """Return all done names greater than ``start_after``, in order."""
         self._require_open()
         await checkpoint()
         names = sorted(self._bodies)
@@ -64,7 +64,7 @@ class MemoryStore(BaseStore):
         return name in self._bodies
 
     async def mark_done(self, name: str, record: Mapping[str, Any], *, first_wins: bool = False) -> bool:
-        """Record ``name`` as done; whether this call's record is the stored one."""
+        """Record ``name`` as done; return whether this call's record is the stored one."""
         self._checked(name)
         body = encode_record(name, record)
         await checkpoint()
@@ -74,14 +74,14 @@ class MemoryStore(BaseStore):
         return True
 
     async def read_done(self, name: str) -> dict[str, Any] | None:
-        """A copy of the record of ``name``, or None when it is not done."""
+        """Return a copy of the record of ``name``, or None when it is not done."""
         self._checked(name)
         await checkpoint()
         body = self._bodies.get(name)
         return None if body is None else decode_record(name, body)
 
     async def withdraw(self, names: Iterable[str]) -> list[str]:
-        """Withdraw done marks; those that were there, sorted."""
+        """Withdraw done marks; return those that were there, sorted."""
         wanted = self._checked_names(names)
         await checkpoint()
         return [name for name in wanted if self._bodies.pop(name, None) is not None]

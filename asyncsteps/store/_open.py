@@ -1,9 +1,10 @@
-"""Opens a store by its URL, or by the bucket and the prefix that a workflow's hooks give."""
+"""Opens stores, by URL or by the bucket and prefix that a workflow's hooks return."""
 
 import os
 from contextlib import AbstractAsyncContextManager
 from typing import TYPE_CHECKING, Any
 
+from asyncsteps._aws.redaction import redacted
 from asyncsteps._errors import StoreOptionError
 from asyncsteps.store._directory.store import DirectoryStore
 from asyncsteps.store._location import DirectoryLocation, MemoryLocation, S3Location, parse_url, split_bucket
@@ -14,7 +15,7 @@ if TYPE_CHECKING:
     from botocore.config import Config
 
 CONCURRENCY = 64
-"""Requests side by side, unless said otherwise."""
+"""The default number of concurrent requests."""
 
 
 def open_store(
@@ -27,27 +28,33 @@ def open_store(
     config: "Config | None" = None,
     concurrency: int = CONCURRENCY,
     sse: bool | str | None = None,
+    timeout: float | None = None,
+    attempts: int | None = None,
 ) -> AbstractAsyncContextManager[StepStore]:
-    """Give the store that ``url`` names, to be used in an ``async with`` block.
+    """Return the store that ``url`` names, to be entered with ``async with``.
 
-    Nothing is read, written or sent before the store's first use.
+    Nothing is read, written or sent before the store is first used.
 
     Args:
-        url: ``memory:`` (a fresh, empty one), ``file:///absolute/path`` or a plain path (a directory, made when
-            needed), or ``s3://bucket/prefix``. An S3 URL is the complete prefix, of which nothing is decoded; one
-            that is not empty and does not end in a slash gets one.
-        session: For S3: an ``aioboto3.Session`` to make the client from.
-        client: For S3: an aioboto3 S3 client; it is used and not closed.
+        url: ``memory:`` (a new, empty store), ``file:///absolute/path`` or a plain path (a directory, created when
+            needed), or ``s3://bucket/prefix``. An S3 URL holds the complete prefix, which is not decoded; a slash
+            is appended unless it is empty or ends in one.
+        session: For S3: the ``aioboto3.Session`` to create the client from.
+        client: For S3: the aioboto3 S3 client to use; it is not closed.
         endpoint_url: For S3: the server. None: botocore's environment (``AWS_ENDPOINT_URL_S3``,
             ``AWS_ENDPOINT_URL``) and profiles decide.
         region_name: For S3: the region; None: likewise.
-        config: For S3: botocore configuration (retries, timeouts, proxies), merged over the store's own.
-        concurrency: How many requests, or calls of the operating system, run side by side.
+        config: For S3: botocore configuration (retries, timeouts, proxies), which overrides the store's own.
+        concurrency: The most requests, or operating system calls, at once.
         sse: For S3: server-side encryption, True for ``AES256`` or a name such as ``aws:kms``.
+        timeout: For S3: seconds that a request may take, including retries and the pauses between them; 60 by
+            default. A listing gives each page half of it, and requests failed pages again.
+        attempts: For S3: how often a request is tried. None: what ``config`` or ``AWS_MAX_ATTEMPTS`` says, else 6
+            times, or 4 while the server cannot be reached.
 
     Raises:
         StoreURLError: When ``url`` is none of these.
-        StoreOptionError: When an option is not for this store, or not usable.
+        StoreOptionError: When an option does not apply to this store, or its value cannot be used.
     """
     location = parse_url(url)
     s3_options = {
@@ -56,6 +63,8 @@ def open_store(
         "endpoint_url": endpoint_url,
         "region_name": region_name,
         "config": config,
+        "timeout": timeout,
+        "attempts": attempts,
     }
     if isinstance(location, S3Location):
         return _open_s3(location.bucket, location.prefix, concurrency=concurrency, sse=sse, **s3_options)
@@ -63,7 +72,7 @@ def open_store(
         name for name, value in {**s3_options, "sse": sse}.items() if value is not None and value is not False
     ]
     if given:
-        raise StoreOptionError(f"only S3 stores take {', '.join(given)}; leave it out", url=str(url))
+        raise StoreOptionError(f"only S3 stores take {', '.join(given)}; leave it out", url=redacted(str(url)))
     _check_concurrency(concurrency)
     match location:
         case MemoryLocation():
@@ -83,24 +92,28 @@ def open_bucket(
     config: "Config | None" = None,
     concurrency: int = CONCURRENCY,
     sse: bool | str | None = None,
+    timeout: float | None = None,
+    attempts: int | None = None,
 ) -> AbstractAsyncContextManager[StepStore]:
     """Open the S3 store that a workflow's hooks ``get_step_bucket()`` and ``get_step_path_prefix()`` name.
 
     Args:
         bucket: A bucket's name, or ``host/bucket`` with a host of AWS (of any partition). The host wins over
             botocore's environment and configuration, and an ``endpoint_url`` wins over the host.
-        prefix: The complete key prefix; one that is not empty and does not end in a slash gets one.
-        session: As for `open_store`, like all that follows.
-        client: A client's own endpoint stands, whatever the host.
-        endpoint_url: The server.
-        region_name: The region; None: the one that the host names, if it does.
-        config: Botocore configuration.
-        concurrency: How many requests run side by side.
-        sse: Server-side encryption.
+        prefix: The complete key prefix; a slash is appended unless it is empty or ends in one.
+        session: See `open_store`.
+        client: See `open_store`; its own endpoint is used, whatever the host.
+        endpoint_url: See `open_store`.
+        region_name: The region; None: the one that the host names, if any.
+        config: See `open_store`.
+        concurrency: See `open_store`.
+        sse: See `open_store`.
+        timeout: See `open_store`.
+        attempts: See `open_store`.
 
     Raises:
-        StoreURLError: When the bucket or the prefix is not usable, or the host is not AWS's.
-        StoreOptionError: When an option is not usable.
+        StoreURLError: When the bucket or the prefix cannot be used, or the host is not one of AWS.
+        StoreOptionError: When an option's value cannot be used.
     """
     host, name = split_bucket(bucket)
     if host is not None and endpoint_url is None and client is None:
@@ -119,13 +132,15 @@ def open_bucket(
         config=config,
         concurrency=concurrency,
         sse=sse,
+        timeout=timeout,
+        attempts=attempts,
     )
 
 
 def _open_s3(
     bucket: str, prefix: str, *, concurrency: int, sse: bool | str | None, **options: Any
 ) -> AbstractAsyncContextManager[StepStore]:
-    from asyncsteps.store._s3.client import ClientOptions
+    from asyncsteps.store._s3.options import ClientOptions
     from asyncsteps.store._s3.store import S3Store
 
     _check_concurrency(concurrency)

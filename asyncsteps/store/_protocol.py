@@ -1,4 +1,4 @@
-"""The contract of a store of done steps; `tests/store/test_store_contract.py` holds every store to it."""
+"""The contract of stores; `tests/store/test_store_contract.py` runs against every store."""
 
 from collections.abc import AsyncIterator, Callable, Iterable, Mapping
 from dataclasses import dataclass
@@ -7,12 +7,12 @@ from typing import Any, Protocol, runtime_checkable
 
 @dataclass(frozen=True, slots=True)
 class DonePage:
-    """What one request told about a stretch of names, in order of code points.
+    """The done names in one range of the name space, as one request returned them.
 
     Attributes:
-        names: The done names of the stretch, ascending.
-        through: The last position that the page answers for; None when it reaches the end of the store. It may
-            be a foreign key, so it need not be a valid name.
+        names: The done names in the range, ascending by code point.
+        through: Where the range ends, inclusive; None when it reaches the end of the store. It may be an
+            unrecognised key, so it need not be a valid name.
     """
 
     names: tuple[str, ...]
@@ -21,13 +21,13 @@ class DonePage:
 
 @dataclass(frozen=True, slots=True)
 class ListingProgress:
-    """How far a listing is.
+    """The progress of a listing.
 
     Attributes:
         pages: Pages used so far.
         names: Done names found so far.
-        requests: Requests sent so far, wasted and retried ones included.
-        concurrency: Requests under way now.
+        requests: Requests sent so far, including retries and those whose page was not used.
+        concurrency: Requests in flight now.
     """
 
     pages: int
@@ -37,7 +37,7 @@ class ListingProgress:
 
 
 OnForeign = Callable[[str], object]
-"""Called with each key (without the prefix) that lies among the steps and is no step name."""
+"""Called with each unrecognised key: one below the prefix (given without it) that is not a step name."""
 
 OnProgress = Callable[[ListingProgress], object]
 """Called after each page of a listing."""
@@ -45,12 +45,12 @@ OnProgress = Callable[[ListingProgress], object]
 
 @runtime_checkable
 class StepStore(Protocol):
-    """Where done steps are recorded, under one prefix; only the names count for deciding.
+    """Records done steps under one prefix. Whether a step is done depends on its name alone, not on its record.
 
-    A store is used inside its ``async with`` block (see `asyncsteps.open_store`), from one event loop, by any
-    number of tasks. Names are checked: a bad one raises `StepNameError`, a bad selector `SelectorError`, before
-    anything is read or written. Every failure to reach or to understand the storage is a `StoreError`; use
-    outside the block is a `StoreClosedError`. Order is that of code points, which is that of UTF-8.
+    Use a store inside its ``async with`` block (see `asyncsteps.open_store`), in one event loop, from any number
+    of tasks. Names and selectors are checked before anything is read or written: an invalid name raises
+    `StepNameError`, an invalid selector `SelectorError`. Every failure of the storage raises a `StoreError`, use
+    outside the block a `StoreClosedError`. Names are ordered by code point, which is their order in UTF-8 too.
     """
 
     @property
@@ -69,54 +69,65 @@ class StepStore(Protocol):
     async def list_done(
         self, under: str = "*", *, on_foreign: OnForeign | None = None, on_progress: OnProgress | None = None
     ) -> list[str]:
-        """All done names that the selector ``under`` matches, sorted, each once.
+        """Return all done names that the selector ``under`` matches, sorted, each once.
 
-        Keys that are no step names are left out; they go to ``on_foreign``, or without it are logged (one
-        warning a listing). A listing that cannot be completed raises.
+        Args:
+            under: The selector.
+            on_foreign: Called with each unrecognised key. None: log one warning for all of them.
+            on_progress: Called after each page.
+
+        Raises:
+            StoreError: When the listing cannot be completed; a part of it is never returned.
         """
         ...
 
     def iter_done(
         self, under: str = "*", *, on_foreign: OnForeign | None = None, on_progress: OnProgress | None = None
     ) -> AsyncIterator[list[str]]:
-        """The same names in batches as they come, in no particular order, each name once."""
+        """Yield the same names in batches as they arrive, in no particular order, each name once."""
         ...
 
     async def done_page(self, start_after: str = "") -> DonePage:
-        """One request's worth of done names greater than ``start_after`` (any string), in order."""
+        """Return one request's worth of done names greater than ``start_after`` (any string), in order."""
         ...
 
     async def is_done(self, name: str) -> bool:
-        """Whether ``name`` is done, asked of the storage now."""
+        """Ask the storage whether ``name`` is done."""
         ...
 
     async def mark_done(self, name: str, record: Mapping[str, Any], *, first_wins: bool = False) -> bool:
-        """Record ``name`` as done, durably, with ``record`` as content; returns when it is stored.
+        """Record ``name`` as done; return once the mark is durable.
 
         Args:
             name: The step's name.
             record: A mapping of JSON values.
-            first_wins: False: the record replaces an older one. True: a mark that exists stays as it is.
+            first_wins: Whether a mark that exists is kept; otherwise the record replaces it.
 
         Returns:
-            Whether this call's record is the stored one (always, unless ``first_wins``).
+            Whether this call's record is the stored one; always True without ``first_wins``.
 
         Raises:
-            RecordError: When ``record`` is no mapping of JSON values; nothing is stored.
+            RecordError: When ``record`` is not a mapping of JSON values; nothing is stored.
         """
         ...
 
     async def read_done(self, name: str) -> dict[str, Any] | None:
-        """The record of ``name``, or None when it is not done.
+        """Return the record of ``name``, or None when it is not done.
 
         Raises:
-            RecordError: When what is stored is no JSON object.
+            RecordError: When the stored record is not a JSON object.
         """
         ...
 
     async def withdraw(self, names: Iterable[str]) -> list[str]:
-        """Withdraw done marks (one ``str`` is one name); those that were there, sorted.
+        """Withdraw done marks.
 
-        A name that is not done is no error. Foreign keys are never touched.
+        A name that is not done is no error. Unrecognised keys are never touched.
+
+        Args:
+            names: The steps' names; one ``str`` is one name.
+
+        Returns:
+            The names that were done, sorted.
         """
         ...

@@ -1,4 +1,4 @@
-"""Done records as bytes and back: a JSON object, checked before anything is stored."""
+"""Encodes and decodes done records, which are JSON objects."""
 
 import json
 from collections.abc import Mapping
@@ -8,15 +8,15 @@ from asyncsteps._errors import RecordError
 
 
 def encode_record(name: str, record: Mapping[str, Any], *, indent: int | None = None) -> bytes:
-    """``record`` as a JSON object in UTF-8.
+    """Encode ``record`` as a JSON object in UTF-8.
 
     Args:
         name: The step's name, for the error.
         record: A mapping of JSON values.
-        indent: Spaces to indent by, for people who read it.
+        indent: Spaces to indent by; None writes one line.
 
     Raises:
-        RecordError: When it is no mapping of JSON values.
+        RecordError: When it is not a mapping of JSON values.
     """
     if not isinstance(record, Mapping):
         raise RecordError(
@@ -39,10 +39,15 @@ def encode_record(name: str, record: Mapping[str, Any], *, indent: int | None = 
 
 
 def decode_record(name: str, body: bytes, **where: str | None) -> dict[str, Any]:
-    """The mapping that ``body`` holds.
+    """Decode the JSON object in ``body``.
+
+    Args:
+        name: The step's name, for the error.
+        body: What is stored.
+        where: Where it is stored, for the error: ``url``, or ``bucket`` and ``key``.
 
     Raises:
-        RecordError: When it is no JSON object; ``where`` names the place.
+        RecordError: When it is not a JSON object.
     """
     try:
         record = json.loads(body)
@@ -63,7 +68,7 @@ def decode_record(name: str, body: bytes, **where: str | None) -> dict[str, Any]
 
 
 def _check_keys(value: object) -> None:
-    """Refuse keys that JSON would turn into strings, silently."""
+    """Refuse keys that JSON would silently turn into strings."""
     if isinstance(value, dict):
         for key, inner in value.items():
             if not isinstance(key, str):

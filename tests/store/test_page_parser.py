@@ -56,7 +56,7 @@ def listing(
     more: str = "",
     head: str = '<?xml version="1.0" encoding="UTF-8"?>\n',
 ) -> bytes:
-    """A page as S3 writes it."""
+    """Build a page as S3 does."""
     write = quote_plus if encoding == "url" else escape
     objects = "".join(
         f"<Contents><Key>{write(key)}</Key><LastModified>2026-01-01T00:00:00.000Z</LastModified>"
@@ -75,7 +75,7 @@ def listing(
 
 @functools.cache
 def session() -> botocore.session.Session:
-    """One for all, since it takes long to read its models."""
+    """Return one client for all tests, since its models load slowly."""
     session = botocore.session.Session()
     session.set_credentials("testing", "testing")
     return session
@@ -85,8 +85,8 @@ def new_client() -> Any:
     return session().create_client("s3", region_name="us-east-1", config=Config(retries={"total_max_attempts": 1}))
 
 
-def answer(body: bytes, *, slim: bool, status: int = 200, **params: Any) -> dict[str, Any]:
-    """What a botocore client makes of a reply."""
+def answer(body: bytes, *, fast: bool, status: int = 200, **params: Any) -> dict[str, Any]:
+    """Return a reply as a botocore client parses it."""
 
     def reply(request: Any, **_: Any) -> Any:
         headers: Any = {"content-type": "application/xml"}
@@ -94,7 +94,7 @@ def answer(body: bytes, *, slim: bool, status: int = 200, **params: Any) -> dict
 
     client = new_client()
     client.meta.events.register("before-send.s3.ListObjectsV2", reply)
-    if slim:
+    if fast:
         page_parser.install(client)
     response: dict[str, Any] = client.list_objects_v2(Bucket="b", **params)
     return response
@@ -114,8 +114,8 @@ def names(response: dict[str, Any]) -> tuple[list[str], list[str], bool, str | N
     )
 
 
-def was_slim(response: dict[str, Any]) -> bool:
-    """Whether the reply was read by this module: botocore's parser also gives the bucket's name."""
+def was_fast(response: dict[str, Any]) -> bool:
+    """Whether the fast parser was used; botocore's also returns the bucket's name."""
     return "Name" not in response and not any("Size" in item for item in response.get("Contents", []))
 
 
@@ -124,12 +124,12 @@ def was_slim(response: dict[str, Any]) -> bool:
 def test_a_page_is_read_as_botocore_reads_it(encoding: str | None, token: str | None) -> None:
     keys = [key for key in AWKWARD if encoding or key.isprintable()]
     body = listing(keys, prefixes=("a b.", "é+%."), encoding=encoding, token=token)
-    slim, stock = answer(body, slim=True), answer(body, slim=False)
-    assert was_slim(slim)
-    assert not was_slim(stock)
-    assert names(slim) == names(stock) == (keys, ["a b.", "é+%."], token is not None, token)
-    assert slim["KeyCount"] == stock["KeyCount"] == len(keys) + 2
-    assert slim["ResponseMetadata"]["HTTPStatusCode"] == 200
+    fast, stock = answer(body, fast=True), answer(body, fast=False)
+    assert was_fast(fast)
+    assert not was_fast(stock)
+    assert names(fast) == names(stock) == (keys, ["a b.", "é+%."], token is not None, token)
+    assert fast["KeyCount"] == stock["KeyCount"] == len(keys) + 2
+    assert fast["ResponseMetadata"]["HTTPStatusCode"] == 200
 
 
 @given(st.lists(st.text(st.characters(exclude_categories=["Cs"]), min_size=1), unique=True))
@@ -141,7 +141,7 @@ def test_any_keys_are_read_as_they_were_written(keys: list[str]) -> None:
 @pytest.mark.parametrize("write", [quote, quote_plus, lambda key: quote(key, safe="")])
 def test_every_way_to_url_encode_is_decoded_once(write: Any) -> None:
     body = listing(["KEY"]).replace(b"KEY", write("a b+c%2Bd/é&amp;").encode())
-    assert names(answer(body, slim=True))[0] == ["a b+c%2Bd/é&amp;"]
+    assert names(answer(body, fast=True))[0] == ["a b+c%2Bd/é&amp;"]
 
 
 @given(st.lists(st.sampled_from([b"%", b"41", b"%4", b"%3D", b"%c3%A9", b"=", b"==", b"=41", b"_", b" ", b"a"])))
@@ -151,11 +151,11 @@ def test_escapes_of_urls_are_read_as_urllib_reads_them(parts: list[bytes]) -> No
 
 
 def test_an_empty_page_has_no_contents() -> None:
-    slim = answer(listing([]), slim=True)
-    assert was_slim(slim)
-    assert "Contents" not in slim
-    assert "CommonPrefixes" not in slim
-    assert names(slim) == ([], [], False, None)
+    fast = answer(listing([]), fast=True)
+    assert was_fast(fast)
+    assert "Contents" not in fast
+    assert "CommonPrefixes" not in fast
+    assert names(fast) == ([], [], False, None)
 
 
 @pytest.mark.parametrize(
@@ -191,7 +191,7 @@ def test_an_empty_page_has_no_contents() -> None:
 def test_whatever_is_not_as_expected_is_left_to_botocore(body: bytes) -> None:
     reply = {"status_code": 200, "body": body}
     customised: dict[str, Any] = {}
-    page_parser._read_slimly(response_dict=reply, customized_response_dict=customised)
+    page_parser._parse_fast(response_dict=reply, customized_response_dict=customised)
     assert customised == {}
     assert reply == {"status_code": 200, "body": body}
 
@@ -200,20 +200,20 @@ def test_whatever_is_not_as_expected_is_left_to_botocore(body: bytes) -> None:
 def test_only_a_plain_200_is_read(status: int) -> None:
     reply = {"status_code": status, "body": listing(["a"])}
     customised: dict[str, Any] = {}
-    page_parser._read_slimly(response_dict=reply, customized_response_dict=customised)
+    page_parser._parse_fast(response_dict=reply, customized_response_dict=customised)
     assert customised == {}
 
 
 def test_what_is_left_to_botocore_comes_out_as_ever() -> None:
     body = listing(["a", "a b"], count=5)
-    slim = answer(body, slim=True)
-    assert not was_slim(slim)
-    assert names(slim) == names(answer(body, slim=False)) == (["a", "a b"], [], False, None)
+    fast = answer(body, fast=True)
+    assert not was_fast(fast)
+    assert names(fast) == names(answer(body, fast=False)) == (["a", "a b"], [], False, None)
 
 
 def test_an_error_within_a_200_is_still_an_error() -> None:
     with pytest.raises(Exception, match="InternalError"):
-        answer(b"<Error><Code>InternalError</Code><Message>x</Message></Error>", slim=True)
+        answer(b"<Error><Code>InternalError</Code><Message>x</Message></Error>", fast=True)
 
 
 def test_installing_twice_is_installing_once() -> None:
@@ -231,17 +231,17 @@ def test_installing_twice_is_installing_once() -> None:
 async def clients(s3_endpoint: str) -> AsyncIterator[tuple[Any, Any, Any]]:
     session = aioboto3.Session()
     async with (
-        session.client("s3", endpoint_url=s3_endpoint) as slim,
+        session.client("s3", endpoint_url=s3_endpoint) as fast,
         session.client("s3", endpoint_url=s3_endpoint) as stock,
         session.client("s3", endpoint_url=s3_endpoint) as shared,
     ):
-        page_parser.install(slim)
+        page_parser.install(fast)
         page_parser.install(shared, own=False)
-        yield slim, stock, shared
+        yield fast, stock, shared
 
 
 async def test_a_real_servers_pages(clients: tuple[Any, Any, Any], moto_server: MotoServer, bucket: str) -> None:
-    slim, stock, _ = clients
+    fast, stock, _ = clients
     keys = [
         f"steps/{key}" for key in AWKWARD if len(key) < 512 and "\n" not in key
     ]  # moto has no way to such a key
@@ -257,23 +257,23 @@ async def test_a_real_servers_pages(clients: tuple[Any, Any, Any], moto_server: 
         {"MaxKeys": 3},
         {"Prefix": "none"},
     ):
-        page = await slim.list_objects_v2(Bucket=bucket, **params)
-        assert was_slim(page), params
+        page = await fast.list_objects_v2(Bucket=bucket, **params)
+        assert was_fast(page), params
         assert names(page) == names(await stock.list_objects_v2(Bucket=bucket, **params)), params
-    assert sorted(item["Key"] for item in (await slim.list_objects_v2(Bucket=bucket))["Contents"]) == sorted(keys)
+    assert sorted(item["Key"] for item in (await fast.list_objects_v2(Bucket=bucket))["Contents"]) == sorted(keys)
 
 
 async def test_tokens_lead_through_a_real_servers_pages(
     clients: tuple[Any, Any, Any], moto_server: MotoServer, bucket: str
 ) -> None:
-    slim, *_ = clients
+    fast, *_ = clients
     keys = sorted(f"step {number}" for number in range(7))
     for key in keys:
         moto_server.put(bucket, key)
     found: list[str] = []
     params: dict[str, str] = {}
     while True:
-        page = await slim.list_objects_v2(Bucket=bucket, MaxKeys=3, **params)
+        page = await fast.list_objects_v2(Bucket=bucket, MaxKeys=3, **params)
         found += names(page)[0]
         if not page["IsTruncated"]:
             break
@@ -286,15 +286,15 @@ async def test_a_shared_client_is_slim_only_inside_the_block(
 ) -> None:
     *_, shared = clients
     moto_server.put(bucket, "a b")
-    with page_parser.slim_pages():
+    with page_parser.fast_pages():
         inside = await shared.list_objects_v2(Bucket=bucket)
     outside = await shared.list_objects_v2(Bucket=bucket)
-    assert was_slim(inside)
+    assert was_fast(inside)
     assert outside["Contents"][0]["Size"] == 2
     assert names(inside) == names(outside)
 
 
 async def test_errors_come_out_as_ever(clients: tuple[Any, Any, Any]) -> None:
-    slim, *_ = clients
-    with pytest.raises(slim.exceptions.NoSuchBucket):
-        await slim.list_objects_v2(Bucket="there-is-none")
+    fast, *_ = clients
+    with pytest.raises(fast.exceptions.NoSuchBucket):
+        await fast.list_objects_v2(Bucket="there-is-none")

@@ -1,4 +1,4 @@
-"""The contract of `asyncsteps.store.StepStore`, held over every store."""
+"""The contract of `asyncsteps.store.StepStore`, run against every store."""
 
 import asyncio
 import contextlib
@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 
 from asyncsteps._errors import RecordError, SelectorError, StepNameError, StoreClosedError
+from asyncsteps._plan.names import check_step_name
 from asyncsteps.store import ListingProgress, MemoryStore, StepStore, open_store
 
 OpenStore = Callable[[], AbstractAsyncContextManager[StepStore]]
@@ -48,7 +49,7 @@ AWKWARD_NAMES = [
 
 @pytest.fixture(params=["memory", "directory", "s3"])
 def open_one(request: pytest.FixtureRequest) -> OpenStore:
-    """Gives stores, not entered yet; all but the memory ones share what they hold."""
+    """Opens stores, not yet entered; all but memory stores share their contents."""
     if request.param == "memory":
         return lambda: open_store("memory:")
     if request.param == "directory":
@@ -96,9 +97,9 @@ async def test_any_valid_name_can_be_stored_listed_read_and_withdrawn(store: Ste
     for name in AWKWARD_NAMES:
         store.check_name(name)
     await asyncio.gather(*(store.mark_done(name, {"of": name}) for name in AWKWARD_NAMES))
-    foreign: list[str] = []
-    assert await store.list_done(on_foreign=foreign.append) == sorted(AWKWARD_NAMES)
-    assert foreign == []
+    unrecognised: list[str] = []
+    assert await store.list_done(on_foreign=unrecognised.append) == sorted(AWKWARD_NAMES)
+    assert unrecognised == []
     assert [await store.read_done(name) for name in AWKWARD_NAMES] == [{"of": name} for name in AWKWARD_NAMES]
     assert all([await store.is_done(name) for name in AWKWARD_NAMES])
     assert (await store.done_page()).names == tuple(sorted(AWKWARD_NAMES))
@@ -141,6 +142,7 @@ async def test_selectors_choose_a_step_and_what_is_below_it(store: StepStore) ->
     assert await store.list_done("a.b") == ["a.b", "a.b.c", "a.b.d.e"]
     assert await store.list_done("a.b.d") == ["a.b.d.e"]
     assert await store.list_done("c") == []
+    assert await store.list_done("x" * 1024) == []
 
 
 async def test_batches_hold_each_name_once_and_progress_is_told(store: StepStore) -> None:
@@ -210,6 +212,26 @@ async def test_bad_names_are_refused_before_anything_is_done(store: StepStore) -
         with pytest.raises(StepNameError):
             await store.withdraw(["a", name])
     assert await store.list_done() == ["a"]
+
+
+async def test_a_name_is_checked_once_a_call(store: StepStore, monkeypatch: pytest.MonkeyPatch) -> None:
+    checked: list[str] = []
+
+    def check(name: str, *, prefix: str) -> str:
+        checked.append(name)
+        return check_step_name(name, prefix=prefix)
+
+    monkeypatch.setattr("asyncsteps.store._common.check_step_name", check)
+    await store.mark_done("a", RECORD)
+    await store.mark_done("b", RECORD, first_wins=True)
+    await store.is_done("c")
+    await store.read_done("d")
+    assert checked == ["a", "b", "c", "d"]
+    await store.withdraw(["a", "b"])
+    assert checked == ["a", "b", "c", "d", "a", "b"]
+    await store.list_done("a")
+    await store.done_page()
+    assert len(checked) == 6
 
 
 async def test_withdraw_takes_names_only(store: StepStore) -> None:

@@ -1,12 +1,14 @@
-"""The directory store's own: files that people read, several processes, foreign files, the system's errors."""
+"""The directory store: readable files, several processes, unrecognised files, errors of the operating system."""
 
 import asyncio
 import json
 import logging
 import os
+import stat
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 import anyio
@@ -54,15 +56,17 @@ async def test_what_killed_processes_left_is_never_seen_and_removed_when_old(tmp
     long_ago = time.time() - 3 * 24 * 3600
     os.utime(temporary / "old", (long_ago, long_ago))
     async with open_store(tmp_path) as store:
-        foreign: list[str] = []
-        assert await store.list_done(on_foreign=foreign.append) == []
-        assert foreign == []
+        unrecognised: list[str] = []
+        assert await store.list_done(on_foreign=unrecognised.append) == []
+        assert unrecognised == []
         await store.mark_done("a", RECORD)
     assert [entry.name for entry in temporary.iterdir()] == ["new"]
 
 
-async def test_foreign_files_are_reported_and_left_alone(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
-    foreign = {"README.MD", "a b", "sub/", "broken-link", "a.tmp~/", ".hidden", "x~/bad"}
+async def test_unrecognised_files_are_reported_and_left_alone(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    unrecognised = {"README.MD", "a b", "sub/", "broken-link", "a.tmp~/", ".hidden", "x~/bad"}
     (tmp_path / "sub").mkdir()
     (tmp_path / "sub" / "step").write_text("{}")
     (tmp_path / "x~").mkdir()
@@ -74,7 +78,7 @@ async def test_foreign_files_are_reported_and_left_alone(tmp_path: Path, caplog:
         await store.mark_done("a", RECORD)
         seen: list[str] = []
         assert await store.list_done(on_foreign=seen.append) == ["a"]
-        assert set(seen) == foreign - {"a.tmp~/"}  # an empty directory of a long name
+        assert set(seen) == unrecognised - {"a.tmp~/"}  # an empty directory of a long name
         with caplog.at_level(logging.WARNING, "asyncsteps.store"):
             assert await store.list_done() == ["a"]
         [warning] = caplog.records
@@ -102,14 +106,66 @@ async def test_links_lead_nowhere(tmp_path: Path) -> None:
     (tmp_path / "dangling").symlink_to(tmp_path / "nowhere")
     async with open_store(tmp_path) as store:
         await store.mark_done("a", RECORD)
-        foreign: list[str] = []
-        assert await store.list_done(on_foreign=foreign.append) == ["a"]
-        assert sorted(foreign) == ["circle~/", "dangling"]
+        unrecognised: list[str] = []
+        assert await store.list_done(on_foreign=unrecognised.append) == ["a"]
+        assert sorted(unrecognised) == ["circle~/", "dangling"]
         assert await store.is_done("dangling") is False
         assert await store.withdraw("dangling") == []
         with pytest.raises(StoreError, match="exists"):
             await store.mark_done("dangling", RECORD, first_wins=True)
     assert (tmp_path / "dangling").is_symlink()
+
+
+def _link_to_itself(path: Path) -> None:
+    path.symlink_to(path)
+
+
+@pytest.mark.parametrize("make", [_link_to_itself, os.mkfifo], ids=["self-looping link", "FIFO"])
+async def test_what_is_no_file_is_unrecognised_and_never_replaced(
+    tmp_path: Path, make: Callable[[Path], None]
+) -> None:
+    make(tmp_path / "odd")
+    kind = stat.S_IFMT((tmp_path / "odd").lstat().st_mode)
+    async with open_store(tmp_path) as store:
+        await store.mark_done("a", RECORD)
+        unrecognised: list[str] = []
+        assert await store.list_done(on_foreign=unrecognised.append) == ["a"]
+        assert unrecognised == ["odd"]
+        assert await store.is_done("odd") is False
+        assert await store.read_done("odd") is None
+        assert await store.withdraw("odd") == []
+        for first_wins in (False, True):
+            with pytest.raises(StoreError, match=r"exists.*'odd'"):
+                await store.mark_done("odd", RECORD, first_wins=first_wins)
+    assert stat.S_IFMT((tmp_path / "odd").lstat().st_mode) == kind
+
+
+async def test_directories_of_long_names_are_removed_with_their_last_step(tmp_path: Path) -> None:
+    names = ["z" * 450, "z" * 451, "z" * 250]
+    path = tmp_path / "steps"
+    async with open_store(path) as store:
+        for name in names:
+            await store.mark_done(name, RECORD)
+        assert await store.withdraw(names[1:]) == sorted(names[1:])
+        assert await store.list_done() == names[:1]
+        assert await store.withdraw(names) == names[:1]
+    assert [entry.name for entry in path.iterdir()] == [TEMPORARY]
+
+
+@pytest.mark.parametrize("first_wins", [False, True])
+async def test_marks_outlive_the_removal_of_empty_directories(tmp_path: Path, first_wins: bool) -> None:
+    """Each task marks and withdraws its own step; they share two directories, which are created and removed."""
+
+    async def flip(number: int) -> None:
+        name = f"{'z' * 450}{number}"
+        for _ in range(20):
+            assert await store.mark_done(name, {"n": number}, first_wins=first_wins) is True
+            assert await store.read_done(name) == {"n": number}
+            assert await store.withdraw(name) == [name]
+
+    async with open_store(tmp_path) as store:
+        await asyncio.gather(*(flip(number) for number in range(8)))
+        assert await store.list_done() == []
 
 
 async def test_a_file_in_the_place_of_the_directory_is_an_error(tmp_path: Path) -> None:

@@ -1,4 +1,4 @@
-"""Which store a URL, a path, or a bucket with its prefix names; and what is refused, with its remedy."""
+"""The store that a URL, a path, or a bucket with its prefix names, and what is refused, with a remedy."""
 
 import os
 from pathlib import Path
@@ -167,7 +167,7 @@ def test_a_prefix_must_be_a_str() -> None:
 
 
 async def endpoint_of(store: Any) -> tuple[str, str]:
-    """The endpoint and region of the client that a store makes, known when its first request fails or not."""
+    """Return the endpoint and the region of a store's client."""
     async with store:
         client = await store._client._make()
         return client.meta.endpoint_url, client.meta.region_name
@@ -213,6 +213,59 @@ def test_options_that_do_not_fit_are_refused(url: str, options: dict[str, Any], 
     with pytest.raises(StoreOptionError, match=says) as caught:
         open_store(url, **options)
     assert isinstance(caught.value, StoreError)
+
+
+USER, PASSWORD, TOKEN = "planted-user", "planted/password", "planted%2Ftoken"
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        f"s3://{USER}:{PASSWORD}@bucket/p",
+        f"s3://{USER}@bucket/p",
+        f"s3://{USER}:{PASSWORD}",
+        f"s3:{USER}:{PASSWORD}@bucket",
+        f"https://{USER}:{PASSWORD}@host/bucket",
+        f"https://host/bucket?X-Amz-Security-Token={TOKEN}&X-Amz-Signature={PASSWORD}",
+        f"s3://bucket/p?X-Amz-Security-Token={TOKEN}",
+        f"memory://{USER}:{PASSWORD}@host",
+        f"https://{USER}:it's {PASSWORD}@host/bucket",
+        f"file://{USER}:{PASSWORD}@host/path",
+    ],
+)
+def test_no_credentials_of_a_url_are_shown(url: str) -> None:
+    with pytest.raises(StoreURLError) as caught:
+        open_store(url)
+    assert "planted" not in str(caught.value) + repr(vars(caught.value))
+
+
+@pytest.mark.parametrize("bucket", [f"{USER}:{PASSWORD}@host/bucket", f"https://{USER}:{PASSWORD}@host/bucket"])
+def test_no_credentials_of_a_bucket_are_shown(bucket: str) -> None:
+    with pytest.raises(StoreURLError) as caught:
+        open_bucket(bucket, "p")
+    assert "planted" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    "endpoint",
+    [
+        f"http://{USER}:{PASSWORD}@127.0.0.1:9",
+        f"http://127.0.0.1:9/?token={TOKEN}",
+        f"http://{USER}:it's {PASSWORD}@h",
+        f"//{USER}:x@h",
+    ],
+)
+async def test_endpoints_with_credentials_are_refused_unseen(
+    endpoint: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with pytest.raises(StoreOptionError) as caught:
+        open_store("s3://b/p", endpoint_url=endpoint)
+    assert "planted" not in str(caught.value)
+    monkeypatch.setenv("AWS_ENDPOINT_URL_S3", endpoint)
+    async with open_store("s3://b/p") as store:
+        with pytest.raises(StoreError) as caught_later:
+            await store.is_done("a")
+    assert "planted" not in str(caught_later.value) + repr(vars(caught_later.value)) + repr(store)
 
 
 def test_opening_needs_no_directory_and_no_network() -> None:

@@ -1,4 +1,4 @@
-"""What is the S3 store's own: keys, requests, clients, conditional writes, withdrawals in batches."""
+"""The S3 store: keys, requests, clients, conditional puts, withdrawals in batches."""
 
 import asyncio
 import contextlib
@@ -39,7 +39,8 @@ async def test_nothing_is_sent_before_the_first_use(bucket: str, fault_proxy: Fa
 
 
 @pytest.mark.parametrize(
-    "prefix", ["", "p", "p/", "x//", "/lead", "a?b#c%20d&e=f+g", "caf\u00e9 1/../2", "<&>\"'"]
+    "prefix",
+    ["", "p", "p/", "x//", "me@example.com/1//a@b", "/lead", "a?b#c%20d&e=f+g", "caf\u00e9 1/../2", "<&>\"'"],
 )
 async def test_keys_are_the_raw_prefix_and_the_name(
     moto_server: MotoServer, bucket: str, s3_endpoint: str, prefix: str
@@ -60,20 +61,20 @@ async def test_keys_are_the_raw_prefix_and_the_name(
 async def test_keys_that_are_no_step_names_are_reported_and_left_alone(
     moto_server: MotoServer, bucket: str, s3_endpoint: str, caplog: pytest.LogCaptureFixture
 ) -> None:
-    foreign = ["p/", "p/sub/", "p/sub/a", "p/a..b", "p/.hidden", "p/*"]
-    for key in [*foreign, "p2/b", "p-old/c", "p", "p/a", "p/\u00e9"]:
+    unrecognised = ["p/", "p/sub/", "p/sub/a", "p/a..b", "p/.hidden", "p/*"]
+    for key in [*unrecognised, "p2/b", "p-old/c", "p", "p/a", "p/\u00e9"]:
         moto_server.put(bucket, key)
     async with s3_store(bucket, s3_endpoint) as store:
         seen: list[str] = []
         assert await store.list_done(on_foreign=seen.append) == ["a", "\u00e9"]
-        assert sorted(seen) == sorted(key.removeprefix("p/") for key in foreign)
+        assert sorted(seen) == sorted(key.removeprefix("p/") for key in unrecognised)
         with caplog.at_level(logging.WARNING, "asyncsteps.store"):
             await store.list_done()
         [warning] = caplog.records
         assert "6 keys" in warning.getMessage()
         page = await store.done_page()
         assert (page.names, page.through) == (("a", "\u00e9"), None)
-    assert set(moto_server.keys(bucket)) >= set(foreign)
+    assert set(moto_server.keys(bucket)) >= set(unrecognised)
 
 
 async def test_the_longest_key_is_1024_bytes(moto_server: MotoServer, bucket: str, s3_endpoint: str) -> None:
@@ -87,7 +88,7 @@ async def test_the_longest_key_is_1024_bytes(moto_server: MotoServer, bucket: st
 
 
 async def test_a_listing_of_several_pages_is_whole(bucket: str, fault_proxy: FaultProxy) -> None:
-    """moto caps no page, so the proxy asks it for pages of seven."""
+    """moto does not limit pages, so the proxy requests pages of seven."""
     names = [f"n.{number:02}" for number in range(40)]
     async with s3_store(bucket, fault_proxy.endpoint) as store:
         await asyncio.gather(*(store.mark_done(name, RECORD) for name in names))
@@ -128,7 +129,7 @@ def handlers_of_a_put(client: Any) -> set[str]:
 
 
 async def test_the_guarded_savings_are_in_effect() -> None:
-    """Fails when botocore moves what `tune` touches: then the savings are lost, and nothing else."""
+    """Fails when botocore changes what `tune` relies on; only the savings are lost then."""
     needless = {handler for _, handler in _NEEDLESS}
     async with aioboto3.Session().client("s3") as client:
         parameters = client._ruleset_resolver._param_definitions  # type: ignore[attr-defined]
@@ -297,19 +298,40 @@ async def test_withdrawals_take_a_thousand_names_a_request(
         sent = len(fault_proxy.requests)
         assert await store.withdraw(f"w.{n:03}" for n in range(3000)) == [f"w.{n:03}" for n in range(60)]
         methods = [request.method for request in fault_proxy.requests[sent:]]
-        assert methods.count("POST") == 1
+        assert methods.count("POST") == 3
         assert len(methods) < 40
     assert moto_server.keys(bucket) == []
 
 
-async def test_nothing_to_withdraw_deletes_nothing(bucket: str, fault_proxy: FaultProxy) -> None:
+@pytest.mark.parametrize("many", [0, 60])
+async def test_what_is_withdrawn_is_deleted_though_a_lookup_does_not_find_it(
+    bucket: str, fault_proxy: FaultProxy, many: int
+) -> None:
+    """A server may answer a lookup with 404, or leave a key out of a page, though a listing has shown it."""
+    names = ["a", *(f"n{number:02}" for number in range(many))]
+    nothing = "<ListBucketResult><KeyCount>0</KeyCount><IsTruncated>false</IsTruncated></ListBucketResult>"
+
+    def blind(request: Request) -> Answer | None:
+        if request.is_listing:
+            return Answer(200, nothing.encode(), {"Content-Type": "application/xml"})
+        return Answer(404) if named("HEAD", "/p/")(request) else None
+
     async with s3_store(bucket, fault_proxy.endpoint) as store:
-        assert await store.withdraw(["a", "b"]) == []
-    assert {request.method for request in fault_proxy.requests} == {"HEAD"}
+        await store.mark_done("a", RECORD)
+        fault_proxy.rule = blind
+        assert await store.withdraw(names) == []
+        fault_proxy.rule = None
+        assert await store.list_done() == []
+
+
+async def test_no_names_withdraw_nothing(bucket: str, fault_proxy: FaultProxy) -> None:
+    async with s3_store(bucket, fault_proxy.endpoint) as store:
+        assert await store.withdraw([]) == []
+    assert fault_proxy.requests == []
 
 
 def deletion(*gone: str, refused: str = "", code: str = "") -> Answer:
-    """What DeleteObjects answers: keys (letters) that are gone, and others that are not."""
+    """Build a DeleteObjects reply: keys (letters) that were deleted, and others that were not."""
     deleted = "".join(f"<Deleted><Key>p/{key}</Key></Deleted>" for key in gone)
     errors = "".join(
         f"<Error><Key>p/{key}</Key><Code>{code}</Code><Message>no</Message></Error>" for key in refused

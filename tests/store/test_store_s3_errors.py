@@ -1,4 +1,4 @@
-"""Every failure of S3 as its own error, with place and remedy; nothing of botocore or aiohttp leaks."""
+"""Each failure of S3 raises its own error, with place and remedy; no exception of botocore or aiohttp leaks."""
 
 import contextlib
 import socket
@@ -44,7 +44,7 @@ USES: dict[str, Callable[[StepStore], Awaitable[object]]] = {
 
 
 def only_ours(error: BaseException) -> None:
-    """The error is ours, and what caused it is chained and not raised beside it."""
+    """Check that the error is ours, with its cause chained, and no exception group."""
     assert type(error).__module__ == "asyncsteps._errors"
     assert error.__cause__ is not None
     assert not isinstance(error, ExceptionGroup)
@@ -102,7 +102,7 @@ REPLIES: list[tuple[Answer, type[StoreError], str]] = [
     (slow_down(), ThrottledError, "lower the concurrency"),
     (error_answer(429, "TooManyRequests"), ThrottledError, "slow down"),
     (error_answer(500, "InternalError"), StoreError, "the server failed"),
-    (error_answer(504, "504"), EndpointUnreachableError, "retries included"),
+    (error_answer(504, "504"), EndpointUnreachableError, "answered 504 after 1 attempt"),
     (error_answer(400, "InvalidRequest", "what is this"), StoreError, r"InvalidRequest \(what is this\)"),
     (
         Answer(200, b"<html>a login page</html>", {"Content-Type": "text/html"}),

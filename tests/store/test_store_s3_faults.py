@@ -1,4 +1,4 @@
-"""S3 under faults and cancellation: what is retried, what is left behind, what is told."""
+"""The S3 store under faults and cancellation: retries, errors, and that nothing is left running."""
 
 import asyncio
 import gc
@@ -8,9 +8,16 @@ from typing import Any
 import aioboto3
 import anyio
 import pytest
-from servers import Cut, FaultProxy, Hold, MotoServer, slow_down
+from botocore.config import Config
+from servers import Cut, Delay, Drip, Fault, FaultProxy, Hold, MotoServer, slow_down
 
-from asyncsteps._errors import EndpointUnreachableError, StoreClosedError, ThrottledError
+from asyncsteps._errors import (
+    EndpointUnreachableError,
+    StoreClosedError,
+    StoreError,
+    StoreOptionError,
+    ThrottledError,
+)
 from asyncsteps.store import S3Store, open_store
 
 pytestmark = pytest.mark.usefixtures("no_retry_pauses")
@@ -19,7 +26,7 @@ RECORD = {"run_id": "r1"}
 
 
 def attempts_at(proxy: FaultProxy) -> set[int]:
-    """Which attempts botocore made, as its requests say."""
+    """Return the numbers of botocore's attempts, from the headers of its requests."""
     said = (request.headers["amz-sdk-request"] for request in proxy.requests)
     return {int(text.partition("attempt=")[2].partition(";")[0]) for text in said}
 
@@ -59,6 +66,56 @@ async def test_a_server_out_of_reach_is_given_up_sooner_than_one_that_throttles(
         assert attempts_at(fault_proxy) == {1, 2, 3}
 
 
+@pytest.mark.parametrize("fault", [Drip(0.02), Delay(60)], ids=["drips", "stalls"])
+@pytest.mark.parametrize("use", ["mark", "list"])
+async def test_a_server_that_is_too_slow_is_given_up(
+    bucket: str, fault_proxy: FaultProxy, fault: Fault, use: str
+) -> None:
+    async with open_store(f"s3://{bucket}/p", endpoint_url=fault_proxy.endpoint, timeout=0.5) as store:
+        fault_proxy.rule = lambda _: fault
+        with pytest.raises(EndpointUnreachableError, match=r"after \d attempts?"):
+            await (store.mark_done("a", RECORD) if use == "mark" else store.list_done())
+        fault_proxy.rule = None
+        async with open_store(store.url, endpoint_url=fault_proxy.endpoint) as patient:
+            assert await patient.is_done("b") is False
+
+
+async def test_a_client_of_the_callers_has_the_timeout_too(bucket: str, fault_proxy: FaultProxy) -> None:
+    async with aioboto3.Session().client("s3", endpoint_url=fault_proxy.endpoint) as client:
+        async with open_store(f"s3://{bucket}/p", client=client, timeout=0.2) as store:
+            fault_proxy.rule = lambda _: Hold(asyncio.Event())
+            with pytest.raises(EndpointUnreachableError, match=r"head_object within 0.2 s, after 1 attempt:"):
+                await store.is_done("a")
+            fault_proxy.rule = None
+        assert (await client.list_objects_v2(Bucket=bucket))["KeyCount"] == 0
+
+
+@pytest.mark.parametrize("fault", [Cut(), slow_down()], ids=["out of reach", "throttling"])
+async def test_a_request_is_tried_as_often_as_said(bucket: str, fault_proxy: FaultProxy, fault: Fault) -> None:
+    async with open_store(f"s3://{bucket}/p", endpoint_url=fault_proxy.endpoint, attempts=5) as store:
+        fault_proxy.rule = lambda _: fault
+        with pytest.raises(StoreError, match="after 5 attempts"):
+            await store.mark_done("a", RECORD)
+    assert attempts_at(fault_proxy) == {1, 2, 3, 4, 5}
+
+
+@pytest.mark.parametrize(
+    ("options", "says"),
+    [
+        ({"timeout": 0}, "timeout=0"),
+        ({"timeout": "1"}, "timeout='1'"),
+        ({"attempts": 0}, "attempts=0"),
+        ({"attempts": 1.5}, "attempts=1.5"),
+        ({"attempts": 2, "config": Config(retries={"total_max_attempts": 1})}, "retries"),
+    ],
+)
+def test_timeouts_and_attempts_are_checked(options: dict[str, Any], says: str) -> None:
+    with pytest.raises(StoreOptionError, match=says):
+        open_store("s3://bucket/p", **options)
+    with pytest.raises(StoreOptionError, match="only S3 stores take"):
+        open_store("memory:", attempts=1)
+
+
 @pytest.mark.parametrize("callers", [False, True])
 async def test_pages_that_do_not_come_through_are_not_retried_by_two_to_the_full(
     bucket: str, fault_proxy: FaultProxy, callers: bool
@@ -92,7 +149,7 @@ async def test_a_page_of_done_names_is_retried_too(bucket: str, fault_proxy: Fau
 
 
 async def test_the_first_mark_is_ours_though_its_reply_was_lost(bucket: str, fault_proxy: FaultProxy) -> None:
-    """The retry of a PUT that was stored is answered 412, by its own first attempt."""
+    """The retry of a PUT whose first attempt was stored gets a 412."""
     async with open_store(f"s3://{bucket}/p", endpoint_url=fault_proxy.endpoint) as store:
         await store.mark_done("proof", RECORD, first_wins=True)
         fault_proxy.inject(Cut(after_bytes=0), when=lambda request: request.method == "PUT")

@@ -1,4 +1,4 @@
-"""The real parts that tests talk to: a moto server in its own process, and a proxy that injects faults."""
+"""The servers of the tests: a moto server in its own process, and a proxy that injects faults."""
 
 import asyncio
 import contextlib
@@ -23,7 +23,7 @@ _AUTHORIZATION = (
 
 @dataclass(frozen=True, slots=True)
 class MotoServer:
-    """A moto server that listens; plain HTTP is enough to set its S3 up (it checks no signature)."""
+    """A running moto server. Its S3 is set up by plain HTTP, since it checks no signatures."""
 
     port: int
 
@@ -41,7 +41,7 @@ class MotoServer:
         return self.request("GET", f"/{bucket}/{quote(key)}")
 
     def keys(self, bucket: str) -> list[str]:
-        """All keys of a bucket of at most 1,000, as the server orders them."""
+        """Return all keys of a bucket of at most 1,000, in the server's order."""
         listing = self.request("GET", f"/{bucket}?list-type=2&encoding-type=url").decode()
         return [unquote(key) for key in re.findall(r"<Key>(.*?)</Key>", listing)]
 
@@ -58,7 +58,7 @@ class MotoServer:
 
 @contextlib.contextmanager
 def run_moto_server() -> Iterator[MotoServer]:
-    """A moto server as a process on a port that the system picks; killed at the end."""
+    """Run a moto server as a process, on a free port, and kill it at the end."""
     with tempfile.TemporaryFile() as log:
         process = subprocess.Popen(
             [sys.executable, "-W", "ignore", "-m", "moto.server", "-H", "127.0.0.1", "-p", "0"],
@@ -75,7 +75,7 @@ def run_moto_server() -> Iterator[MotoServer]:
 
 
 def _port_of(process: subprocess.Popen[bytes], log: int, *, seconds: float = 60) -> int:
-    """Poll what the server writes for the port it bound; by then it listens."""
+    """Poll the server's output for its port; by then it listens."""
     deadline = time.monotonic() + seconds
     while True:
         written = os.pread(log, 100_000, 0)
@@ -89,7 +89,7 @@ def _port_of(process: subprocess.Popen[bytes], log: int, *, seconds: float = 60)
 
 @dataclass(frozen=True, slots=True)
 class Request:
-    """A request that the proxy has read whole. Header names are in lower case."""
+    """A complete request. Header names are in lower case."""
 
     method: str
     target: str
@@ -113,7 +113,7 @@ class Request:
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """Fault: the proxy answers itself, and the server never sees the request."""
+    """Fault: the proxy replies itself, and the server never gets the request."""
 
     status: int
     body: bytes = b""
@@ -122,49 +122,56 @@ class Answer:
 
 @dataclass(frozen=True, slots=True)
 class Cut:
-    """Fault: the connection breaks; before the server sees the request, or after so many bytes of its reply."""
+    """Fault: the connection breaks before the server gets the request, or after some bytes of its reply."""
 
     after_bytes: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Delay:
-    """Fault: the request is forwarded so many seconds later."""
+    """Fault: the request is forwarded after a delay, in seconds."""
 
     seconds: float
 
 
 @dataclass(frozen=True, slots=True)
 class Hold:
-    """Fault: the request (or with ``reply`` the server's answer) is held back until ``release`` is set."""
+    """Fault: the request, or with ``reply`` the server's reply, is held back until ``release`` is set."""
 
     release: asyncio.Event
     reply: bool = False
 
 
-Fault = Answer | Cut | Delay | Hold
+@dataclass(frozen=True, slots=True)
+class Drip:
+    """Fault: the reply is sent byte by byte, with a pause, in seconds, after each."""
+
+    seconds: float
+
+
+Fault = Answer | Cut | Delay | Hold | Drip
 Rule = Callable[[Request], Fault | None]
 
 
 def error_answer(status: int, code: str, message: str = "injected", **headers: str) -> Answer:
-    """An S3 error with its XML body."""
+    """Build an S3 error with its XML body."""
     body = f'<?xml version="1.0"?><Error><Code>{code}</Code><Message>{message}</Message></Error>'
     return Answer(status, body.encode(), {"Content-Type": "application/xml", **headers})
 
 
 def slow_down() -> Answer:
-    """S3's way to throttle."""
+    """Build S3's reply when it throttles."""
     return error_answer(503, "SlowDown", "Please reduce your request rate.")
 
 
 class FaultProxy:
-    """An HTTP proxy before a server, on a port of 127.0.0.1: records requests and injects faults.
+    """An HTTP proxy on 127.0.0.1 that records requests and injects faults.
 
     Attributes:
-        requests: Every request so far, in the order in which they were read whole.
+        requests: Every request so far, in the order in which they were read.
         rule: Called for each request; gives the fault to inject, or None. See also `inject`.
-        rewrite: Changes the target of what is forwarded.
-        drop_headers: Headers (in lower case) that the server does not get to see.
+        rewrite: Changes the target of forwarded requests.
+        drop_headers: Headers, in lower case, that are not forwarded.
         in_flight: Requests read and not yet answered.
         peak: The most that were in flight at once.
     """
@@ -187,7 +194,7 @@ class FaultProxy:
         return f"http://127.0.0.1:{self._server.sockets[0].getsockname()[1]}"
 
     def inject(self, fault: Fault, *, times: int = 1, when: Callable[[Request], bool] | None = None) -> None:
-        """Inject ``fault`` into the next ``times`` requests for which ``when`` holds (all, without it)."""
+        """Inject ``fault`` into the next ``times`` requests, or the next for which ``when`` is true."""
         left = times
         before = self.rule
 
@@ -201,7 +208,7 @@ class FaultProxy:
         self.rule = rule
 
     async def wait_for(self, condition: Callable[[Self], bool]) -> None:
-        """Wait until ``condition(self)`` holds; asked whenever a request comes or is answered."""
+        """Wait until ``condition(self)`` is true; it is checked whenever a request arrives or is answered."""
         async with self._news:
             await self._news.wait_for(lambda: condition(self))
 
@@ -253,6 +260,12 @@ class FaultProxy:
                 writer.write((await self._forward(request))[:sent])
                 await writer.drain()
                 raise ConnectionAbortedError
+            case Drip(seconds=pause):
+                for byte in await self._forward(request):
+                    writer.write(bytes([byte]))
+                    await writer.drain()
+                    await asyncio.sleep(pause)
+                return
             case Hold(release=release, reply=held):
                 if not held:
                     await release.wait()
@@ -274,7 +287,7 @@ class FaultProxy:
         return b"\r\n".join([first, *kept, b"Connection: close", b"", b""])
 
     async def _forward(self, request: Request) -> bytes:
-        """The server's whole reply, over a connection of its own, fit to be followed by another reply."""
+        """Forward a request on a new connection; return the reply, fit for a connection that stays open."""
         reader, writer = await asyncio.open_connection("127.0.0.1", self._target_port)
         try:
             writer.write(self._forwarded_head(request) + request.body)
@@ -289,7 +302,7 @@ class FaultProxy:
 
 
 async def _read_request(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> Request | None:
-    """The next request with its body, or None when the client has closed."""
+    """Read the next request with its body; None when the client has closed the connection."""
     try:
         head = await reader.readuntil(b"\r\n\r\n")
     except asyncio.IncompleteReadError:
@@ -311,7 +324,7 @@ def _head(answer: Answer) -> bytes:
 
 @contextlib.asynccontextmanager
 async def run_fault_proxy(endpoint: str) -> AsyncIterator[FaultProxy]:
-    """A `FaultProxy` before ``endpoint`` (``http://127.0.0.1:PORT``)."""
+    """Run a `FaultProxy` in front of ``endpoint`` (``http://127.0.0.1:PORT``)."""
     port = urlsplit(endpoint).port
     assert port is not None
     async with FaultProxy(port) as proxy:

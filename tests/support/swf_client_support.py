@@ -1,4 +1,4 @@
-"""What the tests of the async SWF client share: a domain, a decider played by hand, SWF's paging before moto."""
+"""Shared by the tests of the SWF client: a domain, a decider driven by hand, and SWF's paging on top of moto."""
 
 # simpleflow is untyped.
 # mypy: allow-subclassing-any
@@ -30,7 +30,7 @@ class Ingest(Workflow):
 
 @functools.cache
 def session() -> aioboto3.Session:
-    """One session for all tests: reading botocore's models takes longer than most of them."""
+    """Return one session for all tests: loading botocore's models takes longer than most tests."""
     return aioboto3.Session()
 
 
@@ -41,7 +41,7 @@ def sync_session() -> Any:
 
 @dataclass
 class Decider:
-    """A decider of one domain, played by hand; plain botocore, so that nothing of ours is on this side."""
+    """A decider of one domain, driven by hand. It uses plain botocore, and none of our code."""
 
     endpoint: str
     domain: str = field(default_factory=lambda: f"d-{uuid.uuid4().hex}")
@@ -54,14 +54,14 @@ class Decider:
         self.swf.register_workflow_type(domain=self.domain, name=name, version=version, **defaults)
 
     def decide(self, decisions: Iterable[Mapping[str, Any]], task_list: str = "ingest") -> str:
-        """Answer the next decision task; the workflow id that it was for."""
+        """Answer the next decision task, and return its workflow id."""
         task = self.swf.poll_for_decision_task(domain=self.domain, taskList={"name": task_list})
         assert task.get("taskToken"), "no decision task is due"
         self.swf.respond_decision_task_completed(taskToken=task["taskToken"], decisions=list(decisions))
         return str(task["workflowExecution"]["workflowId"])
 
     def wake(self, workflow_id: str) -> None:
-        """A signal makes SWF schedule the next decision."""
+        """Send a signal, so that SWF schedules the next decision."""
         self.swf.signal_workflow_execution(domain=self.domain, workflowId=workflow_id, signalName="go", input="{}")
 
     def history(self, workflow_id: str, run_id: str) -> list[dict[str, Any]]:
@@ -103,7 +103,7 @@ def operation_of(request: Request) -> str:
 
 
 def refusal(code: str, message: str = "injected", status: int = 400) -> Answer:
-    """SWF's way to refuse."""
+    """Build an error reply of SWF."""
     body = json.dumps({"__type": f"com.amazonaws.swf.base.model#{code}", "message": message})
     return Answer(status, body.encode(), {"Content-Type": "application/x-amz-json-1.0"})
 
@@ -113,7 +113,7 @@ def answer(body: Mapping[str, Any]) -> Answer:
 
 
 class PagedHistories:
-    """A proxy's rule: histories in pages of at most ``cap`` events, which moto gives whole, as SWF pages them.
+    """A proxy's rule: splits histories into pages of at most ``cap`` events as SWF does; moto does not.
 
     Attributes:
         pages: Of each history request its page size and whether it had a page token.

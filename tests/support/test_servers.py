@@ -6,7 +6,7 @@ from collections.abc import Callable
 from urllib.parse import urlsplit
 
 import pytest
-from servers import Answer, Cut, FaultProxy, Hold, MotoServer, slow_down
+from servers import Answer, Cut, Drip, FaultProxy, Hold, MotoServer, slow_down
 
 
 def exchange(endpoint: str, *requests: tuple[str, str]) -> list[tuple[int, bytes]]:
@@ -58,6 +58,12 @@ async def test_what_is_held_goes_on_when_released(bucket: str, fault_proxy: Faul
     release.set()
     assert await answer == [(200, b"")]
     assert fault_proxy.peak == 1
+
+
+async def test_what_drips_comes_whole(moto_server: MotoServer, bucket: str, fault_proxy: FaultProxy) -> None:
+    moto_server.put(bucket, "a", b"whole")
+    fault_proxy.inject(Drip(0))
+    assert await asyncio.to_thread(exchange, fault_proxy.endpoint, ("GET", f"/{bucket}/a")) == [(200, b"whole")]
 
 
 async def test_an_answer_needs_no_server(fault_proxy: FaultProxy) -> None:

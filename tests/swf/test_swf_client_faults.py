@@ -47,7 +47,7 @@ def decider(s3_endpoint: str) -> Decider:
 
 @pytest.fixture
 async def once(fault_proxy: FaultProxy) -> AsyncIterator[Any]:
-    """A caller's client that never retries, so that a fault is seen as it is."""
+    """A caller's client that never retries, so that a fault is not hidden."""
     config = AioConfig(retries={"total_max_attempts": 1})
     async with session().client("swf", endpoint_url=fault_proxy.endpoint, config=config) as client:
         yield client
@@ -55,6 +55,16 @@ async def once(fault_proxy: FaultProxy) -> AsyncIterator[Any]:
 
 def is_history(request: Request) -> bool:
     return operation_of(request) == "GetWorkflowExecutionHistory"
+
+
+def listed(workflow_id: str, run_id: str) -> dict[str, Any]:
+    """An execution as SWF lists it."""
+    return {
+        "execution": {"workflowId": workflow_id, "runId": run_id},
+        "workflowType": {"name": "n", "version": "v"},
+        "startTimestamp": 1.0,
+        "executionStatus": "OPEN",
+    }
 
 
 # Pages
@@ -162,7 +172,7 @@ async def test_runs_that_continue_as_new_are_followed_or_not(
 
 
 class ModelSwf:
-    """A proxy's rule: executions kept in memory, each of which goes on a little at every poll."""
+    """A proxy's rule: executions in memory, each of which advances a little with every poll."""
 
     def __init__(self, *, markers: int, throttle_every: int) -> None:
         self.polls: Counter[str] = Counter()
@@ -296,7 +306,11 @@ async def test_a_page_that_fails_midway_loses_and_repeats_nothing(
         (refusal("UnrecognizedClientException"), SwfAccessDeniedError, "credentials"),
         (refusal("OperationNotPermittedFault"), SwfAccessDeniedError, "permissions"),
         (refusal("LimitExceededFault"), SwfLimitError, "wait for executions to close"),
-        (refusal("ValidationException", "bad taskPriority"), SwfInputError, "bad taskPriority"),
+        (
+            refusal("ValidationException", "Value 'a/b' at 'workflowId' failed to satisfy constraint"),
+            SwfInputError,
+            "'a/b' at 'workflowId'",
+        ),
         (refusal("ServiceUnavailable", status=503), SwfUnreachableError, "try again"),
         (refusal("NeverHeardOf"), SwfError, "NeverHeardOf: injected"),
         (answer({}), SwfUnreachableError, "not SWF's"),
@@ -331,10 +345,82 @@ async def test_an_id_that_is_taken_is_told_even_where_listing_is_denied(
             await swf.find_open("w")
 
 
+def is_start(request: Request) -> bool:
+    return operation_of(request) == "StartWorkflowExecution"
+
+
+@pytest.fixture
+async def twice(fault_proxy: FaultProxy, no_retry_pauses: None) -> AsyncIterator[Any]:
+    """A caller's client that makes two attempts."""
+    config = AioConfig(retries={"total_max_attempts": 2})
+    async with session().client("swf", endpoint_url=fault_proxy.endpoint, config=config) as client:
+        yield client
+
+
+async def test_a_start_whose_reply_is_lost_gives_its_own_execution(
+    decider: Decider, fault_proxy: FaultProxy, twice: Any
+) -> None:
+    fault_proxy.inject(Cut(after_bytes=0), when=is_start)
+    async with SwfClient(decider.domain, client=twice, **QUICK) as swf:
+        execution = await swf.start(Ingest)
+        assert [info.run_id async for info in swf.list_open()] == [execution.run_id]
+        decider.decide([complete("once")])
+        assert await execution.result() == "once"
+    assert len([request for request in fault_proxy.requests if is_start(request)]) == 2
+
+
+async def test_a_start_whose_reply_is_lost_waits_for_the_listing_to_show_it(
+    decider: Decider, fault_proxy: FaultProxy, twice: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("asyncsteps.swf._client.launch._PAUSES", (0, 0, 0))
+    nothing = answer({"executionInfos": []})
+    fault_proxy.inject(Cut(after_bytes=0), when=is_start)
+    fault_proxy.inject(nothing, times=2, when=lambda request: operation_of(request).startswith("List"))
+    async with SwfClient(decider.domain, client=twice) as swf:
+        execution = await swf.start(Ingest)
+        assert await swf.find_open(execution.workflow_id) == execution
+        fault_proxy.inject(Cut(after_bytes=0), when=is_start)
+        fault_proxy.inject(nothing, times=99, when=lambda request: operation_of(request).startswith("List"))
+        with pytest.raises(ExecutionAlreadyStartedError, match=r"was started.*find_open") as caught:
+            await swf.start(Ingest)
+    assert (caught.value.workflow_id or "").startswith("test.ingest-v1-")
+
+
+async def test_a_start_whose_reply_is_lost_finds_an_execution_that_has_closed_since(
+    fault_proxy: FaultProxy, once: Any
+) -> None:
+    def rule(request: Request) -> Fault:
+        if is_start(request):
+            started.append(json.loads(request.body)["workflowId"])
+            return refusal("WorkflowExecutionAlreadyStartedFault")
+        if operation_of(request) == "ListOpenWorkflowExecutions":
+            return refusal("AccessDeniedException")
+        return answer({"executionInfos": [listed(started[0], "closed-run")]})
+
+    started: list[str] = []
+    fault_proxy.rule = rule
+    async with SwfClient("domain", client=once) as swf:
+        execution = await swf.start(Ingest)
+    assert (execution.workflow_id, execution.run_id) == (started[0], "closed-run")
+
+
+async def test_with_an_id_of_the_callers_a_lost_reply_stays_an_error(
+    decider: Decider, fault_proxy: FaultProxy, twice: Any
+) -> None:
+    fault_proxy.inject(Cut(after_bytes=0), when=is_start)
+    async with SwfClient(decider.domain, client=twice) as swf:
+        with pytest.raises(ExecutionAlreadyStartedError) as caught:
+            await swf.start(Ingest, workflow_id="w")
+        assert caught.value.run_id == (await swf.find_open("w")).run_id
+
+
 async def test_no_endpoint_no_credentials_no_region(monkeypatch: pytest.MonkeyPatch) -> None:
     with pytest.raises(SwfInputError, match="endpoint_url 'nonsense' is refused"):
         async with SwfClient("domain", endpoint_url="nonsense"):
             pytest.fail("not reached")
+    with pytest.raises(SwfInputError, match="has credentials") as refused:
+        SwfClient("domain", endpoint_url="http://planted:planted@127.0.0.1:9")
+    assert "planted" not in str(refused.value)
     monkeypatch.delenv("AWS_ACCESS_KEY_ID")
     async with SwfClient("domain") as swf:
         with pytest.raises(SwfAccessDeniedError, match="give AWS credentials"):
@@ -381,13 +467,12 @@ async def test_a_cancel_request_is_sent(decider: Decider, fault_proxy: FaultProx
 async def test_listings_go_on_from_page_to_page(fault_proxy: FaultProxy, once: Any) -> None:
     def rule(request: Request) -> Fault | None:
         number = int(json.loads(request.body).get("nextPageToken", 0))
-        info = {
-            "execution": {"workflowId": f"w{number}", "runId": "r"},
-            "workflowType": {"name": "n", "version": "v"},
-            "startTimestamp": 1.0,
-            "executionStatus": "OPEN",
-        }
-        return answer({"executionInfos": [info], **({"nextPageToken": str(number + 1)} if number < 2 else {})})
+        return answer(
+            {
+                "executionInfos": [listed(f"w{number}", "r")],
+                **({"nextPageToken": str(number + 1)} if number < 2 else {}),
+            }
+        )
 
     fault_proxy.rule = rule
     async with SwfClient("domain", client=once) as swf:

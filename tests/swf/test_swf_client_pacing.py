@@ -1,4 +1,4 @@
-"""How often the SWF client polls, with a clock of the test's own."""
+"""The SWF client's polling rate, on a fake clock."""
 
 import anyio
 import pytest
@@ -7,7 +7,7 @@ from asyncsteps.swf._client.pacing import PollLimits, PollRate
 
 
 class Clock:
-    """A clock that stands still, and notes who would have slept until when."""
+    """A clock that stands still, and records what would have slept until when."""
 
     def __init__(self) -> None:
         self.now = 100.0

@@ -23,7 +23,7 @@ from asyncsteps.swf._client.errors import (
     SwfInputError,
     WorkflowTypeNotFoundError,
 )
-from asyncsteps.swf._client.records import encode
+from asyncsteps.swf._client.wire import encode
 
 
 @pytest.fixture
@@ -59,11 +59,13 @@ async def test_what_is_given_beats_the_class(decider: Decider) -> None:
         execution = await swf.start(
             Ingest,
             task_list="other",
+            tags="one",
             execution_timeout="86400",
-            decision_tasks_timeout=5,
+            decision_tasks_timeout=5.0,
             child_policy="ABANDON",
             input={"args": [], "kwargs": {"task_list": "the workflow's own"}},
         )
+        assert (await execution.describe()).tags == ("one",)
     event = decider.history(execution.workflow_id, execution.run_id)[0]["workflowExecutionStartedEventAttributes"]
     assert event["taskList"] == {"name": "other"}
     assert event["executionStartToCloseTimeout"] == "86400"
@@ -130,17 +132,12 @@ class Nameless(Workflow):
         (("plain",), {}, "has no version"),
         ((Ingest, object()), {}, "object is no JSON value"),
         ((Ingest, "x" * 32_768), {}, "SWF takes 32,768"),
-        ((Ingest,), {"workflow_id": "a/b"}, "must not contain"),
-        ((Ingest,), {"workflow_id": "arn"}, "'arn'"),
-        ((Ingest,), {"workflow_id": ""}, "1 to 256 characters"),
-        ((Ingest,), {"workflow_id": 7}, "must be a str"),
-        ((Ingest,), {"tags": ["x"] * 6}, "at most 5"),
-        ((Ingest,), {"tags": [None]}, "tag None is refused"),
-        ((Ingest,), {"tags": 7}, "iterable of str"),
-        ((Ingest,), {"child_policy": "KILL"}, "TERMINATE, REQUEST_CANCEL, ABANDON"),
-        ((Ingest,), {"execution_timeout": -1}, "execution_timeout must be whole seconds"),
-        ((Ingest,), {"execution_timeout": 1.5}, "whole seconds"),
-        ((Ingest,), {"execution_timeout": "NONE"}, "0 or more, not 'NONE'"),
+        ((Ingest,), {"workflow_id": ""}, "workflowId"),
+        ((Ingest,), {"workflow_id": 7}, "workflowId, value: 7"),
+        ((Ingest,), {"tags": [None]}, r"tagList\[0\], value: None"),
+        ((Ingest,), {"tags": 7}, "tagList, value: 7"),
+        ((Ingest,), {"child_policy": 7}, "childPolicy, value: 7"),
+        ((Ingest,), {"execution_timeout": 1.5}, "execution_timeout must be whole seconds"),
         ((Ingest,), {"decision_tasks_timeout": float("inf")}, "decision_tasks_timeout"),
         ((Ingest, 1), {"input": {"args": []}}, "not both"),
         ((Ingest,), {"input": {"arguments": []}}, "'args' and 'kwargs'"),

@@ -1,29 +1,29 @@
-"""File names of step names: reversible, safe on any file system, and unchanged for ordinary names.
+"""Encodes step names as file names: reversibly, safely on any file system, ordinary names unchanged.
 
-The encoding, a character at a time:
+Each character is encoded by itself:
 
 - lower-case ASCII letters, digits, ``.``, ``-`` and ``_`` stand for themselves;
-- an upper-case ASCII letter is ``+`` and its lower-case one (some file systems do not tell cases apart);
+- an upper-case ASCII letter is ``+`` and the lower-case letter, since some file systems ignore case;
 - every other character is ``%`` and two lower-case hexadecimal digits for each byte of its UTF-8.
 
-File systems stop at 255 bytes a name: an encoded name longer than 200 is cut after every 200 characters, and each
-piece but the last is a directory, with ``~`` at its end.
+File names are limited to 255 bytes. A longer encoded name is cut after every 200 characters; each piece but
+the last becomes a directory, with ``~`` appended.
 
-So ``ingest.users.load`` is the file ``ingest.users.load``, ``Load été`` is ``+load%20%c3%a9t%c3%a9``, and a name
-of 300 times ``a`` is ``aaa…a~/aaa…a``.
+For example, ``ingest.users.load`` is the file ``ingest.users.load``, ``Load été`` is ``+load%20%c3%a9t%c3%a9``,
+and a name of 300 times ``a`` is ``aaa…a~/aaa…a``.
 """
 
 import re
 
 PIECE = 200
-"""Characters of an encoded name that one file or directory carries."""
+"""The most characters of an encoded name in the name of one file or directory."""
 
 _ORDINARY = re.compile(r"[a-z0-9._-]+")
 _ESCAPED = re.compile(r"\+([a-z])|((?:%[0-9a-f]{2})+)")
 
 
 def encode_name(name: str) -> str:
-    """The path of a step's file, relative to the store's directory, for any valid step name."""
+    """Return the path of a step's file, relative to the store's directory."""
     if len(name) <= PIECE and _ORDINARY.fullmatch(name):
         return name
     encoded = "".join(_encode(char) for char in name)
@@ -40,7 +40,7 @@ def _encode(char: str) -> str:
 
 
 def decode_path(path: str) -> str | None:
-    """The name whose file ``path`` is; None when it is no name's, such as a name that is encoded otherwise."""
+    """Return the name that `encode_name` gives this path; None when there is none."""
     if len(path) <= PIECE and _ORDINARY.fullmatch(path):
         return path
     try:

@@ -1,4 +1,4 @@
-"""The blocking work of the directory store: atomic files, in a way that is safe with several processes."""
+"""The blocking part of the directory store: atomic file operations, safe between processes."""
 
 import contextlib
 import errno
@@ -13,37 +13,52 @@ from asyncsteps._plan.names import is_step_name
 from asyncsteps.store._directory.filenames import decode_path, encode_name
 
 TEMPORARY = ".asyncsteps-tmp"
-"""The directory, inside the store's, of files that are being written; no encoded name starts with a dot."""
+"""The subdirectory for files being written. No encoded name starts with a dot, so it cannot collide."""
 
 _STALE_SECONDS = 24 * 3600
-"""The age after which a temporary file is what a killed process left behind."""
+"""The age after which a temporary file must have been left behind by a killed process."""
+
+_MOVES = 100
+"""How often to recreate a directory that other processes remove because it is empty."""
 
 
 def list_files(base: Path) -> tuple[list[str], list[str]]:
-    """The names of all steps' files, and the paths of foreign files and (with a slash at the end) directories."""
+    """List the store: step names, then the paths of unrecognised files and directories (these end in a slash)."""
     names: list[str] = []
-    foreign: list[str] = []
+    unrecognised: list[str] = []
     unread = [""]
     while unread:
         above = unread.pop()
         try:
             entries = os.scandir(base / above)
-        except FileNotFoundError:  # nothing was marked yet, or a foreign hand was quicker
+        except FileNotFoundError:  # nothing was marked yet, or another process was quicker
             continue
         with entries:
             for entry in entries:
                 path = above + entry.name
-                # A link to a directory is foreign: it might lead in a circle.
+                # A link to a directory is unrecognised: following it might never end.
                 if entry.is_dir(follow_symlinks=False) and entry.name.endswith("~"):
                     unread.append(f"{path}/")
-                elif entry.is_dir():
+                elif _type_of(entry) == stat.S_IFDIR:
                     if path != TEMPORARY:
-                        foreign.append(f"{path}/")
-                elif (name := decode_path(path)) is not None and is_step_name(name) and entry.is_file():
+                        unrecognised.append(f"{path}/")
+                elif (name := decode_path(path)) is not None and is_step_name(name) and _type_of(entry):
                     names.append(name)
                 else:
-                    foreign.append(path)
-    return names, foreign
+                    unrecognised.append(path)
+    return names, unrecognised
+
+
+def _type_of(entry: os.DirEntry[str]) -> int:
+    """Return ``S_IFDIR`` or ``S_IFREG`` for what an entry is or links to, 0 for anything else."""
+    try:
+        if entry.is_dir():
+            return stat.S_IFDIR
+        return stat.S_IFREG if entry.is_file() else 0
+    except OSError as error:
+        if error.errno != errno.ELOOP:
+            raise
+        return 0
 
 
 def exists(base: Path, name: str) -> bool:
@@ -52,60 +67,80 @@ def exists(base: Path, name: str) -> bool:
 
 
 def read(base: Path, name: str) -> bytes | None:
-    """What the step's file holds; None when there is none."""
+    """Return what the step's file holds; None when there is none."""
+    if not exists(base, name):  # nor is anything but a regular file opened: a FIFO would block
+        return None
     try:
         return (base / encode_name(name)).read_bytes()
-    except (FileNotFoundError, NotADirectoryError, IsADirectoryError):
-        _nothing_at(base)
+    except FileNotFoundError:
         return None
 
 
 def _is_file(path: Path) -> bool:
-    """`Path.is_file`, which from Python 3.14 on takes a missing permission for a missing file."""
+    """Like `Path.is_file`, which from Python 3.14 on also returns False when a permission is missing."""
     try:
         return stat.S_ISREG(path.stat().st_mode)
-    except (FileNotFoundError, NotADirectoryError):
-        return False
+    except OSError as error:
+        if error.errno in {errno.ENOENT, errno.ENOTDIR, errno.ELOOP}:
+            return False
+        raise
 
 
 def _nothing_at(base: Path) -> bool:
-    """False, unless what should be the store's directory is something else."""
+    """Return False, unless something other than a directory is in the place of the store's directory."""
     if base.exists() and not base.is_dir():
         raise NotADirectoryError(errno.ENOTDIR, os.strerror(errno.ENOTDIR), str(base))
     return False
 
 
 def write(base: Path, name: str, *, body: bytes, first_wins: bool) -> bool:
-    """Make the step's file, whole and durable; False when ``first_wins`` and there was one already."""
+    """Write the step's file, whole and durable; return False when ``first_wins`` and there was one already."""
     target = base / encode_name(name)
-    if first_wins and exists(base, name):
-        return False
+    if os.path.lexists(target):
+        if not _is_file(target):  # such as a directory, a FIFO or a dangling link: never replaced
+            raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST), str(target))
+        if first_wins:
+            return False
     _make_directories(base / TEMPORARY)
-    _make_directories(target.parent)
     temporary = base / TEMPORARY / f"{os.getpid()}-{uuid.uuid4().hex}"
     try:
         with temporary.open("xb") as file:
             file.write(body)
             file.flush()
             os.fsync(file.fileno())
-        if first_wins:
-            try:
-                os.link(temporary, target)
-            except FileExistsError:
-                if os.path.lexists(target) and not _is_file(target):  # a directory, or a link to nothing
-                    raise
-                return False
-        else:
-            os.replace(temporary, target)  # noqa: PTH105 -- beside os.link, which pathlib spells the wrong way round
+        if not _move(temporary, target, replace=not first_wins):
+            return False
     finally:
         with contextlib.suppress(FileNotFoundError):
             temporary.unlink()
-    _sync(target.parent)
+    with contextlib.suppress(FileNotFoundError):  # withdrawn already, and its directory removed
+        _sync(target.parent)
+    return True
+
+
+def _move(temporary: Path, target: Path, *, replace: bool) -> bool:
+    """Move a temporary file to its final name; return False when that exists and ``replace`` is False."""
+    for attempt in range(_MOVES):
+        try:
+            _make_directories(target.parent)
+            if replace:
+                os.replace(temporary, target)  # noqa: PTH105 -- os.link has its arguments in the same order
+            else:
+                os.link(temporary, target)
+        except FileExistsError:
+            if os.path.lexists(target) and not _is_file(target):
+                raise
+            return False
+        except FileNotFoundError:  # another process removed the empty directory meanwhile
+            if attempt == _MOVES - 1 or not temporary.exists():
+                raise
+        else:
+            break
     return True
 
 
 def remove(base: Path, names: Sequence[str]) -> list[str]:
-    """Remove the steps' files, durably; the names of those that were there."""
+    """Remove the steps' files and directories left empty, durably; return the names of those that were there."""
     removed: list[str] = []
     parents: set[Path] = set()
     try:
@@ -119,8 +154,22 @@ def remove(base: Path, names: Sequence[str]) -> list[str]:
                 parents.add(target.parent)
     finally:
         for parent in parents:
-            _sync(parent)
+            with contextlib.suppress(FileNotFoundError):
+                _sync(_remove_empty(parent, base))
     return removed
+
+
+def _remove_empty(directory: Path, base: Path) -> Path:
+    """Remove ``directory`` and its parents below ``base`` while they are empty; return the first that stays."""
+    while directory != base:
+        try:
+            directory.rmdir()
+        except FileNotFoundError:
+            pass
+        except OSError:  # not empty, or not ours to remove
+            break
+        directory = directory.parent
+    return directory
 
 
 def remove_stale(base: Path) -> None:
@@ -133,7 +182,7 @@ def remove_stale(base: Path) -> None:
 
 
 def _make_directories(directory: Path) -> None:
-    """Make a directory and what is missing above it, durably."""
+    """Create a directory and its missing parents, durably."""
     if directory.is_dir():
         return
     _make_directories(directory.parent)
@@ -143,7 +192,7 @@ def _make_directories(directory: Path) -> None:
 
 
 def _sync(directory: Path) -> None:
-    """Make the names in a directory durable."""
+    """Make a directory's entries durable."""
     descriptor = os.open(directory, os.O_RDONLY)
     try:
         os.fsync(descriptor)

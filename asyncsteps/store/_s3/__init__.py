@@ -1,1 +1,1 @@
-"""Done steps as objects under a prefix of an S3 bucket."""
+"""The S3 store."""

@@ -1,4 +1,4 @@
-"""Which hosts are AWS's own, by the partitions that botocore knows, and the region that such a host names."""
+"""Recognises the hosts of AWS and their regions, by the partitions that botocore knows."""
 
 import functools
 import re
@@ -10,13 +10,13 @@ from asyncsteps._errors import StoreURLError
 
 
 def check_aws_host(host: str, *, bucket: str) -> str | None:
-    """Check that ``host`` (of ``host/bucket``) is AWS's; the region that it names, or None where it names none.
+    """Check that the host of ``host/bucket`` belongs to AWS; return the region that it names, or None.
 
-    ``s3.amazonaws.com``, ``s3-eu-west-1.amazonaws.com``, ``s3.dualstack.eu-west-1.amazonaws.com``,
-    ``s3.cn-north-1.amazonaws.com.cn`` and their like are; ``evilamazonaws.com`` is not.
+    ``s3.amazonaws.com``, ``s3-eu-west-1.amazonaws.com``, ``s3.dualstack.eu-west-1.amazonaws.com`` and
+    ``s3.cn-north-1.amazonaws.com.cn`` do, for example; ``evilamazonaws.com`` does not.
 
     Raises:
-        StoreURLError: When it is not: another server's address is an explicit endpoint URL.
+        StoreURLError: When it does not. Another server is given as an explicit endpoint URL.
     """
     name = host.lower().rstrip(".")
     for suffix, _ in _partitions():
@@ -38,7 +38,7 @@ def _region(labels: str) -> str | None:
 
 @functools.cache
 def _partitions() -> tuple[tuple[str, str], ...]:
-    """Pairs of DNS suffix and pattern of regions; the longer suffix first."""
+    """Return pairs of a DNS suffix and the pattern of its regions, longer suffixes first."""
     data: dict[str, Any] = botocore.loaders.Loader().load_data("partitions")
     pairs = {
         (partition["outputs"][kind], partition["regionRegex"])

@@ -1,13 +1,15 @@
-"""Requests to one bucket: limited, sent, checked to be S3's answers, their errors mapped."""
+"""Requests to one bucket: limited in number and time, replies checked, errors mapped."""
 
 import contextlib
 from typing import Any
 
-from anyio import CancelScope, CapacityLimiter, Event, Lock
+from anyio import CancelScope, CapacityLimiter, Event, Lock, current_time
 
+from asyncsteps._aws.codes import UNREACHABLE, error_code
 from asyncsteps._errors import AccessDeniedError, EndpointUnreachableError, StoreClosedError, StoreError
-from asyncsteps.store._s3.client import ClientOptions, open_client
-from asyncsteps.store._s3.errors import UNREACHABLE, Place, error_code, store_error
+from asyncsteps.store._s3.client import counted_attempts, open_client, page_timeout
+from asyncsteps.store._s3.errors import Place, store_error
+from asyncsteps.store._s3.options import ClientOptions
 
 _ALWAYS_IN_REPLIES = {
     "get_object": "ETag",
@@ -18,12 +20,12 @@ _ALWAYS_IN_REPLIES = {
 
 
 class BucketClient:
-    """One bucket, through a client that is made at the first request.
+    """Sends requests to one bucket. The client is created with the first request.
 
     Args:
         bucket: The bucket's name.
         url: The store's URL, for errors.
-        options: How the client is made.
+        options: How the client is created.
     """
 
     def __init__(self, bucket: str, *, url: str, options: ClientOptions) -> None:
@@ -36,33 +38,33 @@ class BucketClient:
         self._limiter = CapacityLimiter(options.usable_concurrency)
         self._closed = False
         self._bucket_seen = False
-        self._under_way: set[CancelScope] = set()
+        self._in_flight: set[CancelScope] = set()
         self._idle = Event()
 
     @property
     def concurrency(self) -> int:
-        """How many requests run side by side."""
+        """The most requests at once."""
         return int(self._limiter.total_tokens)
 
     async def aclose(self) -> None:
-        """End the requests under way, with an error, and close the client if it is ours."""
+        """Cancel the requests in flight, which then raise an error, and close a client of ours."""
         self._closed = True
         with CancelScope(shield=True):
-            for scope in self._under_way:
+            for scope in self._in_flight:
                 scope.cancel()
-            if self._under_way:
+            if self._in_flight:
                 await self._idle.wait()
             await self._stack.aclose()
 
     def place(self, key: str | None = None, step: str | None = None) -> Place:
-        """Where something happens, for errors."""
+        """Return where an error happened, as the arguments that errors take."""
         endpoint = self._options.endpoint_url if self._client is None else str(self._client.meta.endpoint_url)
         return Place(url=self._url, bucket=self.bucket, key=key, endpoint=endpoint, step=step)
 
     async def call(
         self, operation: str, *, key: str | None = None, step: str | None = None, **params: Any
     ) -> dict[str, Any]:
-        """Send one request and give the parsed reply, a body read whole.
+        """Send one request and return the parsed reply, with the complete body.
 
         Args:
             operation: The client's method, such as ``put_object``.
@@ -71,28 +73,37 @@ class BucketClient:
             params: Further parameters.
 
         Raises:
-            StoreError: The classes of `asyncsteps._errors`, by cause.
+            StoreError: A class of `asyncsteps._errors` that tells the cause.
         """
         if key is not None:
             params["Key"] = key
-        async with self._limiter:  # before the request is signed: signatures age
-            self._under_way.add(scope := CancelScope())
-            try:
-                with scope:
-                    if not self._closed:
-                        return await self._send(operation, params, step)
-            except Exception as error:
-                raise store_error(error, operation, place=self.place(key, step)) from error
-            finally:
-                self._under_way.discard(scope)
-                if self._closed and not self._under_way:
-                    self._idle.set()
-        raise StoreClosedError("the store was closed before the request was through", **self.place(key, step))
+        async with self._limiter:  # acquired before the request is signed, because signatures expire
+            self._in_flight.add(scope := CancelScope())
+            seconds = page_timeout(self._options.seconds)
+            with counted_attempts() as attempts:
+                try:
+                    with scope:
+                        if not self._closed:
+                            client = self._client or await self._make()
+                            scope.deadline = current_time() + seconds  # libraries are loaded by now
+                            return await self._send(client, operation, params, step)
+                except Exception as error:
+                    raise store_error(error, operation, place=self.place(key, step), attempts=attempts) from error
+                finally:
+                    self._in_flight.discard(scope)
+                    if self._closed and not self._in_flight:
+                        self._idle.set()
+        if self._closed:
+            raise StoreClosedError("the store was closed before the request was through", **self.place(key, step))
+        raise EndpointUnreachableError(
+            f"no whole answer to {operation} within {seconds:g} s, after {attempts}: check the network and that "
+            "the server is up, or raise the store's timeout",
+            **self.place(key, step),
+        )
 
     async def _send(
-        self, operation: str, params: dict[str, Any], step: str | None, *, body_attempts: int = 3
+        self, client: Any, operation: str, params: dict[str, Any], step: str | None, *, body_attempts: int = 3
     ) -> dict[str, Any]:
-        client = self._client or await self._make()
         reply: dict[str, Any] = await getattr(client, operation)(Bucket=self.bucket, **params)
         expected = _ALWAYS_IN_REPLIES.get(operation)
         if expected is not None and expected not in reply:
@@ -105,16 +116,16 @@ class BucketClient:
             try:
                 async with reply["Body"] as stream:
                     reply["Body"] = await stream.read()
-            except UNREACHABLE:  # botocore's retries end where the body begins
+            except UNREACHABLE:  # botocore retries a request, but not the reading of a body
                 if body_attempts == 1:
                     raise
-                return await self._send(operation, params, step, body_attempts=body_attempts - 1)
+                return await self._send(client, operation, params, step, body_attempts=body_attempts - 1)
         return reply
 
     async def head(self, key: str, step: str) -> dict[str, Any] | None:
-        """What a HEAD request says of an object; None when there is none.
+        """Return the reply to a HEAD request, or None when there is no such object.
 
-        Such a request does not tell a missing key from a missing bucket, so the first miss asks for the bucket.
+        The reply does not tell a missing key from a missing bucket, so the first miss also looks for the bucket.
         """
         try:
             return await self.call("head_object", key=key, step=step)
@@ -122,7 +133,7 @@ class BucketClient:
             if error_code(error.__cause__) not in {"404", "NoSuchKey"}:
                 raise
         if not self._bucket_seen:
-            with contextlib.suppress(AccessDeniedError):  # then it is there, as far as anyone may know
+            with contextlib.suppress(AccessDeniedError):  # it exists: a missing one is never denied
                 await self.call("head_bucket")
             self._bucket_seen = True
         return None

@@ -1,19 +1,18 @@
-"""An S3 client made cheap for many small requests.
+"""Opens S3 clients tuned for many small requests.
 
-What a client of ours saves against a stock one:
+Compared with a default client, ours saves:
 
-- no ``Expect: 100-continue`` (a round trip a PUT), no body wrapped into a file, no checks of what is never sent;
-- a fixed ``User-Agent`` (botocore composes it twice a request otherwise);
-- checksums and parameter validation only where S3 requires them;
-- endpoint rules evaluated once instead of once a key. They do not depend on the key, but it is among their
-  parameters and so defeats botocore's cache. This needs a private attribute, and is left out where it is missing;
-- a connection for each of the requests that may run side by side.
+- ``Expect: 100-continue`` (a round trip for each PUT), wrapping the body in a file, and needless parameter checks;
+- composing ``User-Agent`` twice for each request;
+- checksums and parameter validation that S3 does not require;
+- evaluating the endpoint rules for each key. They do not depend on the key, but it is one of their parameters and
+  defeats botocore's cache. The tuning uses a private attribute of botocore, and is skipped when that is missing;
+- waiting for connections: there is one for each concurrent request.
 
-A client of the caller's is not changed in any way that the caller could notice.
+A caller's client is changed in no way that the caller can notice.
 """
 
 import contextlib
-import functools
 import logging
 import os
 import platform
@@ -22,15 +21,16 @@ from contextvars import ContextVar
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, cast
 
-from botocore.config import Config
 from botocore.exceptions import ClientError
 
+from asyncsteps._aws import clients
+from asyncsteps._aws.redaction import endpoint_refusal
 from asyncsteps._errors import StoreOptionError
 from asyncsteps.store._s3 import page_parser
 from asyncsteps.store._s3.errors import is_throttling, is_unreachable
+from asyncsteps.store._s3.options import ClientOptions
 
 if TYPE_CHECKING:
-    import aioboto3
     from aiobotocore.config import AioConfig
 
 logger = logging.getLogger("asyncsteps.store")
@@ -42,165 +42,146 @@ _NEEDLESS = (
     ("before-parameter-build.s3.PutObject", "sse_md5"),
     ("before-parameter-build.s3.PutObject", "validate_ascii_metadata"),
 )
-"""Handlers of botocore that do nothing for what this package sends, or what it can do without."""
+"""Handlers of botocore that the requests of this package do not need."""
 
 _ATTEMPTS = 6
-"""Attempts at a request that the server throttles or fails; the pauses between them are 31 s together at most."""
+"""How often a throttled or failed request is tried; the pauses add up to at most 31 s."""
 
 _ATTEMPTS_AT_REACHING = 4
-"""Attempts at a request that does not reach the server; the pauses are 7 s at most: an operator is told soon."""
+"""How often a request that does not reach the server is tried; the pauses add up to at most 7 s."""
 
 _ATTEMPTS_AT_REACHING_PAGES = 2
+
+_CONNECT_TIMEOUT = 5.0
+_READ_TIMEOUT = 30.0
 _RETRY_EVENT = "needs-retry.s3.ListObjectsV2"
 _RETRY_ID = "asyncsteps-listing-retries"
+_ATTEMPT_EVENT = "request-created.s3"
+_ATTEMPT_ID = "asyncsteps-attempts"
 _retries_itself: ContextVar[bool] = ContextVar("asyncsteps_retries_itself", default=False)
+_attempts: ContextVar["Attempts | None"] = ContextVar("asyncsteps_attempts", default=None)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ClientOptions:
-    """How a client is made, or which one is used.
+@dataclass(slots=True)
+class Attempts:
+    """The attempts at one request.
 
     Attributes:
-        session: The caller's ``aioboto3.Session``; None: one of ours.
-        client: The caller's S3 client; then nothing is made and nothing is closed.
-        endpoint_url: The server; None: botocore's environment and configuration decide.
-        region_name: The region; None: likewise.
-        concurrency: Requests side by side, and connections.
-        config: Botocore configuration, merged over ours.
+        made: The number of attempts so far.
     """
 
-    session: Any = None
-    client: Any = None
-    endpoint_url: str | None = None
-    region_name: str | None = None
-    concurrency: int = 64
-    config: Config | None = None
+    made: int = 0
 
-    def __post_init__(self) -> None:
-        if self.client is not None:
-            given = [
-                name
-                for name in ("session", "endpoint_url", "region_name", "config")
-                if getattr(self, name) is not None
-            ]
-            if given:
-                raise StoreOptionError(f"a client has its own {', '.join(given)}: pass either, not both")
-            if not _is_client(self.client):
-                raise StoreOptionError(
-                    f"client={self.client!r} is not an aioboto3 S3 client, what 'session.client(\"s3\")' gives "
-                    "inside its block"
-                )
-        if self.session is not None and not _is_session(self.session):
-            raise StoreOptionError(f"session={self.session!r} is not an aioboto3.Session")
-        if self.config is not None and not isinstance(self.config, Config):
-            raise StoreOptionError(f"config={self.config!r} is not a botocore.config.Config")
-        if self.endpoint_url is not None and not str(self.endpoint_url).startswith(("http://", "https://")):
-            raise StoreOptionError(
-                f"endpoint_url={self.endpoint_url!r} is no URL: it starts with 'http://' or 'https://'"
-            )
-
-    @property
-    def usable_concurrency(self) -> int:
-        """The concurrency, but no more than a client of the caller's has connections."""
-        if self.client is None:
-            return self.concurrency
-        return min(self.concurrency, int(self.client.meta.config.max_pool_connections))
+    def __str__(self) -> str:
+        return "1 attempt" if self.made == 1 else f"{self.made} attempts"
 
 
-def _is_client(value: object) -> bool:
-    from aiobotocore.client import AioBaseClient
+@contextlib.contextmanager
+def counted_attempts() -> Iterator[Attempts]:
+    """Count the attempts that a client of `open_client` makes inside the block."""
+    counter = Attempts()
+    reset = _attempts.set(counter)
+    try:
+        yield counter
+    finally:
+        _attempts.reset(reset)
 
-    return isinstance(value, AioBaseClient) and hasattr(value, "list_objects_v2")
+
+def _count_attempt(**_: object) -> None:
+    """Handle ``request-created``, which is emitted once for each attempt."""
+    counter = _attempts.get()
+    if counter is not None:
+        counter.made += 1
 
 
-def _is_session(value: object) -> bool:
-    import aioboto3
-
-    return isinstance(value, aioboto3.Session)
+def page_timeout(seconds: float) -> float:
+    """Return the timeout of a request; half of it in `listing`, whose caller requests the first page twice."""
+    return seconds / 2 if _retries_itself.get() else seconds
 
 
 @contextlib.contextmanager
 def listing(*, retries_itself: bool) -> Iterator[None]:
-    """Inside the block listings are read slimly.
+    """Parse listing pages with the fast parser inside the block.
 
     Args:
-        retries_itself: Whether the caller tries pages again itself: then a throttled one fails at once, and one
-            that does not come through after two attempts, where botocore would go on.
+        retries_itself: Whether the caller requests failed pages again. Botocore then does not retry a throttled
+            request, and retries one that does not reach the server only once.
     """
     reset = _retries_itself.set(retries_itself)
     try:
-        with page_parser.slim_pages():
+        with page_parser.fast_pages():
             yield
     finally:
         _retries_itself.reset(reset)
 
 
 async def open_client(options: ClientOptions, stack: contextlib.AsyncExitStack) -> Any:
-    """The client to use: the caller's, or a tuned one of ours, which ``stack`` closes."""
+    """Return the caller's client, or open a tuned one that ``stack`` closes."""
     if options.client is not None:
+        _check_endpoint(options.client)
         page_parser.install(options.client, own=False)
-        options.client.meta.events.register_first(_RETRY_EVENT, _leave_to_listing, unique_id=_RETRY_ID)
+        _register(options.client)
         return options.client
-    session = options.session if options.session is not None else _own_session()
-    client = await stack.enter_async_context(
-        session.client(
-            "s3",
-            endpoint_url=options.endpoint_url,
-            region_name=options.region_name,
-            config=_own_config(options.concurrency, options.config),
-        )
+    client = await clients.open_client(
+        "s3",
+        stack,
+        session=options.session,
+        endpoint_url=options.endpoint_url,
+        region_name=options.region_name,
+        config=_own_config(options),
     )
+    _check_endpoint(client)
     tune(client)
-    if _retries_are_ours(options.config):
+    if _retries_are_ours(options):
         client.meta.events.register_first("needs-retry.s3", _give_up_the_unreachable)
     return client
 
 
-def _own_session() -> "aioboto3.Session":
-    import aioboto3
-    import aiobotocore.session
-
-    session = aiobotocore.session.get_session()
-    session.register_component("data_loader", _shared_loader())
-    return aioboto3.Session(botocore_session=session)
+def _check_endpoint(client: Any) -> None:
+    """Check the endpoint that botocore took from its environment or configuration."""
+    if refusal := endpoint_refusal(client.meta.endpoint_url):
+        raise StoreOptionError(refusal)
 
 
-@functools.cache
-def _shared_loader() -> Any:
-    """The loader of service models, which it keeps: a second client costs a tenth of the first."""
-    import botocore.loaders
-
-    return botocore.loaders.create_loader()
-
-
-def _retries_are_ours(config: Config | None) -> bool:
-    """Whether nobody else says how often a request is tried."""
-    return "AWS_MAX_ATTEMPTS" not in os.environ and not getattr(config, "retries", None)
+def _register(client: Any) -> None:
+    """Register the handlers that take effect only inside the context managers of this module."""
+    events = client.meta.events
+    events.register_first(_RETRY_EVENT, _leave_to_listing, unique_id=_RETRY_ID)
+    events.register(_ATTEMPT_EVENT, _count_attempt, unique_id=_ATTEMPT_ID)
 
 
-def _own_config(concurrency: int, config: Config | None) -> "AioConfig":
+def _retries_are_ours(options: ClientOptions) -> bool:
+    """Whether neither the caller nor the environment says how often a request is tried."""
+    return (
+        options.attempts is None
+        and "AWS_MAX_ATTEMPTS" not in os.environ
+        and not getattr(options.config, "retries", None)
+    )
+
+
+def _own_config(options: ClientOptions) -> "AioConfig":
     import aiobotocore
     from aiobotocore.config import AioConfig
 
-    # Not the mode "standard": its quota ends retries where a hundred requests fail at once, which loses marks.
-    retries = {"total_max_attempts": _ATTEMPTS} if _retries_are_ours(config) else None
+    # Not the mode "standard", whose quota stops all retries when many requests fail at once, and so loses marks.
+    attempts = _ATTEMPTS if _retries_are_ours(options) else options.attempts
     own = AioConfig(
-        connect_timeout=5,
-        read_timeout=30,
-        max_pool_connections=concurrency,
+        connect_timeout=min(_CONNECT_TIMEOUT, options.seconds / 2),
+        read_timeout=min(_READ_TIMEOUT, options.seconds / 2),
+        max_pool_connections=options.concurrency,
         parameter_validation=False,
         request_checksum_calculation="when_required",
         response_checksum_validation="when_required",
-        retries=retries,
+        retries={"total_max_attempts": attempts} if attempts is not None else None,
         user_agent=f"asyncsteps aiobotocore/{aiobotocore.__version__} python/{platform.python_version()}",
     )
-    if config is None:
+    if options.config is None:
         return own
-    return own.merge(cast("AioConfig", config))  # a plain Config is as good: only its options are read
+    return own.merge(cast("AioConfig", options.config))  # only options are read, which a plain Config has too
 
 
 def tune(client: Any) -> None:
-    """Make a client of ours cheap; see the module's docstring."""
+    """Tune a client of ours, as the module's docstring describes."""
     import botocore.handlers
 
     events = client.meta.events
@@ -208,7 +189,7 @@ def tune(client: Any) -> None:
     for event, handler in needless:
         if handler is not None:
             events.unregister(event, handler)
-    events.register_first(_RETRY_EVENT, _leave_to_listing, unique_id=_RETRY_ID)
+    _register(client)
     page_parser.install(client)
     parameters = getattr(getattr(client, "_ruleset_resolver", None), "_param_definitions", None)
     if any(handler is None for _, handler in needless) or not isinstance(parameters, dict):
@@ -219,7 +200,7 @@ def tune(client: Any) -> None:
 
 
 def _give_up_the_unreachable(*, attempts: int, caught_exception: Exception | None = None, **_: object) -> None:
-    """Handle ``needs-retry``: where nobody answers, end the retries earlier than where a server asks for time."""
+    """Handle ``needs-retry``: stop earlier when the server cannot be reached than when it throttles."""
     if caught_exception is not None and attempts >= _ATTEMPTS_AT_REACHING and is_unreachable(caught_exception):
         raise caught_exception
 
@@ -227,7 +208,7 @@ def _give_up_the_unreachable(*, attempts: int, caught_exception: Exception | Non
 def _leave_to_listing(
     *, response: Any, operation: Any, attempts: int, caught_exception: Exception | None = None, **_: object
 ) -> None:
-    """Handle ``needs-retry``: end botocore's retries early where the caller of `listing` goes on with its own."""
+    """Handle ``needs-retry``: stop early when the caller of `listing` retries itself."""
     if not _retries_itself.get():
         return
     error = caught_exception if response is None else ClientError(response[1], operation.name)

@@ -1,4 +1,4 @@
-"""First completion wins on S3: conditional writes, and what to do where a server ignores the condition."""
+"""Conditional puts, so that the first mark wins, with a fallback for servers that ignore the condition."""
 
 import logging
 import random
@@ -7,9 +7,9 @@ from collections.abc import Mapping
 
 from anyio import Lock, sleep
 
+from asyncsteps._aws.codes import error_code
 from asyncsteps._errors import StoreError
 from asyncsteps.store._s3.bucket import BucketClient
-from asyncsteps.store._s3.errors import error_code
 
 logger = logging.getLogger("asyncsteps.store")
 
@@ -20,12 +20,12 @@ _CONFLICT = {"ConditionalRequestConflict", "409"}
 _NOT_IMPLEMENTED = {"NotImplemented", "501"}
 
 
-class FirstWins:
-    """Writes objects that do not exist yet, one winner among racers.
+class ConditionalPut:
+    """Puts objects that do not exist yet; of concurrent calls one wins.
 
-    ``If-None-Match: *`` does it, where the server honours it; some ignore it and overwrite. So the first write is
-    made again: that must be refused. Where it is not, that is logged once, and existence is looked up before each
-    write and the winner read back after it: true for what it says, but two racers may both write.
+    This takes ``If-None-Match: *``, which some servers ignore. The first put is therefore repeated, and must be
+    refused. If it is not, that is logged once; from then on the object is looked up before each put, and its owner
+    after it. The result is then still correct, but concurrent calls may overwrite each other.
 
     Args:
         client: The bucket.
@@ -37,12 +37,12 @@ class FirstWins:
         self._proving = Lock()
 
     async def put(self, key: str, step: str, *, params: Mapping[str, object]) -> bool:
-        """Write an object that does not exist yet; whether this call's is the stored one.
+        """Put an object that does not exist yet; return whether this call's object is the stored one.
 
         Args:
             key: Its key.
             step: The step's name, for errors.
-            params: What ``put_object`` takes besides.
+            params: Further parameters of ``put_object``.
         """
         owner = uuid.uuid4().hex
         params = {**params, "Metadata": {_MARK: owner}}
@@ -57,8 +57,8 @@ class FirstWins:
         return await self._put_unconditionally(key, step, params, owner)
 
     async def _prove(self, key: str, step: str, params: Mapping[str, object], owner: str) -> bool:
-        """The first write of the store, which also finds out what the server does with conditions."""
-        if await self._owner(key, step) is not None:  # since this task waited for its turn
+        """Do the first put, and find out whether the server honours conditions."""
+        if await self._owner(key, step) is not None:  # another task was first
             return False
         try:
             stored = await self._put_conditionally(key, step, params, owner)
@@ -76,7 +76,7 @@ class FirstWins:
         )
         if not stored:
             return await self._put_unconditionally(key, step, params, owner)
-        return await self._owner(key, step) in {owner, None}  # None: stored, and withdrawn since
+        return await self._owner(key, step) in {owner, None}  # None: withdrawn since
 
     async def _put_conditionally(self, key: str, step: str, params: Mapping[str, object], owner: str) -> bool:
         for conflicts in range(_MAX_CONFLICTS):
@@ -85,19 +85,19 @@ class FirstWins:
             except StoreError as error:
                 refused = error_code(error.__cause__)
                 if refused in _EXISTS:
-                    # It may have been sent twice, the first time with success and no reply.
+                    # Perhaps by the first attempt of this very request, whose reply was lost.
                     return await self._owner(key, step) == owner
                 if refused not in _CONFLICT or conflicts == _MAX_CONFLICTS - 1:
                     raise
             else:
                 return True
-            await sleep(random.uniform(0, 0.02 * 2**conflicts))  # noqa: S311 -- to come apart, not to be secret
+            await sleep(random.uniform(0, 0.02 * 2**conflicts))  # noqa: S311 -- jitter
         raise AssertionError("the last conflict is raised")  # pragma: no cover
 
     async def _is_refused(self, key: str, step: str, params: Mapping[str, object]) -> bool | None:
-        """Whether the server refuses to write what was just written; None when it fails to tell.
+        """Whether the server refuses to put an object that exists; None when the request fails.
 
-        Asked twice, since somebody may withdraw the mark meanwhile, and then it is right to write it.
+        Tried twice: when the mark was withdrawn meanwhile, the server is right to accept the put.
         """
         for _ in range(2):
             try:
@@ -119,7 +119,7 @@ class FirstWins:
         return await self._owner(key, step) == owner
 
     async def _owner(self, key: str, step: str) -> str | None:
-        """Which call wrote the object: None where there is none, "" where another program did."""
+        """Return which call put the object: None when there is none, "" when it was another program."""
         head = await self._client.head(key, step)
         if head is None:
             return None

@@ -1,58 +1,59 @@
-"""Withdrawing done marks from S3, 1,000 a request, and knowing which of them were there."""
+"""Deletes done marks, up to 1,000 in one request, and finds out which of them exist."""
 
 from bisect import bisect_right
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
-from typing import Any
+from typing import Any, TypeVar
 
-from anyio import sleep
+from anyio import create_task_group, sleep
 
 from asyncsteps._errors import AccessDeniedError, StoreError
 from asyncsteps.store._protocol import DonePage
 from asyncsteps.store._s3.bucket import BucketClient
-from asyncsteps.store._s3.concurrent import gather
 
 _BATCH = 1000
-"""S3 deletes at most so many keys in one request."""
+"""The most keys that S3 deletes in one request."""
 
 _FEW = 16
-"""So many names are cheaper asked for one by one than by a page of 1,000."""
+"""Up to this many names, single HEAD requests are cheaper than a page of 1,000."""
 
 _HEADS = 64
 
 _NOT_IN_XML = ("\ufffe", "\uffff")
-"""Characters that keys may have and XML may not; the keys of a batch are sent as XML."""
+"""Characters that are allowed in keys but not in XML, which carries the keys of a batch."""
 
 _TRANSIENT = {"InternalError", "ServiceUnavailable", "SlowDown"}
+
+_T = TypeVar("_T")
 
 IsDone = Callable[[str], Awaitable[bool]]
 DonePageAfter = Callable[[str], Awaitable[DonePage]]
 
 
-async def those_done(names: Sequence[str], *, is_done: IsDone, done_page: DonePageAfter) -> list[str]:
-    """Those of ``names`` that are done, in order: what S3 deletes, it does not say whether it was there.
+async def find_done(names: Sequence[str], *, is_done: IsDone, done_page: DonePageAfter) -> list[str]:
+    """Return those of ``names`` that are done, in order; S3's reply to a deletion does not tell.
 
-    Few names are asked for one by one. Many are looked up in pages, as long as a page answers for enough of them.
+    A few names are looked up one by one, many in pages, as long as a page covers enough of them.
 
     Args:
         names: Names, ascending.
-        is_done: Asks for one name.
+        is_done: Looks up one name.
         done_page: Fetches the page of done names after a name.
     """
     if len(names) <= _FEW:
-        return await _those_done_singly(names, is_done)
+        return await _find_done_singly(names, is_done)
     chunks = [names[start : start + _BATCH] for start in range(0, len(names), _BATCH)]
-    found = await gather([partial(_those_done_by_pages, chunk, is_done, done_page) for chunk in chunks])
+    found = await _gather([partial(_find_done_by_pages, chunk, is_done, done_page) for chunk in chunks])
     return [name for chunk in found for name in chunk]
 
 
-async def _those_done_singly(names: Sequence[str], is_done: IsDone) -> list[str]:
-    answers = await gather([partial(is_done, name) for name in names])
+async def _find_done_singly(names: Sequence[str], is_done: IsDone) -> list[str]:
+    answers = await _gather([partial(is_done, name) for name in names])
     return [name for name, done in zip(names, answers, strict=True) if done]
 
 
-async def _those_done_by_pages(names: Sequence[str], is_done: IsDone, done_page: DonePageAfter) -> list[str]:
+async def _find_done_by_pages(names: Sequence[str], is_done: IsDone, done_page: DonePageAfter) -> list[str]:
     done: list[str] = []
     position = 0
     while position < len(names):
@@ -60,7 +61,7 @@ async def _those_done_by_pages(names: Sequence[str], is_done: IsDone, done_page:
         end = len(names) if page.through is None else max(position + 1, bisect_right(names, page.through))
         few = end - position < _FEW
         heads = [names[position], *(names[end : end + _HEADS] if few else ())]
-        there = {*page.names, *await _those_done_singly(heads, is_done)}
+        there = {*page.names, *await _find_done_singly(heads, is_done)}
         end = min(end + _HEADS, len(names)) if few else end
         done += (name for name in names[position:end] if name in there)
         position = end
@@ -71,12 +72,12 @@ async def delete(client: BucketClient, names: Sequence[str], *, prefix: str) -> 
     """Delete the objects of ``names``.
 
     Raises:
-        StoreError: When some could not be deleted; it says which, and which were.
+        StoreError: When some could not be deleted; it names those, and those that were deleted.
     """
     alone = [name for name in names if any(char in prefix + name for char in _NOT_IN_XML)]
     together = [name for name in names if name not in set(alone)] if alone else names
     batches = [together[start : start + _BATCH] for start in range(0, len(together), _BATCH)]
-    outcomes = await gather(
+    outcomes = await _gather(
         [
             *(partial(_delete_batch, client, prefix, batch) for batch in batches),
             *(partial(_delete_alone, client, prefix, name) for name in alone),
@@ -102,14 +103,14 @@ async def delete(client: BucketClient, names: Sequence[str], *, prefix: str) -> 
 
 @dataclass(frozen=True, slots=True)
 class _Outcome:
-    """Of one batch: the names that are still there, each with the reason, and the error of the request itself."""
+    """The outcome of one batch: why each name that is left was not deleted, and the error of the request."""
 
     refused: dict[str, str]
     error: StoreError | None = None
 
 
 async def _delete_batch(client: BucketClient, prefix: str, names: Sequence[str]) -> _Outcome:
-    """Delete at most 1,000 objects; those that the server failed to, once more."""
+    """Delete at most 1,000 objects, and try those again that failed for a transient reason."""
     left = list(names)
     for pause in (0.1, 0.2, None):
         try:
@@ -145,4 +146,24 @@ def _listed(names: Sequence[str]) -> str:
     if not names:
         return "none"
     shown = ", ".join(map(repr, names[:5]))
-    return shown if len(names) <= 5 else f"{shown} and {len(names) - 5} more"  # noqa: PLR2004 -- enough to see which
+    return shown if len(names) <= 5 else f"{shown} and {len(names) - 5} more"  # noqa: PLR2004 -- enough to recognise them
+
+
+async def _gather(calls: Sequence[Callable[[], Awaitable[_T]]]) -> list[_T]:
+    """Run ``calls`` concurrently and return their results in order.
+
+    When one fails, the others are cancelled and its error is raised, without an exception group around it.
+    """
+    results: dict[int, _T] = {}
+
+    async def run(index: int, call: Callable[[], Awaitable[_T]]) -> None:
+        results[index] = await call()
+
+    try:
+        async with create_task_group() as tasks:
+            for index, call in enumerate(calls):
+                tasks.start_soon(run, index, call)
+    except ExceptionGroup as group:
+        first = group.exceptions[0]
+        raise first from first.__cause__
+    return [results[index] for index in range(len(calls))]

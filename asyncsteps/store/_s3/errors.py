@@ -1,13 +1,24 @@
-"""Turns what botocore, aiobotocore and aiohttp raise into the errors of stores: once, at the edge."""
+"""Maps the exceptions of botocore, aiobotocore and aiohttp to store errors."""
 
 from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
 from email.utils import parsedate_to_datetime
 from typing import Any, TypedDict
 
-import aiohttp
 from botocore import exceptions as boto
 
+from asyncsteps._aws.codes import (
+    BAD_PROFILE,
+    CREDENTIALS_CODES,
+    DENIED_CODES,
+    NO_CREDENTIALS,
+    THROTTLED_CODES,
+    UNREACHABLE,
+    error_code,
+    error_message,
+    error_status,
+)
+from asyncsteps._aws.redaction import redacted
 from asyncsteps._errors import (
     AccessDeniedError,
     BucketNotFoundError,
@@ -20,18 +31,6 @@ from asyncsteps._errors import (
 )
 
 _BUCKET_CODES = {"NoSuchBucket"}
-_DENIED_CODES = {"AccessDenied", "AllAccessDisabled", "AccountProblem", "403"}
-_CREDENTIALS_CODES = {
-    "ExpiredToken",
-    "ExpiredTokenException",
-    "InvalidAccessKeyId",
-    "InvalidSecurity",
-    "InvalidToken",
-    "NotSignedUp",
-    "SignatureDoesNotMatch",
-    "TokenRefreshRequired",
-    "UnrecognizedClientException",
-}
 _CLOCK_CODES = {"RequestTimeTooSkewed", "RequestExpired", "RequestInTheFuture"}
 _REGION_CODES = {
     "AuthorizationHeaderMalformed",
@@ -41,49 +40,15 @@ _REGION_CODES = {
     "301",
     "307",
 }
-_THROTTLED_CODES = {
-    "BandwidthLimitExceeded",
-    "RequestLimitExceeded",
-    "ServiceUnavailable",
-    "SlowDown",
-    "Throttling",
-    "ThrottlingException",
-    "TooManyRequests",
-    "429",
-    "503",
-}
 _UNREACHABLE_CODES = {"RequestTimeout", "502", "504"}
 _SKEW = timedelta(minutes=15)
 _CREDENTIALS_REMEDY = (
     "check AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY and AWS_SESSION_TOKEN, the profile (AWS_PROFILE), or the role"
 )
-UNREACHABLE = (
-    boto.ConnectionError,
-    boto.HTTPClientError,
-    boto.IncompleteReadError,
-    boto.InvalidProxiesConfigError,
-    aiohttp.ClientError,
-    TimeoutError,
-    OSError,
-)
-"""What is raised where no whole reply came."""
-
-_NO_CREDENTIALS = (
-    boto.CredentialRetrievalError,
-    boto.InvalidConfigError,
-    boto.MetadataRetrievalError,
-    boto.NoAuthTokenError,
-    boto.NoCredentialsError,
-    boto.PartialCredentialsError,
-    boto.ProfileNotFound,
-    boto.SSOError,
-    boto.TokenRetrievalError,
-    boto.UnknownCredentialError,
-)
 
 
 class Place(TypedDict, total=False):
-    """What `StoreError` takes to say where it happened."""
+    """The arguments with which `StoreError` tells where it happened."""
 
     url: str
     bucket: str
@@ -92,57 +57,51 @@ class Place(TypedDict, total=False):
     step: str | None
 
 
-def error_code(error: BaseException | None) -> str | None:
-    """The code of an S3 error; for a HEAD request, whose reply has no body, the HTTP status."""
-    if not isinstance(error, boto.ClientError):
-        return None
-    code = error.response.get("Error", {}).get("Code")
-    return str(code) if code else str(_status(error))
-
-
 def is_throttling(error: BaseException) -> bool:
     """Whether the server asks to slow down."""
-    return error_code(error) in _THROTTLED_CODES or (
-        isinstance(error, boto.ClientError) and _status(error) in {429, 503}
+    return error_code(error) in THROTTLED_CODES or (
+        isinstance(error, boto.ClientError) and error_status(error) in {429, 503}
     )
 
 
 def is_unreachable(error: BaseException) -> bool:
-    """Whether no reply of the server itself came."""
+    """Whether no reply of the server itself arrived."""
     return isinstance(error, UNREACHABLE) or error_code(error) in _UNREACHABLE_CODES
 
 
-def store_error(error: Exception, operation: str, *, place: Place) -> StoreError:  # noqa: PLR0911 -- a list of causes
-    """The error to raise (``from error``) for one of botocore, aiobotocore or aiohttp.
+def store_error(error: Exception, operation: str, *, place: Place, attempts: object) -> StoreError:  # noqa: PLR0911 -- a list of causes
+    """Return the error to raise, ``from error``, for an exception of botocore, aiobotocore or aiohttp.
 
     Args:
-        error: What was raised.
+        error: The exception.
         operation: The operation that failed, such as ``put_object``.
-        place: Where.
+        place: Where it failed.
+        attempts: How often it was tried, in words.
     """
     if isinstance(error, StoreError):
         return error
     if isinstance(error, boto.ClientError):
-        return _of_reply(error, operation, place)
-    if isinstance(error, _NO_CREDENTIALS):
+        return _of_reply(error, operation, place, attempts)
+    if isinstance(error, (*NO_CREDENTIALS, *BAD_PROFILE)):
         return AccessDeniedError(f"there are no usable AWS credentials: {error}; {_CREDENTIALS_REMEDY}", **place)
     if is_unreachable(error):
         return EndpointUnreachableError(
-            f"no answer to {operation} from the endpoint, retries included: {_text(error)}; check the endpoint "
+            f"no answer to {operation} from the endpoint after {attempts}: {_text(error)}; check the endpoint "
             "(endpoint_url, AWS_ENDPOINT_URL_S3, AWS_ENDPOINT_URL), the network, and that the server is up",
             **place,
         )
     if isinstance(error, boto.BaseEndpointResolverError | boto.InvalidRegionError):
         return WrongRegionError(f"no usable region: {error}; pass region_name or set AWS_DEFAULT_REGION", **place)
     if isinstance(error, boto.ParamValidationError | boto.EndpointProviderError | ValueError):
-        return StoreURLError(f"the client refuses the bucket, the endpoint or an option: {error}", **place)
+        said = redacted(str(error))
+        return StoreURLError(f"the client refuses the bucket, the endpoint or an option: {said}", **place)
     return StoreError(f"{operation} failed: {_text(error)}", **place)
 
 
-def _of_reply(error: boto.ClientError, operation: str, place: Place) -> StoreError:
+def _of_reply(error: boto.ClientError, operation: str, place: Place, attempts: object) -> StoreError:
     code = error_code(error) or ""
     said = f"{operation} was answered {code}"
-    message = error.response.get("Error", {}).get("Message")
+    message = error_message(error)
     if message and not code.isdigit():
         said += f" ({message})"
     skew = _clock_skew(error)
@@ -152,7 +111,7 @@ def _of_reply(error: boto.ClientError, operation: str, place: Place) -> StoreErr
         result = BucketNotFoundError(
             "there is no such bucket: create it, or check its name and the endpoint that is asked", **place
         )
-    elif code in _CLOCK_CODES or (skew is not None and _status(error) == 403):  # noqa: PLR2004 -- HTTP's Forbidden
+    elif code in _CLOCK_CODES or (skew is not None and error_status(error) == 403):  # noqa: PLR2004 -- Forbidden
         how_far = f", by {abs(skew).total_seconds():.0f} s," if skew is not None else ""
         result = ClockSkewError(
             f"{said}: this machine's clock is too far from the server's{how_far} for a signature to be accepted; "
@@ -162,20 +121,20 @@ def _of_reply(error: boto.ClientError, operation: str, place: Place) -> StoreErr
     elif code in _REGION_CODES or (code == "400" and region):
         where = f"in {region!r}" if region else "in another region"
         result = WrongRegionError(f"{said}: the bucket is {where}; pass that region_name", **place)
-    elif code in _CREDENTIALS_CODES:
+    elif code in CREDENTIALS_CODES:
         result = AccessDeniedError(f"{said}: the credentials are not accepted; {_CREDENTIALS_REMEDY}", **place)
-    elif code in _DENIED_CODES:
+    elif code in DENIED_CODES:
         result = AccessDeniedError(f"{said}: {_permission(operation)}", **place)
     elif is_throttling(error):
         result = ThrottledError(
-            f"{said}, retries included: the server asks to slow down; lower the concurrency or try later", **place
+            f"{said} after {attempts}: the server asks to slow down; lower the concurrency or try later", **place
         )
     elif is_unreachable(error):
         result = EndpointUnreachableError(
-            f"{said}, retries included: check the network and what lies before the server", **place
+            f"{said} after {attempts}: check the network and what lies before the server", **place
         )
-    elif (_status(error) or 0) >= 500:  # noqa: PLR2004 -- HTTP's server errors
-        result = StoreError(f"{said}, retries included: the server failed; try again later", **place)
+    elif error_status(error) >= 500:  # noqa: PLR2004 -- HTTP's server errors
+        result = StoreError(f"{said} after {attempts}: the server failed; try again later", **place)
     else:
         result = StoreError(said, **place)
     return result
@@ -196,7 +155,7 @@ def _permission(operation: str) -> str:
 
 
 def _clock_skew(error: boto.ClientError) -> timedelta | None:
-    """How far the server's clock is from this one's, where that alone makes it refuse a signature."""
+    """Return the offset of the server's clock when it is large enough to refuse a signature, else None."""
     try:
         skew = parsedate_to_datetime(_headers(error)["date"]) - datetime.now(UTC)
     except (KeyError, ValueError, TypeError):
@@ -210,10 +169,6 @@ def _headers(error: boto.ClientError) -> Mapping[str, Any]:
     return headers
 
 
-def _status(error: boto.ClientError) -> int | None:
-    status = error.response.get("ResponseMetadata", {}).get("HTTPStatusCode")
-    return status if isinstance(status, int) else None
-
-
 def _text(error: Exception) -> str:
-    return f"{type(error).__name__}: {error}" if str(error) else type(error).__name__
+    said = redacted(str(error))
+    return f"{type(error).__name__}: {said}" if said else type(error).__name__

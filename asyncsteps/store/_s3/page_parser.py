@@ -1,9 +1,9 @@
-"""Takes the keys of a listing page out of the reply's body without parsing dates, sizes and ETags.
+"""A fast parser for listing pages, which reads keys and skips dates, sizes and ETags.
 
-botocore's parser spends over 50 ms on a page of 1,000 keys, most of it on the fields that a listing of names never
-reads, and its handlers parse every reply with status 200 once more. A handler that runs ahead of both reads the
-keys with one compiled expression, and leaves them a body of a few bytes. Whatever is not exactly as expected goes
-the normal way: better slow than wrong.
+botocore's parser spends over 50 ms on a page of 1,000 keys, mostly on fields that a listing of names does not
+need, and its handlers parse every successful reply a second time. The handler of this module runs before both. It
+extracts the keys with a compiled regular expression, and leaves a body of a few bytes to parse. A page that is not
+exactly as expected is left to botocore: better slow than wrong.
 """
 
 import contextlib
@@ -16,7 +16,7 @@ from urllib.parse import unquote_to_bytes
 
 # The wildcard form runs ahead of the handlers on `before-parse.s3.*`, which parse the body a second time.
 _EVENT = "before-parse.*.ListObjectsV2"
-_UNIQUE_ID = "asyncsteps-slim-page"
+_UNIQUE_ID = "asyncsteps-fast-page-parser"
 
 _NOTHING_LEFT = b"<ListBucketResult></ListBucketResult>"
 
@@ -26,20 +26,20 @@ _HEAD = re.compile(
 _TAIL = re.compile(rb"</ListBucketResult>\s*\Z")
 _KEY = re.compile(rb"<Key>([^<]+)</Key>")
 _COMMON_PREFIX = re.compile(rb"<CommonPrefixes>\s*<Prefix>([^<]+)</Prefix>\s*</CommonPrefixes>")
-# The single elements of a page; they stand before, after or between the lists, in an order that differs by server.
+# Elements that occur once in a page; their order, and where the lists stand between them, differ by server.
 _SINGLE = re.compile(rb"<(KeyCount|IsTruncated|NextContinuationToken|EncodingType)>([^<]*)</\1>")
 _ENTITY = re.compile(rb"&(?:(lt|gt|amp|quot|apos)|#([0-9]{1,7})|#x([0-9A-Fa-f]{1,6}));|&")
 _NO_ESCAPE = re.compile(rb"%(?![0-9A-Fa-f]{2})")
 _NAMED = {b"lt": b"<", b"gt": b">", b"amp": b"&", b"quot": b'"', b"apos": b"'"}
-# What XML parsers refuse in text, or change.
+# Characters that XML parsers refuse or change.
 _CONTROL = bytes(range(0x20))
 _SEPARATOR = b"\x00"
 
-_slim: ContextVar[bool] = ContextVar("asyncsteps_slim_pages", default=False)
+_fast: ContextVar[bool] = ContextVar("asyncsteps_fast_pages", default=False)
 
 
 class _Objects(Sequence[dict[str, str]]):
-    """A page's objects, made as they are asked for: a thousand that stay would keep the garbage collector busy."""
+    """A page's objects, created on access: a thousand dicts would burden the garbage collector."""
 
     __slots__ = ("keys",)
 
@@ -61,49 +61,49 @@ class _Objects(Sequence[dict[str, str]]):
 
 
 def keys_of(contents: Iterable[Mapping[str, Any]]) -> list[str]:
-    """The keys of a page's ``Contents``, whoever read it."""
+    """Return the keys of a page's ``Contents``, whichever parser read it."""
     if isinstance(contents, _Objects):
         return contents.keys
     return [entry["Key"] for entry in contents]
 
 
 class _UnexpectedReplyError(Exception):
-    """The reply is not one that this module reads."""
+    """The page is left to botocore's parser."""
 
 
 @contextlib.contextmanager
-def slim_pages() -> Iterator[None]:
-    """Inside the block, listings through a client installed with ``own=False`` are read by this module."""
-    reset = _slim.set(True)
+def fast_pages() -> Iterator[None]:
+    """Use the fast parser inside the block, also for clients installed with ``own=False``."""
+    reset = _fast.set(True)
     try:
         yield
     finally:
-        _slim.reset(reset)
+        _fast.reset(reset)
 
 
 def install(client: Any, *, own: bool = True) -> None:
-    """Have the ``list_objects_v2`` of a botocore or aiobotocore client read its pages by this module.
+    """Parse the pages of a client's ``list_objects_v2`` with the fast parser.
 
-    Its responses then hold ``Contents`` (each with its ``Key`` alone), ``CommonPrefixes``, ``IsTruncated``,
-    ``KeyCount`` and ``NextContinuationToken``, all decoded. Installing twice is installing once.
+    Responses then hold ``Contents`` (with ``Key`` alone), ``CommonPrefixes``, ``IsTruncated``, ``KeyCount`` and
+    ``NextContinuationToken``, all decoded. Installing twice has no further effect.
 
     Args:
-        client: An S3 client.
-        own: False for a client that others use too, who may want sizes and dates: then only what is called
-            inside `slim_pages` is read by this module.
+        client: An S3 client of botocore or aiobotocore.
+        own: Whether nobody else uses the client. Otherwise the parser is used only inside `fast_pages`, since
+            others may need sizes and dates.
     """
-    client.meta.events.register(_EVENT, _read_slimly if own else _read_slimly_inside, unique_id=_UNIQUE_ID)
+    client.meta.events.register(_EVENT, _parse_fast if own else _parse_fast_inside, unique_id=_UNIQUE_ID)
 
 
-def _read_slimly_inside(**kwargs: Any) -> None:
-    if _slim.get():
-        _read_slimly(**kwargs)
+def _parse_fast_inside(**kwargs: Any) -> None:
+    if _fast.get():
+        _parse_fast(**kwargs)
 
 
-def _read_slimly(
+def _parse_fast(
     *, response_dict: MutableMapping[str, Any], customized_response_dict: MutableMapping[str, Any], **_: Any
 ) -> None:
-    """Handle ``before-parse``: what is put into ``customized_response_dict`` is added to the parsed response."""
+    """Handle ``before-parse``; botocore adds ``customized_response_dict`` to the parsed response."""
     body = response_dict["body"]
     if response_dict["status_code"] != 200 or not isinstance(body, bytes):  # noqa: PLR2004 - HTTP's OK
         return
@@ -116,7 +116,7 @@ def _read_slimly(
 
 
 def _read(body: bytes) -> dict[str, Any]:
-    """A page as botocore would give it after decoding, without what no listing of names needs."""
+    """Return a page as botocore would after decoding, without the fields that no listing of names needs."""
     if not _HEAD.match(body) or not _TAIL.search(body, max(0, len(body) - 64)):
         raise _UnexpectedReplyError
     raw_keys: list[bytes] = _KEY.findall(body)
@@ -124,7 +124,7 @@ def _read(body: bytes) -> dict[str, Any]:
     single = _single(body)
     if single.get(b"KeyCount") != b"%d" % len(raw_keys):
         raw_prefixes = _COMMON_PREFIX.findall(body)
-    # A comment, CDATA or an empty element in the place of a text makes the count differ.
+    # A comment, CDATA or an empty element instead of text makes the count differ.
     count = len(raw_keys) + len(raw_prefixes)
     if single.get(b"KeyCount") != b"%d" % count or single.get(b"EncodingType", b"url") != b"url":
         raise _UnexpectedReplyError
@@ -145,7 +145,7 @@ def _read(body: bytes) -> dict[str, Any]:
 
 
 def _single(body: bytes) -> Mapping[bytes, bytes]:
-    """The elements that a page has at most once, looked for before and after the objects: those are the bulk."""
+    """Find the elements that occur at most once; the objects, which are the bulk, are not searched."""
     first, last = body.find(b"<Contents"), body.rfind(b"</Contents>")
     found: list[tuple[bytes, bytes]] = _SINGLE.findall(body if first < 0 else body[:first] + body[last:])
     single = dict(found)
@@ -155,7 +155,7 @@ def _single(body: bytes) -> Mapping[bytes, bytes]:
 
 
 def _decoded(raw: list[bytes], *, url_encoded: bool) -> list[str]:
-    """The texts of elements as names: XML's escapes first, which are the outer ones, then those of URLs."""
+    """Decode the texts of elements: first XML's escapes, which are the outer ones, then those of URLs."""
     joined = b"".join(raw)
     if len(joined.translate(None, _CONTROL)) != len(joined):
         raise _UnexpectedReplyError
@@ -163,7 +163,7 @@ def _decoded(raw: list[bytes], *, url_encoded: bool) -> list[str]:
     if b"&" in joined:
         joined = _unescaped(joined)
     if url_encoded:
-        # As botocore reads it: a plus stands for a space, as in forms.
+        # A plus stands for a space, as botocore has it.
         joined = joined.replace(b"+", b" ")
         if b"%" in joined:
             if b"%00" in joined:
@@ -173,10 +173,10 @@ def _decoded(raw: list[bytes], *, url_encoded: bool) -> list[str]:
 
 
 def _unquoted(text: bytes) -> bytes:
-    """``text`` without the escapes of URLs.
+    """Decode the escapes of URLs.
 
-    Through the decoder of quoted-printable, which differs in its sign alone and does in C what else takes
-    milliseconds a page where names are not of ASCII.
+    Quoted-printable differs only in its sign, and its decoder is in C: names beyond ASCII would otherwise cost
+    milliseconds a page.
     """
     if _NO_ESCAPE.search(text):
         return unquote_to_bytes(text)
@@ -184,7 +184,7 @@ def _unquoted(text: bytes) -> bytes:
 
 
 def _unescaped(text: bytes) -> bytes:
-    """``text`` without XML's escapes."""
+    """Decode XML's escapes."""
     return _ENTITY.sub(_character, text)
 
 

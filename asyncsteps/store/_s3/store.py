@@ -1,4 +1,4 @@
-"""Done steps as objects under a prefix of an S3 bucket: what simpleflow's own steps read and write."""
+"""The S3 store, compatible with the done marks of simpleflow's own steps."""
 
 import contextlib
 import logging
@@ -7,19 +7,20 @@ from functools import partial
 from itertools import pairwise
 from typing import Any, Self, cast
 
+from asyncsteps._aws.codes import error_code
 from asyncsteps._errors import ListingError, StoreError, StoreOptionError
 from asyncsteps._plan.names import EVERYTHING, MAX_KEY_BYTES, is_step_name, matches
-from asyncsteps.store._common import BaseStore, StepSorter
+from asyncsteps.store._common import BaseStore, KeyFilter
 from asyncsteps.store._listing.fetching import list_keys
 from asyncsteps.store._listing.page import Page
 from asyncsteps.store._location import check_bucket, normalise_prefix
 from asyncsteps.store._protocol import DonePage, OnProgress
 from asyncsteps.store._records import decode_record, encode_record
 from asyncsteps.store._s3.bucket import BucketClient
-from asyncsteps.store._s3.client import ClientOptions, listing
-from asyncsteps.store._s3.conditional_put import FirstWins
-from asyncsteps.store._s3.delete import delete, those_done
-from asyncsteps.store._s3.errors import error_code
+from asyncsteps.store._s3.client import listing
+from asyncsteps.store._s3.conditional_put import ConditionalPut
+from asyncsteps.store._s3.delete import delete, find_done
+from asyncsteps.store._s3.options import ClientOptions
 from asyncsteps.store._s3.page_parser import keys_of
 
 logger = logging.getLogger("asyncsteps.store")
@@ -29,22 +30,21 @@ _DIRECTORY_BUCKET = "--x-s3"
 
 
 class S3Store(BaseStore):
-    """Done steps as objects: the key is the prefix and the step's name, the body a JSON object.
+    """Keeps each done step as an object: the key is the prefix and the step's name, the body a JSON object.
 
-    Nothing is sent before the first use. Retries are botocore's (unless ``AWS_MAX_ATTEMPTS`` or a ``config`` says
-    otherwise: six attempts, four where the server is out of reach); a listing tries its pages again on its own.
-    The credentials need ``s3:ListBucket`` on the bucket, ``s3:GetObject``, ``s3:PutObject`` and, for withdrawal,
-    ``s3:DeleteObject`` on the prefix.
+    Nothing is sent before the store is first used. Botocore retries requests, and a listing requests failed pages
+    again; see `asyncsteps.open_store` for ``timeout`` and ``attempts``. The credentials need ``s3:ListBucket`` on
+    the bucket, and on the prefix ``s3:GetObject``, ``s3:PutObject`` and, for withdrawal, ``s3:DeleteObject``.
 
     Args:
         bucket: The bucket's name, or an access point's ARN.
-        prefix: The complete key prefix; one that is not empty and does not end in a slash gets one.
-        options: The client to use, or how to make one.
-        sse: Server-side encryption of what is marked: True for ``AES256``, or a name such as ``aws:kms``.
+        prefix: The complete key prefix; a slash is appended unless it is empty or ends in one.
+        options: The client to use, or how to create one.
+        sse: Server-side encryption of marks: True for ``AES256``, or a name such as ``aws:kms``.
     """
 
     _client: BucketClient
-    _first_wins: FirstWins
+    _conditional_put: ConditionalPut
 
     def __init__(
         self,
@@ -67,7 +67,7 @@ class S3Store(BaseStore):
         await super().__aenter__()
         self._client = BucketClient(self._bucket, url=self.url, options=self._options)
         self._stack.push_async_callback(self._client.aclose)
-        self._first_wins = FirstWins(self._client)
+        self._conditional_put = ConditionalPut(self._client)
         return self
 
     @property
@@ -86,24 +86,27 @@ class S3Store(BaseStore):
         return f"s3://{self._bucket}/{self._prefix}"
 
     async def is_done(self, name: str) -> bool:
-        """Whether ``name`` is done: one HEAD request."""
-        self._checked(name)
+        """Whether ``name`` is done, by one HEAD request."""
+        return await self._exists(self._checked(name))
+
+    async def _exists(self, name: str) -> bool:
         return await self._client.head(self._prefix + name, name) is not None
 
     async def mark_done(self, name: str, record: Mapping[str, Any], *, first_wins: bool = False) -> bool:
-        """Record ``name`` as done, durably: one PUT request; whether this call's record is the stored one.
+        """Record ``name`` as done, durably; return whether this call's record is the stored one.
 
-        ``first_wins`` makes it a conditional one. What a server does with conditions is found out at the first.
+        This is one PUT request, a conditional one with ``first_wins``. The first of those takes a few more, to
+        find out whether the server honours conditions.
         """
         self._checked(name)
         params = {**self._put_params, "Body": encode_record(name, record)}
         if first_wins:
-            return await self._first_wins.put(self._prefix + name, name, params=params)
+            return await self._conditional_put.put(self._prefix + name, name, params=params)
         await self._client.call("put_object", key=self._prefix + name, step=name, **params)
         return True
 
     async def read_done(self, name: str) -> dict[str, Any] | None:
-        """The record of ``name``, or None when it is not done."""
+        """Return the record of ``name``, or None when it is not done."""
         self._checked(name)
         key = self._prefix + name
         try:
@@ -115,20 +118,22 @@ class S3Store(BaseStore):
         return decode_record(name, reply["Body"], bucket=self._bucket, key=key)
 
     async def withdraw(self, names: Iterable[str]) -> list[str]:
-        """Withdraw done marks; those that were there, sorted.
+        """Withdraw done marks; return those that were there, sorted.
 
-        They are looked up first, since S3 does not tell; then deleted, 1,000 a request.
+        They are looked up first, since S3 does not tell which keys a deletion found. All are deleted, found
+        or not, 1,000 a request: a lookup that is answered wrongly must not keep a mark alive.
         """
         wanted = self._checked_names(names)
-        there = await those_done(wanted, is_done=self.is_done, done_page=self.done_page)
-        if there:
-            await delete(self._client, there, prefix=self._prefix)
-        return there
+        if not wanted:
+            return []
+        found = await find_done(wanted, is_done=self._exists, done_page=self.done_page)
+        await delete(self._client, wanted, prefix=self._prefix)
+        return found
 
     async def done_page(self, start_after: str = "") -> DonePage:
-        """One request's worth of done names greater than ``start_after`` (any string), in order.
+        """Return one request's worth of done names greater than ``start_after`` (any string), in order.
 
-        Where the server's pages are unordered or do not start where they should, all names are listed instead.
+        All names are listed instead if the server's pages are unordered or do not start after ``start_after``.
         """
         self._require_open()
         if self._ordered:
@@ -136,7 +141,7 @@ class S3Store(BaseStore):
             page = await self._fetch(self._prefix, start_after=after if after != self._prefix else None)
             keys = page.keys
             while page.token is not None and (not keys or after < keys[-1] <= self._prefix + start_after):
-                # No keys, or keys between what could be sent and what was meant: no answer yet.
+                # No keys, or only keys between the position sent and the one meant: go on.
                 page = await self._fetch(self._prefix, token=page.token)
                 keys = [*keys[-1:], *page.keys]
             in_order = all(low < high for low, high in pairwise(keys))
@@ -155,12 +160,15 @@ class S3Store(BaseStore):
         return DonePage(tuple(name for name in names_done if name > start_after), None)
 
     async def _batches(
-        self, under: str, sorter: StepSorter, on_progress: OnProgress | None
+        self, under: str, key_filter: KeyFilter, on_progress: OnProgress | None
     ) -> AsyncGenerator[list[str], None]:
-        # A directory bucket takes no prefix that ends within a segment of a path, and lists in no order.
+        # A directory bucket takes only prefixes that end in a slash, and lists in no particular order.
         below = "" if under == EVERYTHING or self._is_directory_bucket else f"{under}."
-        if below and await self.is_done(under):
-            yield [under]
+        if below:
+            if len((self._prefix + under).encode()) > MAX_KEY_BYTES:
+                return  # longer than any key
+            if await self._exists(under):
+                yield [under]
         batches = list_keys(
             partial(self._fetch, retries_itself=True),
             self._prefix + below,
@@ -171,7 +179,7 @@ class S3Store(BaseStore):
         async with contextlib.aclosing(cast("AsyncGenerator[list[str], None]", batches)):
             async for keys in batches:
                 names = [key[start:] for key in keys]
-                yield sorter.names(names if exact else [name for name in names if matches(under, name)])
+                yield key_filter.names(names if exact else [name for name in names if matches(under, name)])
 
     async def _fetch(
         self,
@@ -182,7 +190,7 @@ class S3Store(BaseStore):
         token: str | None = None,
         retries_itself: bool = False,
     ) -> Page:
-        """One page, as `FetchPage` has it."""
+        """Fetch one page; see `FetchPage`."""
         given = {"StartAfter": start_after, "Delimiter": delimiter, "ContinuationToken": token}
         params = {name: value for name, value in given.items() if value is not None}
         with listing(retries_itself=retries_itself):
@@ -198,7 +206,7 @@ class S3Store(BaseStore):
 
 
 def _encryption(sse: bool | str) -> str:
-    """The name of a server-side encryption."""
+    """Return the name of a server-side encryption."""
     name = "AES256" if sse is True else sse
     if name not in _ENCRYPTIONS:
         raise StoreOptionError(f"sse={sse!r} is no server-side encryption: True (AES256) or one of {_ENCRYPTIONS}")
@@ -206,7 +214,7 @@ def _encryption(sse: bool | str) -> str:
 
 
 def _sendable(position: str, room: int) -> str:
-    """The greatest string that can be sent as (the rest of) a key and is not above ``position``, near enough."""
+    """Return a string not greater than ``position``, and close to it, that fits into ``room`` bytes of a key."""
     try:
         encoded = position.encode()
     except UnicodeEncodeError as error:  # a lone surrogate sorts above U+D7FF and below U+E000

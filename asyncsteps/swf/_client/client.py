@@ -1,42 +1,38 @@
-"""The async SWF client: start executions of simpleflow workflows, and wait for, follow and steer them."""
+"""The async SWF client: starts executions of simpleflow workflows, waits for them, follows and controls them."""
 
 import datetime as dt
 from collections.abc import AsyncGenerator, Mapping
-from contextlib import AsyncExitStack, aclosing, suppress
-from types import TracebackType
+from contextlib import AsyncExitStack
 from typing import Any, Self
 
 import anyio
-from aiobotocore.config import AioConfig
 
-from asyncsteps.swf._client.api import SwfApi
+from asyncsteps.swf._client.api import ClientOptions, SwfApi
 from asyncsteps.swf._client.errors import (
-    ExecutionAlreadyStartedError,
     ExecutionNotFoundError,
     SwfClientClosedError,
-    SwfError,
     SwfInputError,
     WorkflowTypeExistsError,
-    mapped,
 )
 from asyncsteps.swf._client.execution import Execution
 from asyncsteps.swf._client.history import Run
-from asyncsteps.swf._client.listing import Selection, list_executions
+from asyncsteps.swf._client.launch import start_execution
+from asyncsteps.swf._client.listing import CLOSED, OPEN, Selection, list_executions, newest_run
 from asyncsteps.swf._client.pacing import PollLimits
 from asyncsteps.swf._client.polling import Poller
 from asyncsteps.swf._client.records import ExecutionInfo
 from asyncsteps.swf._client.start import registration, start_parameters, workflow_type
 
 CLOSE_GRACE = 5.0
-"""Seconds for which the client's connections may take to close when its block is cancelled."""
+"""Seconds that closing the connections may take when the client's block is cancelled."""
 
 
 class SwfClient:
-    """Executions of one SWF domain, for an async service: thousands of them on one event loop.
+    """Starts and follows executions in one SWF domain, thousands of them on one event loop.
 
-    All that is waited for and followed shares one poller and one rate of polling: an execution is polled often
-    while it brings news and ever more rarely while it brings none; first due, first asked. With ``n`` executions
-    a poll of each takes at least ``n / polls_per_second`` seconds.
+    All executions that are waited for or followed share one poller and one polling rate. An execution is polled
+    often while it has news, and at growing intervals while it has none. Polling all of ``n`` executions once takes
+    at least ``n / polls_per_second`` seconds.
 
         async with SwfClient("people") as swf:
             execution = await swf.start(IngestWorkflow, 42, workflow_id="ingest-42")
@@ -47,19 +43,18 @@ class SwfClient:
     Args:
         domain: The SWF domain.
         session: The caller's `aioboto3.Session`.
-        client: The caller's aiobotocore ``swf`` client, in place of session, endpoint and region; never closed
-            here.
-        endpoint_url: The endpoint; None: what botocore's environment and configuration say.
+        client: The caller's aiobotocore ``swf`` client, instead of session, endpoint and region; it is not closed.
+        endpoint_url: The endpoint; None: botocore's environment and configuration decide.
         region_name: The region; None: likewise.
-        concurrency: The most requests under way at once; polls take at most half of them.
-        polls_per_second: The most history requests a second for all that is followed. SWF throttles an account's
-            ``GetWorkflowExecutionHistory``; when it does, the rate is halved, and slowly won back.
-        min_poll_interval: Seconds between two polls of an execution that brings news.
-        max_poll_interval: Seconds between two polls of an execution that has brought none for long.
-        poll_patience: Seconds for which polls may fail (unreachable, throttled) before those who wait are told.
+        concurrency: The most requests at once; polls take at most half of them.
+        polls_per_second: The most history requests a second, over all executions. SWF throttles
+            ``GetWorkflowExecutionHistory`` for the whole account; the rate is then halved, and recovers slowly.
+        min_poll_interval: Seconds between polls of an execution that has news.
+        max_poll_interval: Seconds between polls of an execution that has had none for long.
+        poll_patience: Seconds for which polls may fail (unreachable, throttled) before callers get the error.
 
     Raises:
-        SwfInputError: When an argument is out of its range.
+        SwfInputError: When an argument is out of range.
     """
 
     def __init__(
@@ -76,19 +71,16 @@ class SwfClient:
         max_poll_interval: float = 15.0,
         poll_patience: float = 300.0,
     ) -> None:
-        if not domain:
-            raise SwfInputError(f"domain must be the name of an SWF domain, not {domain!r}")
-        if concurrency < 1:
-            raise SwfInputError(f"concurrency must be at least 1, not {concurrency!r}")
-        if client is not None and (session, endpoint_url, region_name) != (None, None, None):
-            raise SwfInputError("client= brings its session, endpoint and region: give none of these beside it")
+        self._options = ClientOptions(
+            domain=domain,
+            client=client,
+            session=session,
+            endpoint_url=endpoint_url,
+            region_name=region_name,
+            concurrency=concurrency,
+        )
         self.domain = domain
         self._limits = PollLimits(polls_per_second, min_poll_interval, max_poll_interval, poll_patience)
-        self._given_client = client
-        self._session = session
-        self._endpoint_url = endpoint_url
-        self._region_name = region_name
-        self._concurrency = concurrency
         self._stack = AsyncExitStack()
         self._api: SwfApi | None = None
         self._entered = False
@@ -99,46 +91,24 @@ class SwfClient:
         if self._entered:
             raise SwfClientClosedError("an SwfClient is entered once: make another one", domain=self.domain)
         self._entered = True
-        client = self._given_client if self._given_client is not None else await self._open_client()
-        self._api = SwfApi(self.domain, client, concurrency=self._concurrency)
-        self._poller = Poller(self._api, self._limits, slots=max(1, self._concurrency // 2))
+        self._api = await self._options.open(self._stack)
+        self._poller = Poller(self._api, self._limits, slots=max(1, self._options.concurrency // 2))
         self._poller_tasks = anyio.create_task_group()
         await self._poller_tasks.__aenter__()
         self._poller_tasks.start_soon(self._poller.run, name="asyncsteps.swf poller")
         return self
 
-    async def __aexit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    async def __aexit__(self, *exc_info: object) -> None:
         assert self._api is not None
         assert self._poller_tasks is not None
         self._api.close()
         try:
             self._poller_tasks.cancel_scope.cancel()
-            # Without the block's own exception, which the task group would wrap into a group.
+            # Not given the block's own exception, which the task group would wrap in an exception group.
             await self._poller_tasks.__aexit__(None, None, None)
         finally:
             with anyio.move_on_after(CLOSE_GRACE, shield=True):
                 await self._stack.aclose()
-
-    async def _open_client(self) -> Any:
-        import aioboto3
-
-        session = self._session if self._session is not None else aioboto3.Session()
-        config = AioConfig(
-            max_pool_connections=self._concurrency,
-            retries={"mode": "standard", "max_attempts": 5},
-            connect_timeout=10,
-            read_timeout=60,
-        )
-        with mapped("opening the client", domain=self.domain, endpoint=self._endpoint_url):
-            try:
-                opening = session.client(
-                    "swf", endpoint_url=self._endpoint_url, region_name=self._region_name, config=config
-                )
-                return await self._stack.enter_async_context(opening)
-            except ValueError as error:  # what botocore says of an endpoint that is no URL
-                raise SwfInputError(f"endpoint_url {self._endpoint_url!r} is refused: {error}") from error
 
     def _open(self) -> tuple[SwfApi, Poller]:
         if self._api is None or self._poller is None:
@@ -165,35 +135,38 @@ class SwfClient:
         input: Mapping[str, Any] | None = None,  # noqa: A002  SWF's and simpleflow's own word
         **kwargs: Any,
     ) -> Execution:
-        """Start an execution of a simpleflow workflow; its deciders call ``run(*args, **kwargs)``.
+        """Start an execution of a simpleflow workflow, whose deciders call ``run(*args, **kwargs)``.
 
-        What is not given comes from the workflow's class (``get_task_list`` or ``task_list``, likewise tags,
-        ``execution_timeout``, ``decision_tasks_timeout``, ``child_policy``, ``task_priority``), else from the
-        defaults that its type was registered with.
+        An option that is not given is taken from the workflow's class (``get_task_list`` or ``task_list``,
+        likewise the tags, ``execution_timeout``, ``decision_tasks_timeout``, ``child_policy``, ``task_priority``),
+        else from the defaults that the type was registered with.
 
         Args:
             workflow: A simpleflow `Workflow` class, or the name of a workflow type.
-            *args: Arguments of ``run``: JSON values, and what else simpleflow writes as JSON.
-            workflow_id: 1 to 256 characters, no ``: / |``; None: name, version and something unique. At most one
+            *args: Arguments of ``run``: JSON values, and types that simpleflow writes as JSON.
+            workflow_id: 1 to 256 characters, no ``: / |``; None: name, version and a unique suffix. At most one
                 execution with an id is open at a time.
             version: The workflow type's version.
             task_list: The task list that its deciders poll.
-            tags: At most 5.
+            tags: At most 5 tags.
             execution_timeout: Seconds that the execution may take; at most a year.
             decision_tasks_timeout: Seconds that a decision may take, or ``"NONE"``.
-            child_policy: What becomes of its children when it is terminated: TERMINATE, REQUEST_CANCEL or ABANDON.
-            lambda_role: The ARN of the role that its Lambda tasks run with.
+            child_policy: What happens to its children when it is terminated: TERMINATE, REQUEST_CANCEL or ABANDON.
+            lambda_role: The ARN of the role for its Lambda tasks.
             task_priority: The priority of its decision tasks.
-            input: ``{"args": [...], "kwargs": {...}}`` in place of ``args`` and ``kwargs``, for arguments that are
-                named like one of ours.
+            input: ``{"args": [...], "kwargs": {...}}`` instead of ``args`` and ``kwargs``, for keyword arguments
+                with the name of an option.
             **kwargs: Keyword arguments of ``run``.
 
+        Returns:
+            A handle on the execution; without a ``workflow_id`` also when the first reply was lost.
+
         Raises:
-            SwfInputError: When something given cannot be sent, or a default is missing.
+            SwfInputError: When a value is refused, by this client or by SWF, or a default is missing.
             SwfDomainNotFoundError: When the domain is not registered.
             WorkflowTypeNotFoundError: When the type is not registered, or deprecated.
             ExecutionAlreadyStartedError: When an execution with this id is open.
-            SwfError: Whatever else SWF refuses.
+            SwfError: When SWF refuses for another reason, or cannot be reached.
         """
         kind = workflow_type(workflow, version)
         parameters = start_parameters(
@@ -212,49 +185,35 @@ class SwfClient:
                 "input": input,
             },
         )
-        workflow_id = parameters["workflowId"]
         api, _ = self._open()
-        about = {"workflow_id": workflow_id, "workflow_type": str(kind)}
-        try:
-            answer = await api.call("start_workflow_execution", expect="runId", about=about, **parameters)
-        except ExecutionAlreadyStartedError as error:
-            run_id = None
-            with suppress(SwfError):  # listing is a permission of its own, and may fail on its own
-                run_id = await self._open_run_id(parameters["workflowId"])
-            raise ExecutionAlreadyStartedError(
-                "an execution with this workflow id is open: follow that one, or start with another workflow_id",
-                domain=self.domain,
-                workflow_id=workflow_id,
-                run_id=run_id,
-                endpoint=api.endpoint,
-            ) from error
-        return self.get(parameters["workflowId"], answer["runId"])
+        run_id = await start_execution(api, kind, parameters, is_own_id=workflow_id is None)
+        return self.get(parameters["workflowId"], run_id)
 
     def get(self, workflow_id: str, run_id: str) -> Execution:
-        """A handle on an execution that was started elsewhere; nothing is asked of SWF yet.
+        """Return a handle on an execution that was started elsewhere, without a request.
 
         Raises:
             SwfInputError: When an id is missing; `find_open` finds the run id of an open execution.
         """
         api, poller = self._open()
-        for value, what in ((workflow_id, "workflow_id"), (run_id, "run_id")):
-            if not value:
-                raise SwfInputError(
-                    f"{what} must not be empty, like {value!r}; "
-                    "`await swf.find_open(workflow_id)` finds the run id of an open execution",
-                    domain=self.domain,
-                )
+        if not workflow_id or not run_id:
+            raise SwfInputError(
+                f"workflow_id {workflow_id!r} and run_id {run_id!r} must not be empty; "
+                "`await swf.find_open(workflow_id)` finds the run id of an open execution",
+                domain=self.domain,
+            )
         return Execution(api, poller, Run(workflow_id, run_id))
 
     async def find_open(self, workflow_id: str) -> Execution:
-        """The open execution with this workflow id.
+        """Find the open execution with this workflow id.
 
-        SWF's list of open executions may lag some seconds behind what was just started or closed.
+        SWF's listings may lag some seconds behind.
 
         Raises:
-            ExecutionNotFoundError: When none is listed.
+            ExecutionNotFoundError: When SWF lists none.
         """
-        run_id = await self._open_run_id(workflow_id)
+        api, _ = self._open()
+        run_id = await newest_run(api, workflow_id, OPEN)
         if run_id is None:
             raise ExecutionNotFoundError(
                 "no open execution has this workflow id (yet, or any more)",
@@ -262,12 +221,6 @@ class SwfClient:
                 workflow_id=workflow_id,
             )
         return self.get(workflow_id, run_id)
-
-    async def _open_run_id(self, workflow_id: str) -> str | None:
-        async with aclosing(self.list_open(workflow_id=workflow_id)) as found:
-            async for info in found:
-                return info.run_id
-        return None
 
     def list_open(
         self,
@@ -278,20 +231,18 @@ class SwfClient:
         tag: str | None = None,
         since: dt.datetime | None = None,
     ) -> AsyncGenerator[ExecutionInfo, None]:
-        """Open executions, newest first; at most one of ``workflow_id``, ``workflow`` and ``tag`` filters them.
-
-        SWF's lists may lag some seconds behind what was just started or closed.
+        """Iterate over open executions, newest first. SWF's listings may lag some seconds behind.
 
         Args:
-            workflow_id: Only the one with this workflow id.
-            workflow: Only those of this type: a simpleflow `Workflow` class, or a name with ``version``.
+            workflow_id: Only the execution with this workflow id; give at most one of this, ``workflow``, ``tag``.
+            workflow: Only executions of this type: a simpleflow `Workflow` class, or a name with ``version``.
             version: See ``workflow``.
-            tag: Only those with this tag.
-            since: Only those started since then; None: all.
+            tag: Only executions with this tag.
+            since: Only executions started since then; None: all.
         """
         api, _ = self._open()
-        select = Selection(workflow_id, workflow_type(workflow, version) if workflow is not None else None, tag)
-        return list_executions(api, "list_open_workflow_executions", select, since=since)
+        kind = workflow_type(workflow, version) if workflow is not None else None
+        return list_executions(api, OPEN, Selection(workflow_id, kind, tag), since=since)
 
     def list_closed(
         self,
@@ -302,10 +253,10 @@ class SwfClient:
         tag: str | None = None,
         since: dt.datetime | None = None,
     ) -> AsyncGenerator[ExecutionInfo, None]:
-        """Closed executions, the last started first, as far back as the domain keeps them; else as `list_open`."""
+        """Iterate over closed executions, as far back as the domain keeps them; see `list_open`."""
         api, _ = self._open()
-        select = Selection(workflow_id, workflow_type(workflow, version) if workflow is not None else None, tag)
-        return list_executions(api, "list_closed_workflow_executions", select, since=since)
+        kind = workflow_type(workflow, version) if workflow is not None else None
+        return list_executions(api, CLOSED, Selection(workflow_id, kind, tag), since=since)
 
     async def register(
         self,
@@ -318,13 +269,13 @@ class SwfClient:
         child_policy: str | None = None,
         description: str | None = None,
     ) -> bool:
-        """Register a workflow type with its defaults, as simpleflow does when it first starts one.
+        """Register a workflow type with its defaults, as simpleflow does before it first starts one.
 
-        What is not given comes from the workflow's class, else it is simpleflow's default: 300 seconds for either
-        timeout, child policy TERMINATE.
+        An option that is not given is taken from the workflow's class, else it has simpleflow's default: 300
+        seconds for either timeout, child policy TERMINATE.
 
         Returns:
-            Whether it was registered now; False when it was before, and then nothing of it has changed.
+            Whether it was registered by this call; False when it was registered before, and is left unchanged.
 
         Raises:
             SwfDomainNotFoundError: When the domain is not registered.

@@ -1,16 +1,25 @@
-"""What the async SWF client raises, and the one place where botocore's errors are turned into it."""
+"""The exceptions of the SWF client, and the mapping of botocore's exceptions to them."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, NoReturn
+from typing import NoReturn
 
 import botocore.exceptions as aws
 from botocore.parsers import ResponseParserError
 
+from asyncsteps._aws.codes import (
+    BAD_PROFILE,
+    CREDENTIALS_CODES,
+    DENIED_CODES,
+    NO_CREDENTIALS,
+    THROTTLED_CODES,
+    UNREACHABLE,
+    error_code,
+    error_message,
+    error_status,
+)
 from asyncsteps._errors import AsyncstepsError
-
-if TYPE_CHECKING:
-    from asyncsteps.swf._client.records import Closure
+from asyncsteps.swf._client.records import Closure
 
 
 class SwfError(AsyncstepsError):
@@ -20,7 +29,7 @@ class SwfError(AsyncstepsError):
         domain: The SWF domain.
         workflow_id: The execution's workflow id, where one is concerned.
         run_id: The execution's run id, where known.
-        endpoint: The endpoint that was asked.
+        endpoint: The endpoint.
     """
 
     def __init__(
@@ -50,15 +59,15 @@ class SwfError(AsyncstepsError):
 
 
 class SwfInputError(SwfError, ValueError):
-    """What was given breaks a rule of SWF, or of simpleflow's input format."""
+    """An argument breaks a rule of SWF, or of simpleflow's input format."""
 
 
 class SwfClientClosedError(SwfError):
-    """The client is used before its block is entered or after it has ended."""
+    """The client is used outside its ``async with`` block."""
 
 
 class SwfDomainNotFoundError(SwfError):
-    """The domain is not registered in the region (or at the endpoint) that was asked."""
+    """The domain is not registered in this region or at this endpoint."""
 
 
 class WorkflowTypeNotFoundError(SwfError):
@@ -70,11 +79,11 @@ class WorkflowTypeExistsError(SwfError):
 
 
 class ExecutionNotFoundError(SwfError):
-    """SWF knows no such execution; or no open one, for what only an open one can be asked."""
+    """SWF knows no such execution, or none that is open when the request needs an open one."""
 
 
 class ExecutionAlreadyStartedError(SwfError):
-    """An execution with this workflow id is open already; its ``run_id`` is given where SWF told it."""
+    """An execution with this workflow id is already open; ``run_id`` is set when SWF lists it."""
 
 
 class SwfLimitError(SwfError):
@@ -86,34 +95,34 @@ class SwfAccessDeniedError(SwfError):
 
 
 class SwfUnreachableError(SwfError):
-    """No usable answer from the endpoint, botocore's retries included."""
+    """The endpoint gave no usable answer, also when botocore retried."""
 
 
 class SwfThrottledError(SwfError):
-    """SWF asked to slow down, and kept asking through every retry."""
+    """SWF throttled the request, also when botocore retried."""
 
 
 class ExecutionError(SwfError):
     """An execution closed without a result.
 
     Attributes:
-        closure: How it closed, the reason and the details among it.
+        closure: How it closed, with the reason and the details.
     """
 
     def __init__(
-        self, message: str, closure: "Closure", *, domain: str | None, workflow_id: str | None, run_id: str | None
+        self, message: str, closure: Closure, *, domain: str | None, workflow_id: str | None, run_id: str | None
     ) -> None:
         super().__init__(message, domain=domain, workflow_id=workflow_id, run_id=run_id)
         self.closure = closure
 
     @property
     def reason(self) -> str | None:
-        """The reason that the workflow, or who ended it, gave."""
+        """The reason that the workflow, or whoever closed it, gave."""
         return self.closure.reason
 
     @property
     def details(self) -> object:
-        """The details that the workflow, or who ended it, gave: decoded JSON, or the text as it is."""
+        """The details that the workflow, or whoever closed it, gave: decoded JSON, else the text."""
         return self.closure.details
 
 
@@ -126,15 +135,15 @@ class ExecutionTimedOutError(ExecutionError, TimeoutError):
 
 
 class ExecutionTerminatedError(ExecutionError):
-    """The execution was terminated; nobody asked the workflow."""
+    """The execution was terminated, without the workflow's consent."""
 
 
 class ExecutionCanceledError(ExecutionError):
-    """The workflow was asked to cancel, and did."""
+    """The workflow cancelled itself on request."""
 
 
 class ExecutionContinuedAsNewError(ExecutionError):
-    """The run continued as a new one, which was not followed; its id is ``closure.new_run_id``."""
+    """The run continued as a new run, ``closure.new_run_id``, which was not followed."""
 
 
 _Refusal = tuple[type[SwfError], str]
@@ -145,24 +154,9 @@ _INVALID: _Refusal = (SwfInputError, "")
 _FAILED: _Refusal = (SwfUnreachableError, "the service failed; try again later")
 
 _REFUSALS: dict[str, _Refusal] = {
-    "ThrottlingException": _THROTTLED,
-    "Throttling": _THROTTLED,
-    "RequestLimitExceeded": _THROTTLED,
-    "RequestThrottled": _THROTTLED,
-    "TooManyRequestsException": _THROTTLED,
-    "AccessDenied": _DENIED,
-    "AccessDeniedException": _DENIED,
+    **dict.fromkeys(THROTTLED_CODES, _THROTTLED),
+    **dict.fromkeys(DENIED_CODES | CREDENTIALS_CODES, _DENIED),
     "OperationNotPermittedFault": _DENIED,
-    "UnrecognizedClientException": _DENIED,
-    "InvalidClientTokenId": _DENIED,
-    "InvalidSignatureException": _DENIED,
-    "SignatureDoesNotMatch": _DENIED,
-    "IncompleteSignature": _DENIED,
-    "MissingAuthenticationToken": _DENIED,
-    "MissingAuthenticationTokenException": _DENIED,
-    "ExpiredToken": _DENIED,
-    "ExpiredTokenException": _DENIED,
-    "OptInRequired": _DENIED,
     "ValidationException": _INVALID,
     "ValidationError": _INVALID,
     "SerializationException": _INVALID,
@@ -200,7 +194,7 @@ def mapped(
     run_id: str | None = None,
     workflow_type: str | None = None,
 ) -> Iterator[None]:
-    """Turn what botocore raises in the block into this module's exceptions, chained."""
+    """Raise this module's exceptions from those that botocore raises in the block."""
 
     def fail(kind: type[SwfError], message: str, cause: BaseException) -> NoReturn:
         raise kind(
@@ -213,26 +207,24 @@ def mapped(
         fail(*_refusal(error, domain, workflow_type), error)
     except aws.ParamValidationError as error:
         fail(SwfInputError, str(error), error)
-    except (aws.NoCredentialsError, aws.PartialCredentialsError, aws.CredentialRetrievalError) as error:
+    except NO_CREDENTIALS as error:
         fail(SwfAccessDeniedError, f"{error}; give AWS credentials by environment, profile or role", error)
-    except (aws.NoRegionError, aws.ProfileNotFound, aws.InvalidConfigError) as error:
+    except (aws.NoRegionError, *BAD_PROFILE) as error:
         fail(SwfInputError, f"{error}; give region_name=, or AWS_DEFAULT_REGION, or a valid profile", error)
-    except (aws.BotoCoreError, ResponseParserError, OSError) as error:
+    except (aws.BotoCoreError, ResponseParserError, *UNREACHABLE) as error:
         fail(SwfUnreachableError, f"no usable answer: {type(error).__name__}: {error}", error)
 
 
 def _refusal(error: aws.ClientError, domain: str, workflow_type: str | None) -> _Refusal:
-    """The class and the message for what the service refused."""
-    code = str(error.response.get("Error", {}).get("Code", "")).rpartition("#")[2]
-    message = str(error.response.get("Error", {}).get("Message", ""))
-    status = error.response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0)
+    """Return the class and the message for a refusal by the service."""
+    code, message = error_code(error) or "", error_message(error)
     said = f"{code}: {message}" if message else code
     if code == "UnknownResourceFault":
         kind, remedy = _unknown(message, domain, workflow_type)
     elif code in _REFUSALS:
         kind, remedy = _REFUSALS[code]
     else:
-        kind, remedy = _FAILED if status >= 500 else (SwfError, "")  # noqa: PLR2004  HTTP's own number
+        kind, remedy = _FAILED if error_status(error) >= 500 else (SwfError, "")  # noqa: PLR2004  HTTP's own number
     return kind, f"{said}; {remedy}" if remedy else said
 
 

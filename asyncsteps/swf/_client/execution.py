@@ -1,4 +1,4 @@
-"""A handle on one execution: wait for it, follow its markers, signal, cancel, terminate, describe."""
+"""A handle on one execution: to wait for it, follow its markers, signal, cancel, terminate and describe it."""
 
 from collections.abc import AsyncGenerator
 from typing import Any
@@ -15,9 +15,9 @@ from asyncsteps.swf._client.errors import (
 )
 from asyncsteps.swf._client.history import Run
 from asyncsteps.swf._client.polling import Poller
-from asyncsteps.swf._client.records import CloseStatus, Closure, ExecutionInfo, encode, read_info
-from asyncsteps.swf._client.start import child_policy as checked_child_policy
+from asyncsteps.swf._client.records import CloseStatus, Closure, ExecutionInfo
 from asyncsteps.swf._client.start import without_none
+from asyncsteps.swf._client.wire import encode, read_info
 
 _FAILURES: dict[CloseStatus, tuple[type[ExecutionError], str]] = {
     CloseStatus.FAILED: (ExecutionFailedError, "the execution failed"),
@@ -32,9 +32,9 @@ _FAILURES: dict[CloseStatus, tuple[type[ExecutionError], str]] = {
 
 
 class Execution:
-    """One run of a workflow on SWF, as `SwfClient.start` and `SwfClient.get` give it.
+    """One run of a workflow on SWF, as returned by `SwfClient.start` and `SwfClient.get`.
 
-    It is used inside the client's block, by any number of tasks; what several of them wait for is polled once.
+    Use it inside the client's block, from any number of tasks; they share its polls.
     """
 
     def __init__(self, api: SwfApi, poller: Poller, run: Run) -> None:
@@ -62,13 +62,13 @@ class Execution:
         return hash((self._api.domain, self._run))
 
     async def wait_closed(self, *, follow_runs: bool = True) -> Closure:
-        """Wait until the execution has closed, however it did, and tell how.
+        """Wait until the execution has closed, and return how it did.
 
         Args:
-            follow_runs: Whether a run that continues as new is followed into the next one.
+            follow_runs: Whether to follow a run that continues as new into the next one.
 
         Raises:
-            SwfError: When the execution is unknown, or SWF stays out of reach.
+            SwfError: When the execution is unknown, or SWF cannot be reached for too long.
         """
         return (await self._wait(follow_runs=follow_runs))[1]
 
@@ -76,15 +76,15 @@ class Execution:
         """Wait until the execution has closed, and return what the workflow returned.
 
         Args:
-            follow_runs: Whether a run that continues as new is followed into the next one.
+            follow_runs: Whether to follow a run that continues as new into the next one.
 
         Returns:
-            The decoded JSON; a `JumboField` where simpleflow put the result on S3.
+            The decoded JSON; a `JumboField` when simpleflow stored the result on S3.
 
         Raises:
-            ExecutionError: When it closed otherwise: failed, timed out, terminated, canceled, or (without
-                ``follow_runs``) continued as new; with the reason and the details.
-            SwfError: When the execution is unknown, or SWF stays out of reach.
+            ExecutionError: When it failed, timed out, was terminated or canceled, or (without ``follow_runs``)
+                continued as new; with the reason and the details.
+            SwfError: When the execution is unknown, or SWF cannot be reached for too long.
         """
         run, closure = await self._wait(follow_runs=follow_runs)
         if closure.status is CloseStatus.COMPLETED:
@@ -110,16 +110,17 @@ class Execution:
     async def markers(
         self, name: str | None = STEP_MARKER, *, follow_runs: bool = True
     ) -> AsyncGenerator[Marker, None]:
-        """The markers of the execution, from its first, live: each once, in order, until it has closed.
+        """Yield the execution's markers in order, each once: those recorded so far, then new ones until it closes.
 
-        ``details`` is decoded JSON (a `JumboField` where simpleflow put it on S3), ``at`` is SWF's time in UTC.
+        A marker's ``details`` is decoded JSON (a `JumboField` when simpleflow stored it on S3), ``at`` is SWF's
+        time in UTC.
 
         Args:
-            name: Only markers of this name; None: all.
-            follow_runs: Whether a run that continues as new is followed into the next one.
+            name: Only markers with this name; None: all.
+            follow_runs: Whether to follow a run that continues as new into the next one.
 
         Raises:
-            SwfError: When the execution is unknown, or SWF stays out of reach.
+            SwfError: When the execution is unknown, or SWF cannot be reached for too long.
         """
         run: Run | None = self._run
         while run is not None:
@@ -141,12 +142,12 @@ class Execution:
             run = run._replace(run_id=new_run_id) if new_run_id is not None else None
 
     async def signal(self, name: str, *args: Any, propagate: bool = False, **kwargs: Any) -> None:
-        """Signal the execution, with arguments in simpleflow's form.
+        """Signal the execution, with arguments in simpleflow's format.
 
         Args:
             name: The signal's name, such as ``step.load.users``.
-            *args: What ``wait_signal(name)`` gives the workflow, with ``kwargs``.
-            propagate: Whether simpleflow hands the signal on to the execution's parent and children.
+            *args: What ``wait_signal(name)`` returns in the workflow, together with ``kwargs``.
+            propagate: Whether simpleflow passes the signal on to the execution's parent and children.
             **kwargs: See ``args``.
 
         Raises:
@@ -156,7 +157,7 @@ class Execution:
         await self._ask("signal_workflow_execution", signalName=name, input=encode(payload, f"signal {name!r}"))
 
     async def request_cancel(self) -> None:
-        """Ask the workflow to cancel; whether it does is up to it.
+        """Request the workflow to cancel itself, which it may ignore.
 
         Raises:
             ExecutionNotFoundError: When the execution is unknown, or closed.
@@ -166,25 +167,24 @@ class Execution:
     async def terminate(
         self, reason: str | None = None, *, details: str | None = None, child_policy: str | None = None
     ) -> None:
-        """Close the execution at once, without asking the workflow.
+        """Close the execution immediately, without the workflow's consent.
 
         Args:
             reason: Why, at most 256 characters.
-            details: More about it, at most 32,768 characters.
-            child_policy: What becomes of its children: TERMINATE, REQUEST_CANCEL or ABANDON; None: as it was
-                started.
+            details: Further details, at most 32,768 characters.
+            child_policy: What happens to its children: TERMINATE, REQUEST_CANCEL or ABANDON; None: the policy that
+                it was started with.
 
         Raises:
             ExecutionNotFoundError: When the execution is unknown, or closed.
         """
-        policy = checked_child_policy(child_policy)
         await self._ask(
             "terminate_workflow_execution",
-            **without_none(reason=reason, details=details, childPolicy=policy),
+            **without_none(reason=reason, details=details, childPolicy=child_policy),
         )
 
     async def describe(self) -> ExecutionInfo:
-        """What SWF tells of the execution now.
+        """Describe the execution as it is now.
 
         Raises:
             ExecutionNotFoundError: When it is unknown.

@@ -1,17 +1,18 @@
-"""Reading an execution's history: SWF has no cursor into it, so it is read from the end back to what is known."""
+"""Reads execution histories. SWF has no cursor, so they are read from the end back to the last known event."""
 
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 from asyncsteps._plan.model import Marker
-from asyncsteps.swf._client.records import Closure, read_closure, read_marker
+from asyncsteps.swf._client.records import Closure
+from asyncsteps.swf._client.wire import read_closure, read_marker
 
 MAX_PAGE = 1000
-"""The most events that SWF gives at once."""
+"""The most events in one page."""
 
 MIN_PAGE = 32
-"""The fewest events that are asked for when markers are followed."""
+"""The fewest events to request at once when markers are followed."""
 
 
 class Run(NamedTuple):
@@ -22,16 +23,16 @@ class Run(NamedTuple):
 
 
 FetchEvents = Callable[[Run, int, str | None], Awaitable[Any]]
-"""Fetches one page of a run's history, newest event first: the run, the page's size, a page token."""
+"""Fetches one page of a run's history, newest event first, given the run, the page size and a page token."""
 
 
 @dataclass(frozen=True, slots=True)
 class News:
-    """What a history holds beyond an event.
+    """What a history holds after a known event.
 
     Attributes:
         through: The id of the newest event.
-        markers: The markers after the event that was known, in order; None where only the newest event was read.
+        markers: The markers after the known event, in order; None when only the newest event was read.
         closure: How the run closed; None while it is open.
     """
 
@@ -41,10 +42,10 @@ class News:
 
 
 async def read_news(fetch: FetchEvents, run: Run, *, after: int, page_size: int) -> News:
-    """Read back from the end of the history to the event ``after`` (0: to its start).
+    """Read the history from its end back to the event ``after``, or to its start when that is 0.
 
-    Event ids are consecutive, so the newest one tells how much is missing: where that is far more than a page of
-    ``page_size``, it is asked for again in the largest pages. What is recorded meanwhile is left to the next time.
+    Event ids are consecutive, so the newest tells how many are missing. If these are many more than ``page_size``,
+    they are requested again in the largest pages. Events recorded meanwhile are left to the next call.
     """
     newest: int | None = None
     last: int | None = None
@@ -58,7 +59,7 @@ async def read_news(fetch: FetchEvents, run: Run, *, after: int, page_size: int)
                 token = None
                 break
             if last is not None and event["eventId"] >= last:
-                continue  # what was recorded between two pages moved this event into the second one too
+                continue  # seen already: events recorded meanwhile have moved it to this page
             last = event["eventId"]
             if newest is None:
                 newest = last
@@ -74,7 +75,7 @@ async def read_news(fetch: FetchEvents, run: Run, *, after: int, page_size: int)
 
 
 async def read_end(fetch: FetchEvents, run: Run) -> News:
-    """Read only the newest event: enough to see whether, and how, the run closed."""
+    """Read only the newest event, which tells whether and how the run closed."""
     page = await fetch(run, 1, None)
     newest = page["events"][0]
     return News(newest["eventId"], None, read_closure(newest))

@@ -1,4 +1,4 @@
-"""How often SWF is asked: one rate for all that is followed, and an interval for each execution."""
+"""Polling rates: one rate for all executions, and an interval for each."""
 
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
@@ -8,13 +8,13 @@ import anyio
 from asyncsteps.swf._client.errors import SwfInputError
 
 SLOWEST = 1 / 64
-"""How far throttling slows the rate down, as a share of what was asked for."""
+"""The lowest rate when throttled, as a share of the configured one."""
 
 RECOVERY = 1 / 50
-"""What an answer that was not throttled gives back of the rate, as a share of what was asked for."""
+"""How much of the configured rate is recovered with each answer that was not throttled."""
 
 GROWTH = 1.5
-"""What an execution's interval grows by when a poll brings nothing new."""
+"""The factor by which an execution's interval grows when a poll brings nothing new."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,9 +23,9 @@ class PollLimits:
 
     Attributes:
         per_second: The most history requests a second, over all followed executions.
-        shortest: Seconds between two polls of an execution that brings news.
-        longest: Seconds between two polls of an execution that brings none for long.
-        patience: Seconds for which polls may fail (unreachable, throttled) before who waits is told.
+        shortest: Seconds between polls of an execution that has news.
+        longest: Seconds between polls of an execution that has had none for long.
+        patience: Seconds for which polls may fail (unreachable, throttled) before waiting callers get the error.
     """
 
     per_second: float
@@ -45,17 +45,17 @@ class PollLimits:
             raise SwfInputError(f"poll_patience must not be negative, not {self.patience!r}")
 
     def next_interval(self, interval: float, *, news: bool) -> float:
-        """The seconds until an execution is polled again, after a poll that came after ``interval`` seconds."""
+        """Return the seconds until the next poll of an execution whose last interval was ``interval``."""
         return self.shortest if news else min(interval * GROWTH, self.longest)
 
 
 class PollRate:
-    """Turns, first come first served, evenly spaced; halved when SWF throttles, and slowly won back.
+    """Limits the rate of polls, first come, first served. Throttling halves the rate, which recovers slowly.
 
     Args:
-        per_second: The most turns a second.
-        clock: Gives the time in seconds.
-        sleep: Waits so many seconds.
+        per_second: The most polls a second.
+        clock: Returns the time in seconds.
+        sleep: Waits for a number of seconds.
     """
 
     def __init__(
@@ -73,7 +73,7 @@ class PollRate:
         self._slowed = float("-inf")
 
     async def turn(self) -> None:
-        """Wait for the next turn."""
+        """Wait until a poll may be sent."""
         now = self._clock()
         at = max(now, self._next)
         self._next = at + 1 / self.per_second
@@ -81,7 +81,7 @@ class PollRate:
             await self._sleep(at - now)
 
     def throttled(self) -> bool:
-        """Halve the rate, at most once a second, for one throttling is seen by many; whether it was halved."""
+        """Halve the rate, at most once a second since one throttling hits many polls; return whether it was."""
         now = self._clock()
         if now - self._slowed < 1:
             return False
@@ -90,5 +90,5 @@ class PollRate:
         return True
 
     def answered(self) -> None:
-        """Win back some of the rate."""
+        """Recover some of the rate."""
         self.per_second = min(self.per_second + self._ceiling * RECOVERY, self._ceiling)

@@ -1,4 +1,4 @@
-"""Following many executions from one task: who is due is polled, fairly, at one shared rate."""
+"""Follows many executions: one task polls those that are due, at one shared rate."""
 
 import heapq
 import itertools
@@ -27,23 +27,23 @@ _logger = logging.getLogger("asyncsteps.swf")
 
 @dataclass(eq=False, slots=True)
 class Follower:
-    """What is known of one run, shared by all that wait for it.
+    """The state of one run, shared by all its users.
 
     Attributes:
         run: The run.
-        markers: Its markers so far, once somebody wants them.
-        closure: How it closed, once it did.
-        error: What ended the following before that.
-        changed: Set, and replaced, at every change of the three above.
-        users: How many follow it.
-        wants_markers: Whether one of them wants its markers, which takes more reading than to see it close.
-        read_through: The id of the last event whose markers are here.
+        markers: Its markers so far, once a user wants them.
+        closure: How it closed, once it has.
+        error: Why it is no longer followed, if not because it closed.
+        changed: Set, and replaced, whenever one of the three above changes.
+        users: The number of users that follow it.
+        wants_markers: Whether a user wants its markers, which takes more reading than seeing it close.
+        read_through: The id of the last event whose markers were read.
         newest: The id of the newest event seen.
-        page_size: Events to ask for at once.
+        page_size: The number of events to request at once.
         interval: Seconds until the next poll.
-        due: When that is; None while it is not queued.
-        polling: Whether a poll is under way; there is never more than one.
-        hurried: Whether the next poll follows at once on the one under way.
+        due: When the next poll is due; None while it is not queued.
+        polling: Whether a poll is in flight; there is never more than one.
+        hurried: Whether to poll again as soon as the poll in flight has ended.
         failing_since: When polls began to fail.
     """
 
@@ -65,21 +65,21 @@ class Follower:
 
     @property
     def complete(self) -> bool:
-        """Whether the run has closed and all its markers are here."""
+        """Whether the run has closed and all its markers were read."""
         return self.closure is not None and self.read_through >= self.newest
 
     @property
     def settled(self) -> bool:
-        """Whether there is nothing left to poll for."""
+        """Whether nothing is left to poll for."""
         return self.error is not None or (self.complete if self.wants_markers else self.closure is not None)
 
     def notify(self) -> None:
-        """Wake all that wait."""
+        """Wake all users."""
         self.changed.set()
         self.changed = anyio.Event()
 
     def take(self, news: News) -> bool:
-        """Take what a poll brought; whether it was anything new."""
+        """Add the result of a poll; return whether there was anything new."""
         fresh = news.through > self.newest
         if news.markers is not None:
             self.markers += news.markers
@@ -91,12 +91,12 @@ class Follower:
 
 
 class Poller:
-    """Polls the runs that are followed, from inside the client's task group.
+    """Polls the followed runs, in a task of the client's task group.
 
     Args:
-        api: Where histories are fetched.
-        limits: How often.
-        slots: The most polls under way at once.
+        api: Fetches histories.
+        limits: How often to poll.
+        slots: The most polls at once.
     """
 
     def __init__(self, api: SwfApi, limits: PollLimits, *, slots: int) -> None:
@@ -111,7 +111,7 @@ class Poller:
 
     @contextmanager
     def following(self, run: Run, *, markers: bool) -> Iterator[Follower]:
-        """Follow a run while in the block, together with all others that do."""
+        """Follow a run inside the block; all users of a run share one follower."""
         self._api.check_open()
         follower = self._followers.get(run)
         if follower is None:
@@ -130,7 +130,7 @@ class Poller:
                 self._forget(follower)
 
     async def run(self) -> None:
-        """Poll until cancelled; whatever else ends it, who waits is told."""
+        """Poll until cancelled. However this ends, waiting users get an error."""
         try:
             async with anyio.create_task_group() as polls:
                 while True:
@@ -169,7 +169,7 @@ class Poller:
         while True:
             self._wake = anyio.Event()
             while self._queue and self._queue[0][2].due != self._queue[0][0]:
-                heapq.heappop(self._queue)  # forgotten, or scheduled anew
+                heapq.heappop(self._queue)  # no longer followed, or rescheduled
             if not self._queue:
                 await self._wake.wait()
                 continue
@@ -192,7 +192,7 @@ class Poller:
                 news = await read_end(self._fetch, follower.run)
         except SwfError as error:
             self._refused(follower, error)
-        except Exception as error:  # noqa: BLE001  whatever it is, who waits is told
+        except Exception as error:  # noqa: BLE001  waiting users get any error
             self._fail(follower, self._surprised(follower, error))
         else:
             follower.failing_since = None
@@ -211,7 +211,7 @@ class Poller:
         follower.hurried = False
 
     def _refused(self, follower: Follower, error: SwfError) -> None:
-        """A poll failed: what may pass is tried again for as long as our patience lasts."""
+        """Handle a failed poll: retry while the error may be transient and patience lasts."""
         now = anyio.current_time()
         if follower.failing_since is None:
             follower.failing_since = now
@@ -255,7 +255,7 @@ class Poller:
             **({"nextPageToken": token} if token else {}),
         )
         if answer.get("ResponseMetadata", {}).get("RetryAttempts"):
-            self._slow_down()  # botocore waited and tried again: SWF throttles, or strains
+            self._slow_down()  # botocore had to retry: SWF throttles, or is overloaded
         else:
             self._rate.answered()
         return answer

@@ -1,26 +1,15 @@
-"""The facts that the async SWF client tells, and simpleflow's wire formats that it reads and writes."""
+"""The records that the SWF client returns: executions, and how they closed."""
 
 import datetime as dt
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any
-from uuid import UUID
-
-from asyncsteps._plan.model import Marker
-from asyncsteps.swf._client.errors import SwfInputError
-
-JUMBO_PREFIX = "simpleflow+s3://"
-"""What a payload starts with that simpleflow put on S3 because it was too long for SWF."""
-
-MAX_PAYLOAD = 32_768
-"""The most characters that SWF takes as an input, a result or details."""
 
 
 @dataclass(frozen=True, slots=True)
 class JumboField:
-    """A payload that lies on S3: simpleflow's "jumbo field". The client says where, and does not fetch it.
+    """A payload that simpleflow stored on S3, its "jumbo field". The client does not fetch it.
 
     Attributes:
         bucket: The S3 bucket.
@@ -50,11 +39,11 @@ class Closure:
 
     Attributes:
         status: Completed, failed, canceled, terminated, timed out, or continued as a new run.
-        at: When, in UTC.
+        at: When it closed, in UTC.
         result: What the workflow returned: decoded JSON, or a `JumboField`; None unless completed.
-        reason: Why, where the workflow (or who terminated it) gave a reason; the timeout's type when it timed out.
-        details: More about it: decoded JSON, the text as it is, or a `JumboField`.
-        new_run_id: The run that goes on, when it continued as new.
+        reason: The reason that the workflow, or whoever terminated it, gave; the timeout's type when it timed out.
+        details: Further details: decoded JSON, the text when it is not JSON, or a `JumboField`.
+        new_run_id: The run that it continued as.
     """
 
     status: CloseStatus
@@ -67,7 +56,7 @@ class Closure:
 
 @dataclass(frozen=True, slots=True)
 class ExecutionInfo:
-    """What SWF tells of an execution without its history.
+    """What SWF knows about an execution, without its history.
 
     Attributes:
         workflow_id: Its workflow id.
@@ -79,8 +68,8 @@ class ExecutionInfo:
         status: How it closed; None while it is open.
         tags: Its tags.
         cancel_requested: Whether it was asked to cancel.
-        task_list: The task list of its decisions; None in listings, where SWF does not tell it.
-        open_counts: Numbers of open activity tasks, timers and so on, with SWF's names; empty in listings.
+        task_list: The task list of its decisions; None in listings, which do not contain it.
+        open_counts: The numbers of open activity tasks, timers and so on, by SWF's names; empty in listings.
     """
 
     workflow_id: str
@@ -97,117 +86,5 @@ class ExecutionInfo:
 
     @property
     def is_open(self) -> bool:
-        """Whether it was open when SWF answered."""
+        """Whether it was open at the time of the answer."""
         return self.status is None
-
-
-_CLOSING = {
-    "WorkflowExecutionCompleted": CloseStatus.COMPLETED,
-    "WorkflowExecutionFailed": CloseStatus.FAILED,
-    "WorkflowExecutionCanceled": CloseStatus.CANCELED,
-    "WorkflowExecutionTerminated": CloseStatus.TERMINATED,
-    "WorkflowExecutionTimedOut": CloseStatus.TIMED_OUT,
-    "WorkflowExecutionContinuedAsNew": CloseStatus.CONTINUED_AS_NEW,
-}
-
-
-def read_marker(event: Mapping[str, Any]) -> Marker | None:
-    """The marker that a history event records, or None."""
-    if event["eventType"] != "MarkerRecorded":
-        return None
-    attributes = event["markerRecordedEventAttributes"]
-    return Marker(attributes["markerName"], decode(attributes.get("details")), utc(event["eventTimestamp"]))
-
-
-def read_closure(event: Mapping[str, Any]) -> Closure | None:
-    """How a history event closes its execution, or None when it does not."""
-    kind = event["eventType"]
-    status = _CLOSING.get(kind)
-    if status is None:
-        return None
-    attributes = event.get(f"{kind[0].lower()}{kind[1:]}EventAttributes", {})
-    return Closure(
-        status,
-        utc(event["eventTimestamp"]),
-        result=decode(attributes.get("result")),
-        reason=attributes.get("reason", attributes.get("timeoutType")),
-        details=decode(attributes.get("details")),
-        new_run_id=attributes.get("newExecutionRunId"),
-    )
-
-
-def read_info(info: Mapping[str, Any], answer: Mapping[str, Any] | None = None) -> ExecutionInfo:
-    """An execution as SWF lists it, or with the whole ``answer`` as SWF describes it."""
-    answer = answer or {}
-    closed = info.get("closeTimestamp")
-    return ExecutionInfo(
-        workflow_id=info["execution"]["workflowId"],
-        run_id=info["execution"]["runId"],
-        workflow=info["workflowType"]["name"],
-        version=info["workflowType"]["version"],
-        started=utc(info["startTimestamp"]),
-        closed=utc(closed) if closed is not None else None,
-        status=CloseStatus(info["closeStatus"]) if info.get("closeStatus") else None,
-        tags=tuple(info.get("tagList", ())),
-        cancel_requested=bool(info.get("cancelRequested", False)),
-        task_list=answer.get("executionConfiguration", {}).get("taskList", {}).get("name"),
-        open_counts=dict(answer.get("openCounts", {})),
-    )
-
-
-def utc(moment: dt.datetime) -> dt.datetime:
-    """The same moment in UTC; botocore gives it in the machine's own zone."""
-    return moment.astimezone(dt.UTC)
-
-
-def decode(payload: str | None) -> Any:
-    """A payload as simpleflow reads it: JSON where it is JSON, else the text; a jumbo field as `JumboField`."""
-    if not payload:
-        return None
-    if payload.startswith(JUMBO_PREFIX):
-        location, _, size = payload.removeprefix(JUMBO_PREFIX).rpartition(" ")
-        bucket, _, key = location.partition("/")
-        if bucket and key and size.isdecimal():
-            return JumboField(bucket, key, int(size))
-    try:
-        return json.loads(payload)
-    except ValueError:
-        return payload
-
-
-def encode(payload: Any, what: str) -> str:
-    """A payload as simpleflow writes it: compact JSON with sorted keys.
-
-    Raises:
-        SwfInputError: When it is no JSON (nor one of the types that simpleflow turns into JSON), or too long.
-    """
-    try:
-        text = json.dumps(payload, separators=(",", ":"), sort_keys=True, default=_simplify)
-    except (TypeError, ValueError) as error:
-        raise SwfInputError(f"{what} cannot be written as JSON: {error}; give JSON values") from error
-    if len(text) > MAX_PAYLOAD:
-        raise SwfInputError(
-            f"{what} is {len(text):,} characters of JSON, and SWF takes {MAX_PAYLOAD:,}; "
-            "put it on S3 and give its key"
-        )
-    return text
-
-
-def _simplify(value: object) -> object:
-    """What simpleflow's own encoder makes of types that JSON does not know."""
-    if isinstance(value, bytes):
-        return value.decode("utf-8", errors="replace")
-    if isinstance(value, dt.datetime):
-        text = value.isoformat()
-        if value.microsecond:
-            text = text[:23] + text[26:]
-        return f"{text.removesuffix('+00:00')}Z" if text.endswith("+00:00") else text
-    if isinstance(value, dt.time):
-        return value.isoformat()[:12] if value.microsecond else value.isoformat()
-    if isinstance(value, dt.date):
-        return value.isoformat()
-    if isinstance(value, UUID):
-        return str(value)
-    if isinstance(value, set | frozenset):
-        return list(value)
-    raise TypeError(f"{type(value).__name__} is no JSON value")

@@ -1,28 +1,28 @@
-"""What starts an execution: a simpleflow workflow's attributes and the caller's, checked, as SWF's parameters."""
+"""The parameters that start an execution or register a type: the caller's, else the workflow class's.
+
+SWF checks the values and botocore their types; what either refuses is raised as `SwfInputError`. This module
+checks only what they would accept and misread, and what their errors would not explain.
+"""
 
 import uuid
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
 from asyncsteps.swf._client.errors import SwfInputError
-from asyncsteps.swf._client.records import encode
+from asyncsteps.swf._client.wire import encode
 
-CHILD_POLICIES = ("TERMINATE", "REQUEST_CANCEL", "ABANDON")
-"""What becomes of an execution's children when it is terminated or times out."""
-
-MAX_TAGS = 5
 MAX_ID = 256
 INHERIT_TAG_LIST = "INHERIT_TAG_LIST"
 
 
 @dataclass(frozen=True, slots=True)
 class WorkflowType:
-    """A workflow type, and where it comes from.
+    """A workflow type, and the class that it was taken from.
 
     Attributes:
-        name: Its name.
-        version: Its version.
+        name: The type's name.
+        version: The type's version.
         cls: The simpleflow `Workflow` class whose attributes are the defaults; None when only a name was given.
     """
 
@@ -34,17 +34,17 @@ class WorkflowType:
         return f"workflow type {self.name!r}, version {self.version!r}"
 
     def attribute(self, name: str) -> Any:
-        """An attribute of the class, or None."""
+        """Return an attribute of the class, or None."""
         return getattr(self.cls, name, None)
 
     def computed(self, name: str, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> Any:
-        """``get_{name}(...)`` of the class, which sees the input, else the attribute, as simpleflow has it."""
+        """Return what the class's ``get_{name}(...)`` gives for this input, else its attribute ``name``."""
         getter = self.attribute(f"get_{name}")
         return getter(self.cls, *args, **kwargs) if callable(getter) else self.attribute(name)
 
 
 def workflow_type(workflow: object, version: str | None) -> WorkflowType:
-    """The type that ``workflow`` names: a simpleflow `Workflow` class, or a name with ``version``.
+    """Return the type that ``workflow`` names: a simpleflow `Workflow` class, or a name with ``version``.
 
     Raises:
         SwfInputError: When name or version is missing.
@@ -52,87 +52,52 @@ def workflow_type(workflow: object, version: str | None) -> WorkflowType:
     cls = workflow if isinstance(workflow, type) else None
     name = getattr(cls, "name", None) if cls is not None else workflow
     version = version if version is not None else getattr(cls, "version", None)
-    label = cls.__qualname__ if cls is not None else repr(workflow)
-    for value, what in ((name, "name"), (version, "version")):
-        if not isinstance(value, str) or not 1 <= len(value) <= MAX_ID:
-            raise SwfInputError(
-                f"workflow {label} has no {what} (found {value!r}): give a simpleflow Workflow class with `name` "
-                "and `version`, or a name and version="
-            )
-    assert isinstance(name, str)
-    assert isinstance(version, str)
-    return WorkflowType(name, version, cls)
-
-
-def check_workflow_id(workflow_id: object) -> str:
-    """Return ``workflow_id`` when SWF takes it: 1 to 256 characters, no ``: / |`` or control ones, not ``arn``."""
-    rule = None
-    if not isinstance(workflow_id, str):
-        rule = f"it must be a str, not {type(workflow_id).__name__}"
-    elif not 1 <= len(workflow_id) <= MAX_ID:
-        rule = f"it must have 1 to {MAX_ID} characters, not {len(workflow_id)}"
-    elif any(char in ":/|" or ord(char) <= 0x1F or 0x7F <= ord(char) <= 0x9F for char in workflow_id):  # noqa: PLR2004  SWF's own ranges
-        rule = "it must not contain ':', '/', '|' or control characters"
-    elif workflow_id == "arn":
-        rule = "it must not be 'arn'"
-    if rule is not None:
-        raise SwfInputError(f"workflow id {workflow_id!r} is refused: {rule}")
-    assert isinstance(workflow_id, str)
-    return workflow_id
+    if isinstance(name, str) and name and isinstance(version, str) and version:
+        return WorkflowType(name, version, cls)
+    what, found = ("version", version) if isinstance(name, str) and name else ("name", name)
+    raise SwfInputError(
+        f"workflow {cls.__qualname__ if cls is not None else repr(workflow)} has no {what} (found {found!r}): "
+        "give a simpleflow Workflow class with `name` and `version`, or a name and version="
+    )
 
 
 def default_workflow_id(kind: WorkflowType) -> str:
-    """Name, version and something unique, fit for SWF."""
+    """Make a workflow id of name, version and something unique, within SWF's rules."""
     name = "".join("-" if char in ":/|" else char for char in f"{kind.name}-{kind.version}")
     return f"{name[: MAX_ID - 33]}-{uuid.uuid4().hex}"
 
 
-def seconds(value: Any, what: str, *, unlimited: bool = False) -> str | None:
-    """A timeout as SWF writes it: whole seconds, or with ``unlimited`` the word ``NONE`` for no limit."""
-    if value is None:
+def seconds(value: Any, what: str) -> str | None:
+    """Write a timeout as SWF does: as whole seconds; a string, such as ``NONE``, stays as it is.
+
+    Raises:
+        SwfInputError: When it is a fraction, which SWF does not know.
+    """
+    if isinstance(value, float):
+        if not value.is_integer():
+            raise SwfInputError(f"{what} must be whole seconds, not {value!r}")
+        value = int(value)
+    return None if value is None else str(value)
+
+
+def tag_list(given: Any) -> Any:
+    """Return tags as SWF takes them; a ``str`` is one tag, and simpleflow's word for the parent's tags is none."""
+    if given == INHERIT_TAG_LIST:
         return None
-    if unlimited and value == "NONE":
-        return "NONE"
-    number: object = int(value) if isinstance(value, str) and value.isdecimal() else value
-    if (
-        isinstance(number, bool)
-        or not isinstance(number, int | float)
-        or not float(number).is_integer()
-        or number < 0
-    ):
-        or_none = ", or 'NONE'" if unlimited else ""
-        raise SwfInputError(f"{what} must be whole seconds, 0 or more{or_none}, not {value!r}")
-    return str(int(number))
-
-
-def tag_list(given: object) -> list[str] | None:
-    """Tags as SWF takes them: at most 5, of 1 to 256 characters each; one str is one tag."""
-    if given is None or given == INHERIT_TAG_LIST:
-        return None
-    if not isinstance(given, str | Iterable):
-        raise SwfInputError(f"tags must be a str or an iterable of str, not {given!r}")
-    tags = [given] if isinstance(given, str) else list(given)
-    for tag in tags:
-        if not isinstance(tag, str) or not 1 <= len(tag) <= MAX_ID:
-            raise SwfInputError(f"tag {tag!r} is refused: a tag is a str of 1 to {MAX_ID} characters")
-    if len(tags) > MAX_TAGS:
-        raise SwfInputError(f"{len(tags)} tags are refused: SWF takes at most {MAX_TAGS} an execution")
-    return tags
-
-
-def child_policy(given: Any) -> str | None:
-    """A child policy that SWF knows."""
-    if given is None:
-        return None
-    if given not in CHILD_POLICIES:
-        raise SwfInputError(f"child_policy {given!r} is refused: it is one of {', '.join(CHILD_POLICIES)}")
-    return str(given)
+    return [given] if isinstance(given, str) else given
 
 
 def workflow_input(kind: WorkflowType, args: tuple[Any, ...], kwargs: Mapping[str, Any], given: Any) -> str:
-    """The input that simpleflow's decider hands to ``run``: args and kwargs, and the class where it is known.
+    """Encode the input from which simpleflow's decider calls ``run``: args, kwargs, and the class when known.
 
-    ``given`` replaces args and kwargs: a mapping with these keys, for keywords that `start` takes itself.
+    Args:
+        kind: The workflow's type.
+        args: Arguments of ``run``.
+        kwargs: Keyword arguments of ``run``.
+        given: Replaces args and kwargs: a mapping with these keys.
+
+    Raises:
+        SwfInputError: When the decider could not read it (SWF takes any text), or it is too long.
     """
     if given is None:
         data: dict[str, Any] = {"args": list(args), "kwargs": dict(kwargs)}
@@ -148,7 +113,7 @@ def workflow_input(kind: WorkflowType, args: tuple[Any, ...], kwargs: Mapping[st
 
 
 def without_none(**parameters: Any) -> dict[str, Any]:
-    """The parameters that have a value."""
+    """Return the parameters that have a value."""
     return {name: value for name, value in parameters.items() if value is not None}
 
 
@@ -160,10 +125,10 @@ def start_parameters(
     workflow_id: str | None,
     given: Mapping[str, Any],
 ) -> dict[str, Any]:
-    """The parameters of StartWorkflowExecution: what is given, else what the class says, else left to the type.
+    """Return the parameters of StartWorkflowExecution; what neither caller nor class gives is left to the type.
 
     Raises:
-        SwfInputError: Naming the value that is refused, and the rule.
+        SwfInputError: When a value cannot be sent.
     """
 
     def attribute(name: str) -> Any:
@@ -176,23 +141,21 @@ def start_parameters(
 
     task_list, priority = computed("task_list", "task_list"), attribute("task_priority")
     return without_none(
-        workflowId=check_workflow_id(workflow_id) if workflow_id is not None else default_workflow_id(kind),
+        workflowId=workflow_id if workflow_id is not None else default_workflow_id(kind),
         workflowType={"name": kind.name, "version": kind.version},
         taskList={"name": task_list} if task_list else None,
         input=workflow_input(kind, args, kwargs, given["input"]),
         tagList=tag_list(computed("tag_list", "tags")),
         executionStartToCloseTimeout=seconds(attribute("execution_timeout"), "execution_timeout"),
-        taskStartToCloseTimeout=seconds(
-            attribute("decision_tasks_timeout"), "decision_tasks_timeout", unlimited=True
-        ),
-        childPolicy=child_policy(attribute("child_policy")),
+        taskStartToCloseTimeout=seconds(attribute("decision_tasks_timeout"), "decision_tasks_timeout"),
+        childPolicy=attribute("child_policy"),
         lambdaRole=given["lambda_role"],
         taskPriority=str(priority) if priority is not None else None,
     )
 
 
 def registration(kind: WorkflowType, *, given: Mapping[str, Any]) -> dict[str, Any]:
-    """The parameters of RegisterWorkflowType; timeouts that nobody gives are simpleflow's 300 seconds."""
+    """Return the parameters of RegisterWorkflowType; timeouts default to simpleflow's 300 seconds."""
 
     def value(name: str, default: Any) -> Any:
         found = given[name] if given[name] is not None else kind.attribute(name)
@@ -204,9 +167,7 @@ def registration(kind: WorkflowType, *, given: Mapping[str, Any]) -> dict[str, A
         version=kind.version,
         description=given["description"],
         defaultTaskList={"name": task_list} if task_list else None,
-        defaultChildPolicy=child_policy(value("child_policy", "TERMINATE")),
+        defaultChildPolicy=value("child_policy", "TERMINATE"),
         defaultExecutionStartToCloseTimeout=seconds(value("execution_timeout", 300), "execution_timeout"),
-        defaultTaskStartToCloseTimeout=seconds(
-            value("decision_tasks_timeout", 300), "decision_tasks_timeout", unlimited=True
-        ),
+        defaultTaskStartToCloseTimeout=seconds(value("decision_tasks_timeout", 300), "decision_tasks_timeout"),
     )

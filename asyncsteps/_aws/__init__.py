@@ -1,0 +1,1 @@
+"""What the clients of AWS services share: error codes and the making of clients."""

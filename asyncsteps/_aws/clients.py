@@ -1,0 +1,65 @@
+"""Opens clients of AWS services, and recognises those that callers bring."""
+
+import functools
+from contextlib import AsyncExitStack
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    import aioboto3
+    from aiobotocore.config import AioConfig
+
+
+async def open_client(
+    service: str,
+    stack: AsyncExitStack,
+    *,
+    session: Any,
+    endpoint_url: str | None,
+    region_name: str | None,
+    config: "AioConfig",
+) -> Any:
+    """Open a client that ``stack`` closes.
+
+    Args:
+        service: The service's name, such as ``s3``.
+        stack: Closes the client.
+        session: The caller's ``aioboto3.Session``; None: a new one.
+        endpoint_url: The server; None: botocore's environment and configuration decide.
+        region_name: The region; None: likewise.
+        config: The client's configuration.
+    """
+    session = session if session is not None else _new_session()
+    return await stack.enter_async_context(
+        session.client(service, endpoint_url=endpoint_url, region_name=region_name, config=config)
+    )
+
+
+def is_client(value: object, operation: str) -> bool:
+    """Whether ``value`` is an aiobotocore client that has ``operation``."""
+    from aiobotocore.client import AioBaseClient
+
+    return isinstance(value, AioBaseClient) and hasattr(value, operation)
+
+
+def is_session(value: object) -> bool:
+    """Whether ``value`` is an ``aioboto3.Session``."""
+    import aioboto3
+
+    return isinstance(value, aioboto3.Session)
+
+
+def _new_session() -> "aioboto3.Session":
+    import aioboto3
+    import aiobotocore.session
+
+    session = aiobotocore.session.get_session()
+    session.register_component("data_loader", _shared_loader())
+    return aioboto3.Session(botocore_session=session)
+
+
+@functools.cache
+def _shared_loader() -> Any:
+    """The loader of service models. It caches them, so a second client costs a tenth of the first."""
+    import botocore.loaders
+
+    return botocore.loaders.create_loader()

@@ -1,0 +1,132 @@
+"""The wire codec: decodes SWF's events and answers to records, and payloads in simpleflow's format."""
+
+import datetime as dt
+import json
+from collections.abc import Mapping
+from typing import Any
+from uuid import UUID
+
+from asyncsteps._plan.model import Marker
+from asyncsteps.swf._client.errors import SwfInputError
+from asyncsteps.swf._client.records import CloseStatus, Closure, ExecutionInfo, JumboField
+
+JUMBO_PREFIX = "simpleflow+s3://"
+"""The start of a payload that simpleflow stored on S3 because it was too long for SWF."""
+
+MAX_PAYLOAD = 32_768
+"""The most characters of an input, a result or details."""
+
+_CLOSING = {
+    "WorkflowExecutionCompleted": CloseStatus.COMPLETED,
+    "WorkflowExecutionFailed": CloseStatus.FAILED,
+    "WorkflowExecutionCanceled": CloseStatus.CANCELED,
+    "WorkflowExecutionTerminated": CloseStatus.TERMINATED,
+    "WorkflowExecutionTimedOut": CloseStatus.TIMED_OUT,
+    "WorkflowExecutionContinuedAsNew": CloseStatus.CONTINUED_AS_NEW,
+}
+
+
+def read_marker(event: Mapping[str, Any]) -> Marker | None:
+    """Return the marker that a history event records, or None."""
+    if event["eventType"] != "MarkerRecorded":
+        return None
+    attributes = event["markerRecordedEventAttributes"]
+    return Marker(attributes["markerName"], decode(attributes.get("details")), utc(event["eventTimestamp"]))
+
+
+def read_closure(event: Mapping[str, Any]) -> Closure | None:
+    """Return how a history event closes its execution, or None when it does not."""
+    kind = event["eventType"]
+    status = _CLOSING.get(kind)
+    if status is None:
+        return None
+    attributes = event.get(f"{kind[0].lower()}{kind[1:]}EventAttributes", {})
+    return Closure(
+        status,
+        utc(event["eventTimestamp"]),
+        result=decode(attributes.get("result")),
+        reason=attributes.get("reason", attributes.get("timeoutType")),
+        details=decode(attributes.get("details")),
+        new_run_id=attributes.get("newExecutionRunId"),
+    )
+
+
+def read_info(info: Mapping[str, Any], answer: Mapping[str, Any] | None = None) -> ExecutionInfo:
+    """Decode an execution from a listing, or from the ``answer`` of DescribeWorkflowExecution."""
+    answer = answer or {}
+    closed = info.get("closeTimestamp")
+    return ExecutionInfo(
+        workflow_id=info["execution"]["workflowId"],
+        run_id=info["execution"]["runId"],
+        workflow=info["workflowType"]["name"],
+        version=info["workflowType"]["version"],
+        started=utc(info["startTimestamp"]),
+        closed=utc(closed) if closed is not None else None,
+        status=CloseStatus(info["closeStatus"]) if info.get("closeStatus") else None,
+        tags=tuple(info.get("tagList", ())),
+        cancel_requested=bool(info.get("cancelRequested", False)),
+        task_list=answer.get("executionConfiguration", {}).get("taskList", {}).get("name"),
+        open_counts=dict(answer.get("openCounts", {})),
+    )
+
+
+def utc(moment: dt.datetime) -> dt.datetime:
+    """Convert to UTC; botocore returns times in the machine's zone."""
+    return moment.astimezone(dt.UTC)
+
+
+def decode(payload: str | None) -> Any:
+    """Decode a payload as simpleflow does: JSON, else the text; a jumbo field to `JumboField`."""
+    if not payload:
+        return None
+    if payload.startswith(JUMBO_PREFIX):
+        location, _, size = payload.removeprefix(JUMBO_PREFIX).rpartition(" ")
+        bucket, _, key = location.partition("/")
+        if bucket and key and size.isdecimal():
+            return JumboField(bucket, key, int(size))
+    try:
+        return json.loads(payload)
+    except ValueError:
+        return payload
+
+
+def encode(payload: Any, what: str) -> str:
+    """Encode a payload as simpleflow does: compact JSON with sorted keys.
+
+    Args:
+        payload: JSON values, and types that simpleflow writes as JSON.
+        what: What the payload is, for errors.
+
+    Raises:
+        SwfInputError: When it cannot be written as JSON, or is too long (SWF's own error repeats all of it).
+    """
+    try:
+        text = json.dumps(payload, separators=(",", ":"), sort_keys=True, default=_simplify)
+    except (TypeError, ValueError) as error:
+        raise SwfInputError(f"{what} cannot be written as JSON: {error}; give JSON values") from error
+    if len(text) > MAX_PAYLOAD:
+        raise SwfInputError(
+            f"{what} is {len(text):,} characters of JSON, and SWF takes {MAX_PAYLOAD:,}; "
+            "put it on S3 and give its key"
+        )
+    return text
+
+
+def _simplify(value: object) -> object:
+    """Encode types that JSON does not have as simpleflow's encoder does."""
+    if isinstance(value, bytes):
+        return value.decode("utf-8", errors="replace")
+    if isinstance(value, dt.datetime):
+        text = value.isoformat()
+        if value.microsecond:
+            text = text[:23] + text[26:]
+        return f"{text.removesuffix('+00:00')}Z" if text.endswith("+00:00") else text
+    if isinstance(value, dt.time):
+        return value.isoformat()[:12] if value.microsecond else value.isoformat()
+    if isinstance(value, dt.date):
+        return value.isoformat()
+    if isinstance(value, UUID):
+        return str(value)
+    if isinstance(value, set | frozenset):
+        return list(value)
+    raise TypeError(f"{type(value).__name__} is no JSON value")
