@@ -1,0 +1,160 @@
+"""An event loop in virtual time whose ready callbacks run in an order that a seed decides."""
+
+import asyncio
+import heapq
+import itertools
+from collections.abc import Coroutine, Iterator
+from contextlib import contextmanager
+from random import Random
+from typing import Any, TypeVar
+
+from anyio._backends import _asyncio as anyio_backend
+
+T = TypeVar("T")
+
+_LONGEST = 60_000
+"""Callbacks after which a history is taken to go round in circles."""
+
+
+class KilledError(BaseException):
+    """The process of this loop is gone."""
+
+
+class HungError(BaseException):
+    """Nothing is ready, nothing is scheduled, and the program has not ended; or it goes round in circles."""
+
+
+class OrderedSet(dict[Any, None]):
+    """A set in order of addition: those of the standard library have an order that depends on addresses."""
+
+    def add(self, item: object) -> None:
+        self[item] = None
+
+    def discard(self, item: object) -> None:
+        self.pop(item, None)
+
+    def remove(self, item: object) -> None:
+        del self[item]
+
+
+class _Task(asyncio.Task[Any]):
+    """A task whose place in sets depends on its number and not on its address."""
+
+    def __init__(self, coro: Coroutine[Any, Any, Any], *, loop: "SimulatedLoop", **options: Any) -> None:
+        self.number = next(loop.numbers)
+        super().__init__(coro, loop=loop, **options)
+
+    def __hash__(self) -> int:
+        return self.number
+
+
+@contextmanager
+def ordered_scopes() -> Iterator[None]:
+    """Have anyio's cancel scopes keep what they hold in order of addition."""
+    scope: Any = anyio_backend.CancelScope
+    original = scope.__init__
+
+    def init(self: Any, *args: Any, **kwargs: Any) -> None:
+        original(self, *args, **kwargs)
+        self._tasks, self._child_scopes = OrderedSet(), OrderedSet()
+
+    scope.__init__ = init
+    try:
+        yield
+    finally:
+        scope.__init__ = original
+
+
+class SimulatedLoop(asyncio.BaseEventLoop):
+    """Time passes when every task waits, and then at once; what is ready at one time runs in any order.
+
+    Args:
+        random: Decides the order.
+        start: The time at the beginning, in seconds.
+        lag: How likely a ready callback is put off behind those that become ready meanwhile; None: first come,
+            first served.
+        jitter: By how many seconds a timer may be late.
+        kill_at: The number of the callback before which the process is killed; None: it is not.
+    """
+
+    def __init__(
+        self, random: Random, *, start: float, lag: float | None, jitter: float, kill_at: int | None
+    ) -> None:
+        super().__init__()
+        self.numbers = itertools.count(1)
+        self.killed = False
+        self.ran = 0
+        self.errors: list[str] = []
+        self._random = random
+        self._now = start
+        self._lag = lag
+        self._jitter = jitter
+        self._kill_at = kill_at
+        self.set_task_factory(lambda loop, coro, **options: _Task(coro, loop=self, **options))  # type: ignore[arg-type]
+        self.set_exception_handler(self._note)
+
+    def time(self) -> float:
+        return self._now
+
+    def kill(self) -> None:
+        """Have nothing run any more once the current callback awaits."""
+        self.killed = True
+
+    def _note(self, loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
+        if "never retrieved" not in context["message"]:
+            self.errors.append(f"{context['message']}: {context.get('exception')!r}")
+
+    def _process_events(self, event_list: object) -> None:
+        pass
+
+    def _write_to_self(self) -> None:
+        pass
+
+    def _run_once(self) -> None:
+        ready: Any = self._ready  # type: ignore[attr-defined]
+        timers: Any = self._scheduled  # type: ignore[attr-defined]
+        while timers and timers[0]._cancelled:
+            heapq.heappop(timers)._scheduled = False
+        if not ready:
+            if not timers:
+                raise HungError("nothing is ready and nothing is scheduled")
+            late = self._random.random() * self._jitter if self._jitter else 0.0
+            self._now = max(self._now, timers[0]._when + late)
+        while timers and timers[0]._when <= self._now:
+            timer = heapq.heappop(timers)
+            timer._scheduled = False
+            ready.append(timer)
+        batch = list(ready)
+        ready.clear()
+        if self._lag is not None and len(batch) > 1:
+            self._random.shuffle(batch)
+        for handle in batch:
+            if handle._cancelled:
+                continue
+            if self._lag and self._random.random() < self._lag:
+                ready.append(handle)
+                continue
+            if self.ran == self._kill_at:
+                self.killed = True
+            if self.killed:
+                raise KilledError
+            self.ran += 1
+            handle._run()
+        if self.killed:
+            raise KilledError
+        if self.ran > _LONGEST:
+            raise HungError("it goes round in circles")
+
+    def bury(self) -> None:
+        """Drop the tasks that are left, as a process that is killed drops them; close the loop."""
+        for task in sorted(asyncio.all_tasks(self), key=hash):
+            setattr(task, "_log_destroy_pending", False)  # noqa: B010 - typeshed does not know it
+            coro = task.get_coro()
+            try:
+                if coro is not None:
+                    coro.close()
+            except BaseException:  # noqa: BLE001, S110 - blocks that end here end in the wrong task and context
+                pass
+        self._ready.clear()  # type: ignore[attr-defined]
+        self._scheduled.clear()  # type: ignore[attr-defined]
+        self.close()

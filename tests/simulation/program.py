@@ -1,0 +1,308 @@
+"""A run of a history's workflow: its specification made into submittables, its tasks, its end."""
+
+import asyncio
+from collections.abc import Mapping
+from functools import lru_cache
+from typing import Any
+
+import anyio
+
+from asyncsteps import (
+    ActivityTask,
+    Chain,
+    Group,
+    MarkerTask,
+    Signal,
+    SignalTask,
+    Step,
+    StepFailedError,
+    StepOutcome,
+    StepRun,
+    WaitForSignal,
+)
+from asyncsteps._errors import AsyncstepsError
+from asyncsteps._tasks.activity import Activity
+from asyncsteps._tasks.attributes import ActivityAttributes
+from asyncsteps._tasks.submittable import Submittable
+from simulation.bucket import Client
+from simulation.loop import OrderedSet
+from simulation.model import Attempts, RunModel, enclosing
+from simulation.spec import Act, History, Lane, Many, Mark, Ref, RunSpec, Select, Send, StepDef, Submission, Wait
+from simulation.spec import Item
+
+IDLE = 1000.0
+"""Seconds after which the block is left though not all has ended."""
+
+
+class ActError(Exception):
+    """An activity failed, as it was told to."""
+
+
+class LeftError(Exception):
+    """The block is left by an exception."""
+
+
+@lru_cache(maxsize=4096)
+def _attributes(act: Act) -> ActivityAttributes:
+    return ActivityAttributes(
+        name=f"act{act.ident}",
+        retry=act.retry,
+        retry_wait=act.retry_wait,
+        start_to_close_timeout=act.timeout,
+        raises_on_failure=False if act.quiet else None,
+    )
+
+
+class Program:
+    """One run.
+
+    Args:
+        history: The history.
+        spec: The run.
+        model: Told of all that happens.
+        steps: The steps by name.
+    """
+
+    def __init__(self, history: History, spec: RunSpec, model: RunModel, steps: Mapping[str, StepDef]) -> None:
+        self._history = history
+        self._spec = spec
+        self._model = model
+        self._steps = steps
+        self._made: dict[int, int] = {}
+        self._run: StepRun
+
+    async def main(self, client: Client) -> None:
+        """The program."""
+        spec, model = self._spec, self._model
+        async with client:
+            self._run = run = StepRun(
+                client,
+                workflow_id="w",
+                run_id=model.run_id,
+                force=spec.force,
+                skip=spec.skip,
+                max_parallel=self._history.max_parallel,
+                withdraw_invalidated=spec.withdraws,
+                on_marker=model.marker,
+                mark_timeout=spec.mark_timeout,
+                step_activity_params={"retry": spec.retry, "start_to_close_timeout": spec.timeout},
+            )
+            parts: Any = run._parts
+            send = parts.signals.send
+
+            def observed(signal: Signal) -> None:
+                if model.alive:
+                    model.sends(signal.name)
+                send(signal)
+
+            parts.signals.send = observed
+            parts.lifetime._submissions = OrderedSet()
+            lanes = [asyncio.ensure_future(self._walk(lane)) for lane in self._history.lanes]
+            me = asyncio.current_task()
+            assert me is not None
+            for after in spec.cancel_at:
+                asyncio.get_running_loop().call_later(after, self._cancel, me)
+            try:
+                async with run:
+                    await asyncio.wait(lanes, timeout=IDLE if spec.leave_at is None else spec.leave_at)
+                    if spec.leave_at is not None:
+                        raise LeftError
+            except (LeftError, asyncio.CancelledError):
+                model.note("left")
+            self._check_left(client, lanes)
+        while not all(lane.done() for lane in lanes):
+            try:
+                await asyncio.wait(lanes)
+            except asyncio.CancelledError:
+                continue
+        for lane in lanes:
+            lane.result()
+        self._check_failures()
+
+    def _cancel(self, task: "asyncio.Task[Any]") -> None:
+        self._model.note("cancel", "the program")
+        task.cancel()
+
+    def _check_left(self, client: Client, lanes: list["asyncio.Task[Any]"]) -> None:
+        """Check that nothing is left over when the block is."""
+        model, parts = self._model, self._run._parts
+        model.note("end of the block")
+        others = asyncio.all_tasks() - {asyncio.current_task(), *lanes}
+        if others:
+            model.breaks("orphan", f"{len(others)} tasks outlive the block: {sorted(map(_place, others))}")
+        if client.under_way:
+            model.breaks("orphan", f"{client.under_way} requests outlive the block")
+        if parts.limiter.free != self._history.max_parallel:
+            model.breaks("slots", f"{parts.limiter.free} of {self._history.max_parallel} slots are free at the end")
+        if self._run.under_way or self._run.queued:
+            model.breaks("names", f"{self._run.under_way} and {self._run.queued} are held at the end")
+
+    def _check_failures(self) -> None:
+        expected = sorted(failed.name for failed in self._model.failed if failed.counts)
+        listed = sorted(error.step for error in self._run.failures if isinstance(error, StepFailedError))
+        if expected != listed:
+            self._model.breaks("failures", f"listed are {listed}, where {expected} is right")
+        for error in self._run.failures:
+            self._check_error(error)
+
+    async def _walk(self, lane: Lane) -> None:
+        for submission in lane.submissions:
+            if submission.delay:
+                await asyncio.sleep(submission.delay)
+            try:
+                await self._submit(submission, None)
+            except asyncio.CancelledError:
+                pass
+            except Exception as error:  # noqa: BLE001 - each is looked at
+                self._check_error(error)
+
+    def _check_error(self, error: BaseException) -> None:
+        if isinstance(error, BaseExceptionGroup):
+            for each in error.exceptions:
+                self._check_error(each)
+        elif not isinstance(error, AsyncstepsError | ActError | TimeoutError | asyncio.CancelledError):
+            self._model.breaks("engine", f"{type(error).__name__}: {error}")
+
+    async def _submit(self, submission: Submission, owner: str | None) -> None:
+        item = submission.item
+        if isinstance(item, Select):
+            self._model.adds(item.kind, item.selector, item.reason)
+            add = self._run.add_forced_steps if item.kind == "force" else self._run.add_skipped_steps
+            add(item.selector, item.reason)
+            return
+        work = self._play(self._make(item, owner))
+        loop = asyncio.get_running_loop()
+        match submission.how:
+            case "scope":
+                with anyio.move_on_after(submission.after):
+                    await work
+            case "anyio_timeout":
+                with anyio.fail_after(submission.after):
+                    await work
+            case "timeout":
+                async with asyncio.timeout(submission.after):
+                    await work
+            case "task":
+                async with asyncio.TaskGroup() as tasks:
+                    loop.call_later(submission.after, tasks.create_task(work).cancel)
+            case _:
+                await work
+
+    async def _play(self, item: Submittable) -> None:
+        result = await self._run.submit(item)
+        if isinstance(result, StepOutcome) and self._model.alive:
+            self._check_outcome(result)
+
+    def _check_outcome(self, outcome: StepOutcome) -> None:
+        self._model.note("outcome", outcome.step, outcome.status.value)
+        step = self._steps[outcome.step]
+        if outcome.status == "skipped" and step.saves and step.alternative is None and not outcome.forced:
+            if not (outcome.has_result and outcome.result):
+                self._model.breaks("result", f"{outcome.step} is skipped, and its result is not what was saved")
+        if (outcome.status == "failed") is outcome.has_result:
+            self._model.breaks("result", f"{outcome.step} is {outcome.status}: {outcome.has_result=}")
+
+    def _make(self, item: Item, owner: str | None) -> Submittable:
+        match item:
+            case Act():
+                return self._make_act(item, owner)
+            case Ref():
+                return self._make_step(item)
+            case Many():
+                return self._make_many(item, owner)
+            case Send():
+                return SignalTask(item.name)
+            case Wait():
+                return WaitForSignal(item.name)
+            case Mark():
+                return MarkerTask(item.name, {"of": owner})
+            case Select():
+                raise TypeError(item)
+
+    def _make_step(self, ref: Ref) -> Submittable:
+        step = self._steps.get(ref.name)
+        if step is None:
+            return MarkerTask("gone")
+        return Step(
+            step.name,
+            self._make(step.body, step.name),
+            force=ref.force,
+            activities_if_step_already_done=step.alternative and self._make_act(step.alternative, None),
+            emit_signal=step.emits,
+            force_steps_if_executed=step.deps,
+            bubbles_exception_on_failure=step.bubbles,
+            save_result=step.saves,
+        )
+
+    def _make_many(self, item: Many, owner: str | None) -> Submittable:
+        members = [self._make(member, owner) for member in item.members]
+        if item.kind == "group":
+            return Group(*members, max_parallel=item.max_parallel, bubbles_exception_on_failure=item.bubbles)
+        return Chain(
+            *members,
+            send_result=item.send_result,
+            break_on_failure=item.break_on_failure,
+            bubbles_exception_on_failure=item.bubbles,
+        )
+
+    def _make_act(self, act: Act, owner: str | None) -> ActivityTask[Any]:
+        attempts = Attempts()
+
+        async def work(*args: object) -> object:
+            return await self._act(act, owner, attempts, args)
+
+        return ActivityTask(Activity(work, _attributes(act)))
+
+    async def _act(self, act: Act, owner: str | None, attempts: Attempts, args: tuple[object, ...]) -> object:
+        model = self._model
+        attempts.begun += 1
+        token = enclosing.set((*enclosing.get(), (attempts, attempts.begun)))
+        self._made[act.ident] = made = self._made.get(act.ident, 0) + 1
+        model.begins(owner, act)
+        how = "cancelled"
+        try:
+            if args and not (isinstance(args[-1], list) or args[-1] is None):
+                model.breaks("result", f"activity {act.ident} was given {args[-1]!r}")
+            await asyncio.sleep(act.seconds)
+            await self._submit_nested(act, owner)
+            if self._spec.fails and made <= act.fails:
+                how = "badly"
+                if act.how == "cancelled":
+                    raise asyncio.CancelledError
+                raise ActError(f"act {act.ident}")
+            how = "well"
+            return [act.ident, model.run_id]
+        except Exception:
+            how = "badly"
+            raise
+        finally:
+            if model.alive:
+                if act.lingers and how == "cancelled":
+                    with anyio.CancelScope(shield=True):
+                        await asyncio.sleep(act.lingers)
+                enclosing.reset(token)
+                model.ends(owner, act, how)
+
+    async def _submit_nested(self, act: Act, owner: str | None) -> None:
+        if not act.nested:
+            return
+        self._model.pauses()
+        try:
+            if act.side_by_side:
+                async with anyio.create_task_group() as tasks:
+                    for submission in act.nested:
+                        tasks.start_soon(self._submit, submission, owner)
+            else:
+                for submission in act.nested:
+                    await self._submit(submission, owner)
+        except Exception as error:
+            self._check_error(error)
+            if not act.swallows:
+                raise
+        finally:
+            if self._model.alive:
+                self._model.resumes()
+
+
+def _place(task: "asyncio.Task[Any]") -> str:
+    return str(getattr(task.get_coro(), "__qualname__", "?"))
