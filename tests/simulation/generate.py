@@ -67,7 +67,7 @@ class _Generator:
             timeout=self.one(0.5, 1.5, 5.0) if self.chance(0.12) else None,
             lingers=self.one(0.3, 1.0) if self.chance(0.15) else 0.0,
             nested=nested,
-            side_by_side=self.chance(0.4),
+            side_by_side=not self.signals and self.chance(0.4),  # see Act
             swallows=self.chance(0.4),
             quiet=self.chance(0.1),
         )

@@ -264,7 +264,8 @@ class RunModel:
 
     def _ended_badly(self, name: str) -> None:
         playing = self.playing.pop(name, None)
-        if playing is not None and playing.started and not playing.marked and name in self._bucket.records:
+        left = playing is not None and playing.started and not playing.marked
+        if left and self._withdraws and name in self._bucket.records:
             self.breaks("stale", f"{name} failed, and is still marked")
 
     def _check_decision(self, action: str, name: str, details: Mapping[str, Any]) -> None:

@@ -127,9 +127,12 @@ class Program:
         """Check that nothing is left over when the block is."""
         model, parts = self._model, self._run._parts
         model.note("end of the block")
-        others = asyncio.all_tasks() - {asyncio.current_task(), *lanes}
-        if others:
-            model.breaks("orphan", f"{len(others)} tasks outlive the block: {sorted(map(_place, others))}")
+        places = sorted(map(_place, asyncio.all_tasks()))
+        engines = [place for place in places if not place.startswith("Program.")]
+        if engines:
+            model.breaks("orphan", f"{len(engines)} tasks outlive the block: {engines}")
+        if model.running:
+            model.breaks("orphan", f"{model.running} activities outlive the block")
         if client.under_way:
             model.breaks("orphan", f"{client.under_way} requests outlive the block")
         if parts.limiter.free != self._history.max_parallel:
@@ -157,6 +160,8 @@ class Program:
                 self._check_error(error)
 
     def _check_error(self, error: BaseException) -> None:
+        if not self._model.alive:
+            return
         if isinstance(error, BaseExceptionGroup):
             for each in error.exceptions:
                 self._check_error(each)
@@ -197,7 +202,7 @@ class Program:
         self._model.note("outcome", outcome.step, outcome.status.value)
         step = self._steps[outcome.step]
         if outcome.status == "skipped" and step.saves and step.alternative is None and not outcome.forced:
-            if not (outcome.has_result and outcome.result):
+            if not outcome.has_result or (isinstance(step.body, Act) and not isinstance(outcome.result, list)):
                 self._model.breaks("result", f"{outcome.step} is skipped, and its result is not what was saved")
         if (outcome.status == "failed") is outcome.has_result:
             self._model.breaks("result", f"{outcome.step} is {outcome.status}: {outcome.has_result=}")
@@ -261,7 +266,7 @@ class Program:
         model.begins(owner, act)
         how = "cancelled"
         try:
-            if args and not (isinstance(args[-1], list) or args[-1] is None):
+            if args and not isinstance(args[-1], list | StepOutcome | None):
                 model.breaks("result", f"activity {act.ident} was given {args[-1]!r}")
             await asyncio.sleep(act.seconds)
             await self._submit_nested(act, owner)
@@ -277,11 +282,13 @@ class Program:
             raise
         finally:
             if model.alive:
-                if act.lingers and how == "cancelled":
-                    with anyio.CancelScope(shield=True):
-                        await asyncio.sleep(act.lingers)
-                enclosing.reset(token)
-                model.ends(owner, act, how)
+                try:
+                    if act.lingers and how == "cancelled":
+                        with anyio.CancelScope(shield=True):
+                            await asyncio.sleep(act.lingers)
+                finally:
+                    enclosing.reset(token)
+                    model.ends(owner, act, how)
 
     async def _submit_nested(self, act: Act, owner: str | None) -> None:
         if not act.nested:
