@@ -12,6 +12,12 @@ from anyio._backends import _asyncio as anyio_backend
 
 T = TypeVar("T")
 
+_BUSY = 50
+"""Turns in a row after which some time has passed although something was ready all the time."""
+
+_TICK = 0.05
+"""How much, in seconds."""
+
 _LONGEST = 60_000
 """Callbacks after which a history is taken to go round in circles."""
 
@@ -90,6 +96,7 @@ class SimulatedLoop(asyncio.BaseEventLoop):
         self._lag = lag
         self._jitter = jitter
         self._kill_at = kill_at
+        self._busy = 0
         self.set_task_factory(lambda loop, coro, **options: _Task(coro, loop=self, **options))  # type: ignore[arg-type]
         self.set_exception_handler(self._note)
 
@@ -115,11 +122,15 @@ class SimulatedLoop(asyncio.BaseEventLoop):
         timers: Any = self._scheduled  # type: ignore[attr-defined]
         while timers and timers[0]._cancelled:
             heapq.heappop(timers)._scheduled = False
+        self._busy += 1
         if not ready:
+            self._busy = 0
             if not timers:
                 raise HungError("nothing is ready and nothing is scheduled")
             late = self._random.random() * self._jitter if self._jitter else 0.0
             self._now = max(self._now, timers[0]._when + late)
+        elif self._busy % _BUSY == 0:
+            self._now += _TICK
         while timers and timers[0]._when <= self._now:
             timer = heapq.heappop(timers)
             timer._scheduled = False

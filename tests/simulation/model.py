@@ -96,6 +96,7 @@ class RunModel:
         self.read_faults = 0
         self._max_parallel = history.max_parallel
         self._withdraws = spec.withdraws
+        self._times_out = spec.timeout is not None
         self._bucket = bucket
         self._steps = steps
         self._additions = [("force", selector, None) for selector in spec.force]
@@ -256,7 +257,8 @@ class RunModel:
         self._ended_badly(name)
         self.failed.append(Failed(name, enclosing.get()))
         error = details["error"]
-        if ("done_page" in error or "list_done" in error) and self.read_faults < _ASKED:
+        asked = "done_page" in error or "list_done" in error
+        if asked and not self._times_out and self.read_faults < _ASKED:
             self.breaks("asked again", f"{name} fails by a page that was not asked for {_ASKED} times")
 
     def _cancelled(self, name: str, _: Mapping[str, Any]) -> None:

@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import Mapping
 from functools import lru_cache
+from itertools import pairwise
 from typing import Any
 
 import anyio
@@ -241,6 +242,10 @@ class Program:
 
     def _make_many(self, item: Many, owner: str | None) -> Submittable:
         members = [self._make(member, owner) for member in item.members]
+        if item.send_result:
+            for number, (before, member) in enumerate(pairwise(item.members), start=1):
+                if isinstance(member, Act):
+                    members[number] = self._make_act(member, owner, sent_by=before)
         if item.kind == "group":
             return Group(*members, max_parallel=item.max_parallel, bubbles_exception_on_failure=item.bubbles)
         return Chain(
@@ -250,15 +255,17 @@ class Program:
             bubbles_exception_on_failure=item.bubbles,
         )
 
-    def _make_act(self, act: Act, owner: str | None) -> ActivityTask[Any]:
+    def _make_act(self, act: Act, owner: str | None, *, sent_by: Item | None = None) -> ActivityTask[Any]:
         attempts = Attempts()
 
         async def work(*args: object) -> object:
-            return await self._act(act, owner, attempts, args)
+            if isinstance(sent_by, Act) and args[0][0] != sent_by.ident:  # type: ignore[index]
+                self._model.breaks("result", f"activity {act.ident} was given {args} after {sent_by.ident}")
+            return await self._act(act, owner, attempts)
 
         return ActivityTask(Activity(work, _attributes(act)))
 
-    async def _act(self, act: Act, owner: str | None, attempts: Attempts, args: tuple[object, ...]) -> object:
+    async def _act(self, act: Act, owner: str | None, attempts: Attempts) -> object:
         model = self._model
         attempts.begun += 1
         token = enclosing.set((*enclosing.get(), (attempts, attempts.begun)))
@@ -266,8 +273,6 @@ class Program:
         model.begins(owner, act)
         how = "cancelled"
         try:
-            if args and not isinstance(args[-1], list | StepOutcome | None):
-                model.breaks("result", f"activity {act.ident} was given {args[-1]!r}")
             await asyncio.sleep(act.seconds)
             await self._submit_nested(act, owner)
             if self._spec.fails and made <= act.fails:
