@@ -1,12 +1,12 @@
-# make demo, make test, make check, make bench: each sets up what it needs in .venv, pinned by constraints.txt.
+# make demo, make test, make check, make bench and so on: each sets up what it needs in .venv, pinned by constraints.txt.
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 DEMO_STORE ?=
 
-.PHONY: help demo test check format bench clean
+.PHONY: help demo test test-long simulate mutants check format bench clean
 help:
-	@echo "make demo | test | check | format | bench | clean"
+	@echo "make demo | test | test-long | simulate SEEDS=10000 | mutants | check | format | bench | clean"
 
 $(BIN)/python:
 	@command -v $(PYTHON) >/dev/null || { echo "asyncsteps needs $(PYTHON), 3.11 or newer: install it, or name one with PYTHON=..." >&2; exit 1; }
@@ -31,6 +31,19 @@ test: $(VENV)/.test.installed
 	$(BIN)/python -m pytest -q -n 2 --cov --cov-report= $(CORE_TESTS)
 	@$(BIN)/python -m coverage report --include=$(CORE) --fail-under=100
 	$(BIN)/python -m pytest -n 2 --dist loadgroup $(CORE_TESTS:%=--ignore=%)
+
+test-long: $(VENV)/.test.installed
+	$(BIN)/python -m pytest -n 2 --dist loadgroup -m long
+
+# Histories at random, of which `make test` plays 2,000: SEEDS is how many, or FIRST..END; SEED is one, printed.
+SEEDS ?= 10000
+SIMULATION := PYTHONPATH=tests:tests/support $(BIN)/python -m simulation
+
+simulate: $(VENV)/.test.installed
+	$(SIMULATION) $(if $(SEED),--seed $(SEED),--seeds $(SEEDS)) $(if $(JOBS),--jobs $(JOBS))
+
+mutants: $(VENV)/.test.installed
+	$(SIMULATION) --mutants
 
 check: $(VENV)/.dev.installed
 	$(BIN)/ruff format --check .

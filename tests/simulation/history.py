@@ -1,6 +1,5 @@
 """Plays one history, and tells which rules were broken."""
 
-import asyncio
 import gc
 import logging
 import random as global_random
@@ -78,11 +77,11 @@ def _run(
     )
     client = Client(bucket, spec, watch=model, random=random, loop=loop)
     crashed = True
-    main = Program(history, spec, model, steps).main(client)
+    main = Program(history, spec, model, steps).main(client, loop)
     try:
         loop.run_until_complete(main)
         crashed = False
-        if left := asyncio.all_tasks(loop):
+        if left := loop.alive():
             model.breaks("orphan", f"{len(left)} tasks outlive the program")
     except KilledError:
         model.note("KILLED")

@@ -2,7 +2,7 @@
 
 import asyncio
 import heapq
-import itertools
+import warnings
 from collections.abc import Coroutine, Iterator
 from contextlib import contextmanager
 from random import Random
@@ -20,6 +20,10 @@ _TICK = 0.05
 
 _LONGEST = 60_000
 """Callbacks after which a history is taken to go round in circles."""
+
+
+_MOST_BLOCKS = 50
+"""How many blocks of a task that is dropped may wait again as they end."""
 
 
 class KilledError(BaseException):
@@ -47,7 +51,8 @@ class _Task(asyncio.Task[Any]):
     """A task whose place in sets depends on its number and not on its address."""
 
     def __init__(self, coro: Coroutine[Any, Any, Any], *, loop: "SimulatedLoop", **options: Any) -> None:
-        self.number = next(loop.numbers)
+        self.number = len(loop.tasks)
+        loop.tasks.append(self)
         super().__init__(coro, loop=loop, **options)
 
     def __hash__(self) -> int:
@@ -87,7 +92,7 @@ class SimulatedLoop(asyncio.BaseEventLoop):
         self, random: Random, *, start: float, lag: float | None, jitter: float, kill_at: int | None
     ) -> None:
         super().__init__()
-        self.numbers = itertools.count(1)
+        self.tasks: list[asyncio.Task[Any]] = []
         self.killed = False
         self.ran = 0
         self.errors: list[str] = []
@@ -102,6 +107,10 @@ class SimulatedLoop(asyncio.BaseEventLoop):
 
     def time(self) -> float:
         return self._now
+
+    def alive(self) -> list[asyncio.Task[Any]]:
+        """The tasks that have not ended; faster than `asyncio.all_tasks`, which looks at those of all loops."""
+        return [task for task in self.tasks if not task.done()]
 
     def kill(self) -> None:
         """Have nothing run any more once the current callback awaits."""
@@ -158,14 +167,27 @@ class SimulatedLoop(asyncio.BaseEventLoop):
 
     def bury(self) -> None:
         """Drop the tasks that are left, as a process that is killed drops them; close the loop."""
-        for task in sorted(asyncio.all_tasks(self), key=hash):
-            setattr(task, "_log_destroy_pending", False)  # noqa: B010 - typeshed does not know it
-            coro = task.get_coro()
-            try:
-                if coro is not None:
-                    coro.close()
-            except BaseException:  # noqa: BLE001, S110 - blocks that end here end in the wrong task and context
-                pass
-        self._ready.clear()  # type: ignore[attr-defined]
-        self._scheduled.clear()  # type: ignore[attr-defined]
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # that of coroutines which were never awaited
+            for task in self.alive():
+                _drop(task)
+            self._ready.clear()  # type: ignore[attr-defined]
+            self._scheduled.clear()  # type: ignore[attr-defined]
+            self.tasks.clear()
         self.close()
+
+
+def _drop(task: "asyncio.Task[Any]") -> None:
+    coro, waiter = task.get_coro(), task._fut_waiter  # type: ignore[attr-defined]
+    setattr(task, "_log_destroy_pending", False)  # noqa: B010 - typeshed does not know it
+    for _ in range(_MOST_BLOCKS):
+        try:
+            if coro is not None:
+                coro.close()
+        except BaseException:  # noqa: BLE001 - its blocks end in the wrong task and context, and may wait again
+            continue
+        break
+    if isinstance(waiter, asyncio.Future) and not isinstance(waiter, asyncio.Task):
+        waiter.cancel()  # which drops its callbacks, and the task with them
+    asyncio._unregister_task(task)
+    anyio_backend._task_states.pop(task, None)

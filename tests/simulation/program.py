@@ -26,7 +26,7 @@ from asyncsteps._tasks.activity import Activity
 from asyncsteps._tasks.attributes import ActivityAttributes
 from asyncsteps._tasks.submittable import Submittable
 from simulation.bucket import Client
-from simulation.loop import OrderedSet
+from simulation.loop import OrderedSet, SimulatedLoop
 from simulation.model import Attempts, RunModel, enclosing
 from simulation.spec import Act, History, Lane, Many, Mark, Ref, RunSpec, Select, Send, StepDef, Submission, Wait
 from simulation.spec import Item
@@ -72,7 +72,7 @@ class Program:
         self._made: dict[int, int] = {}
         self._run: StepRun
 
-    async def main(self, client: Client) -> None:
+    async def main(self, client: Client, loop: SimulatedLoop) -> None:
         """The program."""
         spec, model = self._spec, self._model
         async with client:
@@ -102,7 +102,7 @@ class Program:
             me = asyncio.current_task()
             assert me is not None
             for after in spec.cancel_at:
-                asyncio.get_running_loop().call_later(after, self._cancel, me)
+                loop.call_later(after, self._cancel, me)
             try:
                 async with run:
                     await asyncio.wait(lanes, timeout=IDLE if spec.leave_at is None else spec.leave_at)
@@ -110,7 +110,7 @@ class Program:
                         raise LeftError
             except (LeftError, asyncio.CancelledError):
                 model.note("left")
-            self._check_left(client, lanes)
+            self._check_left(client, loop)
         while not all(lane.done() for lane in lanes):
             try:
                 await asyncio.wait(lanes)
@@ -124,11 +124,11 @@ class Program:
         self._model.note("cancel", "the program")
         task.cancel()
 
-    def _check_left(self, client: Client, lanes: list["asyncio.Task[Any]"]) -> None:
+    def _check_left(self, client: Client, loop: SimulatedLoop) -> None:
         """Check that nothing is left over when the block is."""
         model, parts = self._model, self._run._parts
         model.note("end of the block")
-        places = sorted(map(_place, asyncio.all_tasks()))
+        places = [_place(task) for task in loop.alive()]
         engines = [place for place in places if not place.startswith("Program.")]
         if engines:
             model.breaks("orphan", f"{len(engines)} tasks outlive the block: {engines}")
@@ -176,23 +176,23 @@ class Program:
             add = self._run.add_forced_steps if item.kind == "force" else self._run.add_skipped_steps
             add(item.selector, item.reason)
             return
-        work = self._play(self._make(item, owner))
+        made = self._make(item, owner)
         loop = asyncio.get_running_loop()
         match submission.how:
             case "scope":
                 with anyio.move_on_after(submission.after):
-                    await work
+                    await self._play(made)
             case "anyio_timeout":
                 with anyio.fail_after(submission.after):
-                    await work
+                    await self._play(made)
             case "timeout":
                 async with asyncio.timeout(submission.after):
-                    await work
+                    await self._play(made)
             case "task":
                 async with asyncio.TaskGroup() as tasks:
-                    loop.call_later(submission.after, tasks.create_task(work).cancel)
+                    loop.call_later(submission.after, tasks.create_task(self._play(made)).cancel)
             case _:
-                await work
+                await self._play(made)
 
     async def _play(self, item: Submittable) -> None:
         result = await self._run.submit(item)
