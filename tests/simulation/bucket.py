@@ -68,7 +68,7 @@ class Client(BaseStore):
         super().__init__()
         self._bucket = bucket
         self._latency = spec.latency
-        self._faults = {fault.request: fault.kind for fault in spec.faults}
+        self._faults: dict[int, FaultKind] = {fault.request: fault.kind for fault in spec.faults}
         self._crash = spec.crash
         self._watch = watch
         self._random = random
@@ -94,9 +94,7 @@ class Client(BaseStore):
         finally:
             self.under_way -= 1
 
-    async def _exchange(
-        self, what: str, number: int, fault: FaultKind | None, effect: Callable[[bool], T]
-    ) -> T:
+    async def _exchange(self, what: str, number: int, fault: FaultKind | None, effect: Callable[[bool], T]) -> T:
         try:
             await asyncio.sleep(self._latency * self._random.random())
         except asyncio.CancelledError:

@@ -104,9 +104,7 @@ class _Generator:
         else:
             rest = tuple(self.item(depth + 1, rank=rank) for _ in range(count - 1))
         breaks = sends or self.chance(0.7)
-        return Many(
-            "chain", first + rest, send_result=sends, break_on_failure=breaks, bubbles=self.chance(0.8)
-        )
+        return Many("chain", first + rest, send_result=sends, break_on_failure=breaks, bubbles=self.chance(0.8))
 
     def submission(self, depth: int) -> Submission:
         item: Item
@@ -118,7 +116,9 @@ class _Generator:
         how: How = "await"
         if self.cancels and self.chance(0.25):
             how = self.one("scope", "task", "timeout", "anyio_timeout")
-        return Submission(item, how, self.one(0.0, 0.05, 0.5, 1.2), delay=self.seconds() if self.chance(0.3) else 0.0)
+        return Submission(
+            item, how, self.one(0.0, 0.05, 0.5, 1.2), delay=self.seconds() if self.chance(0.3) else 0.0
+        )
 
     def selector(self) -> str:
         return self.one(*self.names, "*") if self.chance(0.9) else "*"
@@ -172,7 +172,9 @@ class _Generator:
             faults=self.faults(),
             crash=self.crash(),
             leave_at=self.one(0.0, 0.3, 1.1, 2.0) if leaves else None,
-            cancel_at=tuple(self.one(0.2, 0.6, 1.0, 3.0) for _ in range(self.one(1, 2))) if self.chance(0.15) else (),
+            cancel_at=tuple(self.one(0.2, 0.6, 1.0, 3.0) for _ in range(self.one(1, 2)))
+            if self.chance(0.15)
+            else (),
             fails=self.failing,
         )
 

@@ -91,7 +91,7 @@ def _run(
         model.breaks("engine", f"{type(error).__name__}: {error}")
     model.alive = False
     loop.bury()
-    for error in loop.errors:
-        model.breaks("loop", error)
+    for each in loop.errors:
+        model.breaks("loop", each)
     model.check_end(crashed=crashed)
     return loop.time()

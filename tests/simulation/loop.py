@@ -102,7 +102,7 @@ class SimulatedLoop(asyncio.BaseEventLoop):
         self._jitter = jitter
         self._kill_at = kill_at
         self._busy = 0
-        self.set_task_factory(lambda loop, coro, **options: _Task(coro, loop=self, **options))  # type: ignore[arg-type]
+        self.set_task_factory(lambda loop, coro, **options: _Task(coro, loop=self, **options))
         self.set_exception_handler(self._note)
 
     def time(self) -> float:
@@ -128,7 +128,25 @@ class SimulatedLoop(asyncio.BaseEventLoop):
 
     def _run_once(self) -> None:
         ready: Any = self._ready  # type: ignore[attr-defined]
-        timers: Any = self._scheduled  # type: ignore[attr-defined]
+        self._pass_time(ready, self._scheduled)  # type: ignore[attr-defined]
+        batch = list(ready)
+        ready.clear()
+        if self._lag is not None and len(batch) > 1:
+            self._random.shuffle(batch)
+        for handle in batch:
+            if handle._cancelled:
+                continue
+            if self._lag and self._random.random() < self._lag:
+                ready.append(handle)
+            else:
+                self._call(handle)
+        if self.killed:
+            raise KilledError
+        if self.ran > _LONGEST:
+            raise HungError("it goes round in circles")
+
+    def _pass_time(self, ready: Any, timers: Any) -> None:
+        """Have time pass where nothing is ready, and make what is due ready."""
         while timers and timers[0]._cancelled:
             heapq.heappop(timers)._scheduled = False
         self._busy += 1
@@ -144,26 +162,14 @@ class SimulatedLoop(asyncio.BaseEventLoop):
             timer = heapq.heappop(timers)
             timer._scheduled = False
             ready.append(timer)
-        batch = list(ready)
-        ready.clear()
-        if self._lag is not None and len(batch) > 1:
-            self._random.shuffle(batch)
-        for handle in batch:
-            if handle._cancelled:
-                continue
-            if self._lag and self._random.random() < self._lag:
-                ready.append(handle)
-                continue
-            if self.ran == self._kill_at:
-                self.killed = True
-            if self.killed:
-                raise KilledError
-            self.ran += 1
-            handle._run()
+
+    def _call(self, handle: asyncio.Handle) -> None:
+        if self.ran == self._kill_at:
+            self.killed = True
         if self.killed:
             raise KilledError
-        if self.ran > _LONGEST:
-            raise HungError("it goes round in circles")
+        self.ran += 1
+        handle._run()
 
     def bury(self) -> None:
         """Drop the tasks that are left, as a process that is killed drops them; close the loop."""

@@ -1,4 +1,4 @@
-"""The naive model: what may happen in a run, by the specification, told event by event; slow where that is simple."""
+"""The naive model: what may happen in a run, by the specification, told event by event; simple, not fast."""
 
 from collections import Counter
 from collections.abc import Mapping
@@ -99,8 +99,8 @@ class RunModel:
         self._times_out = spec.timeout is not None
         self._bucket = bucket
         self._steps = steps
-        self._additions = [("force", selector, None) for selector in spec.force]
-        self._additions += [("skip", selector, None) for selector in spec.skip]
+        self._additions: list[tuple[str, str, str | None]] = [("force", each, None) for each in spec.force]
+        self._additions += [("skip", each, None) for each in spec.skip]
         self._played_at: dict[str, int] = {}
 
     def note(self, *event: Any) -> None:
@@ -303,4 +303,12 @@ class RunModel:
 
 
 _ASKED = 3
-_ENGINE_ERRORS = {"AssertionError", "KeyError", "AttributeError", "TypeError", "IndexError", "RuntimeError", "ValueError"}
+_ENGINE_ERRORS = {
+    "AssertionError",
+    "KeyError",
+    "AttributeError",
+    "TypeError",
+    "IndexError",
+    "RuntimeError",
+    "ValueError",
+}

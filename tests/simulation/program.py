@@ -28,8 +28,21 @@ from asyncsteps._tasks.submittable import Submittable
 from simulation.bucket import Client
 from simulation.loop import OrderedSet, SimulatedLoop
 from simulation.model import Attempts, RunModel, enclosing
-from simulation.spec import Act, History, Lane, Many, Mark, Ref, RunSpec, Select, Send, StepDef, Submission, Wait
-from simulation.spec import Item
+from simulation.spec import (
+    Act,
+    History,
+    Item,
+    Lane,
+    Many,
+    Mark,
+    Ref,
+    RunSpec,
+    Select,
+    Send,
+    StepDef,
+    Submission,
+    Wait,
+)
 
 IDLE = 1000.0
 """Seconds after which the block is left though not all has ended."""
@@ -106,8 +119,7 @@ class Program:
             try:
                 async with run:
                     await asyncio.wait(lanes, timeout=IDLE if spec.leave_at is None else spec.leave_at)
-                    if spec.leave_at is not None:
-                        raise LeftError
+                    _leave(spec)
             except (LeftError, asyncio.CancelledError):
                 model.note("left")
             self._check_left(client, loop)
@@ -137,7 +149,9 @@ class Program:
         if client.under_way:
             model.breaks("orphan", f"{client.under_way} requests outlive the block")
         if parts.limiter.free != self._history.max_parallel:
-            model.breaks("slots", f"{parts.limiter.free} of {self._history.max_parallel} slots are free at the end")
+            model.breaks(
+                "slots", f"{parts.limiter.free} of {self._history.max_parallel} slots are free at the end"
+            )
         if self._run.under_way or self._run.queued:
             model.breaks("names", f"{self._run.under_way} and {self._run.queued} are held at the end")
 
@@ -202,9 +216,11 @@ class Program:
     def _check_outcome(self, outcome: StepOutcome) -> None:
         self._model.note("outcome", outcome.step, outcome.status.value)
         step = self._steps[outcome.step]
-        if outcome.status == "skipped" and step.saves and step.alternative is None and not outcome.forced:
-            if not outcome.has_result or (isinstance(step.body, Act) and not isinstance(outcome.result, list)):
-                self._model.breaks("result", f"{outcome.step} is skipped, and its result is not what was saved")
+        recalled = outcome.status == "skipped" and not outcome.forced and step.saves and step.alternative is None
+        if recalled and not (
+            outcome.has_result and (isinstance(outcome.result, list) or not isinstance(step.body, Act))
+        ):
+            self._model.breaks("result", f"{outcome.step} is skipped, and its result is not what was saved")
         if (outcome.status == "failed") is outcome.has_result:
             self._model.breaks("result", f"{outcome.step} is {outcome.status}: {outcome.has_result=}")
 
@@ -277,14 +293,13 @@ class Program:
             await self._submit_nested(act, owner)
             if self._spec.fails and made <= act.fails:
                 how = "badly"
-                if act.how == "cancelled":
-                    raise asyncio.CancelledError
-                raise ActError(f"act {act.ident}")
+                _fail(act)
             how = "well"
-            return [act.ident, model.run_id]
         except Exception:
             how = "badly"
             raise
+        else:
+            return [act.ident, model.run_id]
         finally:
             if model.alive:
                 try:
@@ -318,3 +333,14 @@ class Program:
 
 def _place(task: "asyncio.Task[Any]") -> str:
     return str(getattr(task.get_coro(), "__qualname__", "?"))
+
+
+def _leave(spec: RunSpec) -> None:
+    if spec.leave_at is not None:
+        raise LeftError
+
+
+def _fail(act: Act) -> None:
+    if act.how == "cancelled":
+        raise asyncio.CancelledError
+    raise ActError(f"act {act.ident}")

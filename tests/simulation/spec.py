@@ -24,8 +24,8 @@ class Submission:
 class Act:
     """An activity: it waits, submits what is nested, and ends; ``fails`` attempts fail in each run with faults.
 
-    With ``side_by_side`` it submits from tasks of its own. No history with waits for signals has that: a run cannot
-    tell an activity that only waits for its tasks from one that will send the signal, and waits for it.
+    With ``side_by_side`` it submits from tasks of its own. No history with waits for signals has that: a run
+    cannot tell an activity that only waits for its tasks from one that will send the signal itself.
     """
 
     ident: int

@@ -7,6 +7,7 @@ from pathlib import Path
 from random import Random
 
 import pytest
+
 from simulation.bucket import Bucket, Client
 from simulation.campaign import catch, failures
 from simulation.generate import generate
@@ -28,11 +29,16 @@ def test_no_history_breaks_a_rule(chunk: int) -> None:
 
 def told_by_another_process(hash_seed: str) -> str:
     code = (
-        "from simulation.generate import generate; from simulation.history import tell; from simulation.spec import show\n"
+        "from simulation.generate import generate\nfrom simulation.history import tell\n"
+        "from simulation.spec import show\n"
         "for seed in range(150): print(show(generate(seed)), tell(generate(seed)))"
     )
-    environment = {**os.environ, "PYTHONHASHSEED": hash_seed, "PYTHONPATH": f"{TESTS}{os.pathsep}{TESTS / 'support'}"}
-    return subprocess.run(  # noqa: S603 - our own code
+    environment = {
+        **os.environ,
+        "PYTHONHASHSEED": hash_seed,
+        "PYTHONPATH": f"{TESTS}{os.pathsep}{TESTS / 'support'}",
+    }
+    return subprocess.run(
         [sys.executable, "-W", "ignore", "-c", code], check=True, capture_output=True, text=True, env=environment
     ).stdout
 
