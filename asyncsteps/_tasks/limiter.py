@@ -222,18 +222,21 @@ class Slot:
             if lender is None:
                 self.limiter.release()
                 return
-            lender.lender = None
         lender.holds, lender.parked = True, False
         lender.settle()
 
     def settle(self) -> None:
         """Put an idle permit to use: within this slot, or elsewhere while something within is blocked."""
         if self.idle and not self.limiter.offer(self) and self.blocked:
-            self.holds, self.parked = False, True
-            if self.lender is not None:
-                self.lender.parked = True  # it is not to wait for what was lent, but to take another
-                self.lender = None
+            self._park()
             self.limiter.release()
+
+    def _park(self) -> None:
+        """Have this slot, and those whose permit it was lent, take another one and not wait for what was lent."""
+        self.holds, self.parked = False, True
+        lender, self.lender = self.lender, None
+        if lender is not None:
+            lender._park()  # noqa: SLF001 - its own kind
 
     async def yielded(self, work: Callable[[], Awaitable[T]]) -> T:
         """Yield the slot while ``work``, which the activity has submitted, is under way.
