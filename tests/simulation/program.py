@@ -118,14 +118,14 @@ class Program:
                 loop.call_later(after, self._cancel, me)
             try:
                 async with run:
-                    await asyncio.wait(lanes, timeout=IDLE if spec.leave_at is None else spec.leave_at)
+                    await _ended(lanes, within=IDLE if spec.leave_at is None else spec.leave_at)
                     _leave(spec)
             except (LeftError, asyncio.CancelledError):
                 model.note("left")
             self._check_left(client, loop)
         while not all(lane.done() for lane in lanes):
             try:
-                await asyncio.wait(lanes)
+                await _ended(lanes)
             except asyncio.CancelledError:
                 continue
         for lane in lanes:
@@ -344,3 +344,8 @@ def _fail(act: Act) -> None:
     if act.how == "cancelled":
         raise asyncio.CancelledError
     raise ActError(f"act {act.ident}")
+
+
+async def _ended(lanes: "list[asyncio.Task[None]]", *, within: float | None = None) -> None:
+    if lanes:
+        await asyncio.wait(lanes, timeout=within)
