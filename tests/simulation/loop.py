@@ -3,7 +3,7 @@
 import asyncio
 import heapq
 import warnings
-from collections.abc import Coroutine, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from random import Random
 from typing import Any, TypeVar
@@ -50,7 +50,7 @@ class OrderedSet(dict[Any, None]):
 class _Task(asyncio.Task[Any]):
     """A task whose place in sets depends on its number and not on its address."""
 
-    def __init__(self, coro: Coroutine[Any, Any, Any], *, loop: "SimulatedLoop", **options: Any) -> None:
+    def __init__(self, coro: Any, *, loop: "SimulatedLoop", **options: Any) -> None:
         self.number = len(loop.tasks)
         loop.tasks.append(self)
         super().__init__(coro, loop=loop, **options)

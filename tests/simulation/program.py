@@ -2,46 +2,31 @@
 
 import asyncio
 from collections.abc import Mapping
-from functools import lru_cache
-from itertools import pairwise
 from typing import Any
 
 import anyio
 
 from asyncsteps import (
-    ActivityTask,
-    Chain,
-    Group,
-    MarkerTask,
     Signal,
-    SignalTask,
-    Step,
     StepFailedError,
     StepOutcome,
     StepRun,
-    WaitForSignal,
 )
 from asyncsteps._errors import AsyncstepsError
-from asyncsteps._tasks.activity import Activity
-from asyncsteps._tasks.attributes import ActivityAttributes
 from asyncsteps._tasks.submittable import Submittable
 from simulation.bucket import Client
+from simulation.build import Builder
+from simulation.facts import Attempts, enclosing
 from simulation.loop import OrderedSet, SimulatedLoop
-from simulation.model import Attempts, RunModel, enclosing
+from simulation.model import RunModel
 from simulation.spec import (
     Act,
     History,
-    Item,
     Lane,
-    Many,
-    Mark,
-    Ref,
     RunSpec,
     Select,
-    Send,
     StepDef,
     Submission,
-    Wait,
 )
 
 IDLE = 1000.0
@@ -54,17 +39,6 @@ class ActError(Exception):
 
 class LeftError(Exception):
     """The block is left by an exception."""
-
-
-@lru_cache(maxsize=4096)
-def _attributes(act: Act) -> ActivityAttributes:
-    return ActivityAttributes(
-        name=f"act{act.ident}",
-        retry=act.retry,
-        retry_wait=act.retry_wait,
-        start_to_close_timeout=act.timeout,
-        raises_on_failure=False if act.quiet else None,
-    )
 
 
 class Program:
@@ -82,6 +56,7 @@ class Program:
         self._spec = spec
         self._model = model
         self._steps = steps
+        self._builder = Builder(steps, self._act, model.breaks)
         self._made: dict[int, int] = {}
         self._run: StepRun
 
@@ -190,7 +165,7 @@ class Program:
             add = self._run.add_forced_steps if item.kind == "force" else self._run.add_skipped_steps
             add(item.selector, item.reason)
             return
-        made = self._make(item, owner)
+        made = self._builder.make(item, owner)
         loop = asyncio.get_running_loop()
         match submission.how:
             case "scope":
@@ -223,63 +198,6 @@ class Program:
             self._model.breaks("result", f"{outcome.step} is skipped, and its result is not what was saved")
         if (outcome.status == "failed") is outcome.has_result:
             self._model.breaks("result", f"{outcome.step} is {outcome.status}: {outcome.has_result=}")
-
-    def _make(self, item: Item, owner: str | None) -> Submittable:
-        match item:
-            case Act():
-                return self._make_act(item, owner)
-            case Ref():
-                return self._make_step(item)
-            case Many():
-                return self._make_many(item, owner)
-            case Send():
-                return SignalTask(item.name)
-            case Wait():
-                return WaitForSignal(item.name)
-            case Mark():
-                return MarkerTask(item.name, {"of": owner})
-            case Select():
-                raise TypeError(item)
-
-    def _make_step(self, ref: Ref) -> Submittable:
-        step = self._steps.get(ref.name)
-        if step is None:
-            return MarkerTask("gone")
-        return Step(
-            step.name,
-            self._make(step.body, step.name),
-            force=ref.force,
-            activities_if_step_already_done=step.alternative and self._make_act(step.alternative, None),
-            emit_signal=step.emits,
-            force_steps_if_executed=step.deps,
-            bubbles_exception_on_failure=step.bubbles,
-            save_result=step.saves,
-        )
-
-    def _make_many(self, item: Many, owner: str | None) -> Submittable:
-        members = [self._make(member, owner) for member in item.members]
-        if item.send_result:
-            for number, (before, member) in enumerate(pairwise(item.members), start=1):
-                if isinstance(member, Act):
-                    members[number] = self._make_act(member, owner, sent_by=before)
-        if item.kind == "group":
-            return Group(*members, max_parallel=item.max_parallel, bubbles_exception_on_failure=item.bubbles)
-        return Chain(
-            *members,
-            send_result=item.send_result,
-            break_on_failure=item.break_on_failure,
-            bubbles_exception_on_failure=item.bubbles,
-        )
-
-    def _make_act(self, act: Act, owner: str | None, *, sent_by: Item | None = None) -> ActivityTask[Any]:
-        attempts = Attempts()
-
-        async def work(*args: object) -> object:
-            if isinstance(sent_by, Act) and args[0][0] != sent_by.ident:  # type: ignore[index]
-                self._model.breaks("result", f"activity {act.ident} was given {args} after {sent_by.ident}")
-            return await self._act(act, owner, attempts)
-
-        return ActivityTask(Activity(work, _attributes(act)))
 
     async def _act(self, act: Act, owner: str | None, attempts: Attempts) -> object:
         model = self._model
