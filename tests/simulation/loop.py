@@ -16,7 +16,7 @@ _BUSY = 50
 """Turns in a row after which some time has passed although something was ready all the time."""
 
 _TICK = 0.05
-"""How much, in seconds."""
+"""How much, in seconds; more each time."""
 
 _LONGEST = 60_000
 """Callbacks after which a history is taken to go round in circles."""
@@ -157,7 +157,7 @@ class SimulatedLoop(asyncio.BaseEventLoop):
             late = self._random.random() * self._jitter if self._jitter else 0.0
             self._now = max(self._now, timers[0]._when + late)
         elif self._busy % _BUSY == 0:
-            self._now += _TICK
+            self._now += _TICK * (self._busy // _BUSY)
         while timers and timers[0]._when <= self._now:
             timer = heapq.heappop(timers)
             timer._scheduled = False
