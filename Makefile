@@ -1,12 +1,14 @@
-# make demo, make test, make check, make bench and so on: each sets up what it needs in .venv, pinned by constraints.txt.
+# Each target sets up what it needs in .venv, pinned by constraints.txt.
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 DEMO_STORE ?=
 
-.PHONY: help demo test test-long simulate mutants check format bench clean
-help:
-	@echo "make demo | test | test-long | simulate SEEDS=10000 | mutants | check | format | bench | clean"
+.DEFAULT_GOAL := help
+.PHONY: help demo test test-long simulate mutants check format bench dist clean
+
+help:  ## List the targets (the default).
+	@sed -En 's/^([a-z-]+):[^#]*## (.*)/make \1|\2/p' $(MAKEFILE_LIST) | awk -F'|' '{ printf "%-12s %s\n", $$1, $$2 }'
 
 $(BIN)/python:
 	@command -v $(PYTHON) >/dev/null || { echo "asyncsteps needs $(PYTHON), 3.11 or newer: install it, or name one with PYTHON=..." >&2; exit 1; }
@@ -20,43 +22,46 @@ $(VENV)/.%.installed: pyproject.toml constraints.txt | $(BIN)/python
 	$(BIN)/python -m pip install --quiet --constraint constraints.txt --build-constraint constraints.txt --group $* --editable .
 	@touch $@
 
-demo: $(VENV)/.test.installed
+demo: $(VENV)/.test.installed  ## Play, resume, force and plan a census of the standard library (DEMO_STORE=path or s3:// URL).
 	@$(BIN)/python examples/demo.py $(if $(DEMO_STORE),--store '$(DEMO_STORE)')
 
 # The pure core must be covered in all branches. It is measured apart: tracing the rest would cost more than running it.
 CORE := asyncsteps/_errors.py,asyncsteps/_plan/*
 CORE_TESTS := tests/test_errors.py tests/plan
 
-test: $(VENV)/.test.installed
+test: $(VENV)/.test.installed  ## Run the tests, against real servers and processes.
 	$(BIN)/python -m pytest -q -n 2 --cov --cov-report= $(CORE_TESTS)
 	@$(BIN)/python -m coverage report --include=$(CORE) --fail-under=100
 	$(BIN)/python -m pytest -n 2 --dist loadgroup $(CORE_TESTS:%=--ignore=%)
 
-test-long: $(VENV)/.test.installed
+test-long: $(VENV)/.test.installed  ## Run the tests that take minutes.
 	$(BIN)/python -m pytest -n 2 --dist loadgroup -m long
 
 # Histories at random, of which `make test` plays 2,000: SEEDS is how many, or FIRST..END; SEED is one, printed.
 SEEDS ?= 10000
 SIMULATION := PYTHONPATH=tests:tests/support $(BIN)/python -m simulation
 
-simulate: $(VENV)/.test.installed
+simulate: $(VENV)/.test.installed  ## Play histories at random: SEEDS=10000, or SEED=1.
 	$(SIMULATION) $(if $(SEED),--seed $(SEED),--seeds $(SEEDS)) $(if $(JOBS),--jobs $(JOBS))
 
-mutants: $(VENV)/.test.installed
+mutants: $(VENV)/.test.installed  ## Print which history catches each mutant.
 	$(SIMULATION) --mutants
 
-check: $(VENV)/.dev.installed
+check: $(VENV)/.dev.installed  ## Check format, lint and types.
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/mypy
 	$(BIN)/basedpyright
 
-format: $(VENV)/.dev.installed
+format: $(VENV)/.dev.installed  ## Format, and fix what lint can fix.
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
 
-bench: $(VENV)/.bench.installed
+bench: $(VENV)/.bench.installed  ## Measure the quick set of benchmarks, within five minutes on two cores.
 	$(BIN)/python -m bench
 
-clean:
+dist: $(VENV)/.release.installed  ## Build the sdist and the wheel into dist/.
+	PIP_CONSTRAINT=constraints.txt $(BIN)/python -m build
+
+clean:  ## Remove the environment and all caches.
 	rm -rf $(VENV) .mypy_cache .pytest_cache .ruff_cache .hypothesis .coverage .coverage.*

@@ -196,38 +196,6 @@ class StepFailedError(AsyncstepsError):
         self.step = step
 
 
-class LoopThreadError(AsyncstepsError, RuntimeError):
-    """Sync code asked an event loop to work for it from that loop's own thread, where both would wait for ever."""
-
-    def __init__(self) -> None:
-        super().__init__(
-            "run_sync() was called in the thread of the event loop that should do the work, which would wait for "
-            "itself; await the coroutine, or call the sync code in a worker thread (asyncio.to_thread)"
-        )
-
-
-class SyncLoopClosedError(AsyncstepsError, RuntimeError):
-    """The event loop that sync code calls into is closed."""
-
-    def __init__(self) -> None:
-        super().__init__(
-            "the event loop that run_sync() calls into is closed: the interpreter is exiting, or the loop of the "
-            "bridge has ended; do such work before that"
-        )
-
-
-class RunSyncTimeoutError(AsyncstepsError, TimeoutError):
-    """What sync code waited for did not end in time, and was cancelled.
-
-    Attributes:
-        seconds: The time it had, in seconds.
-    """
-
-    def __init__(self, seconds: float) -> None:
-        super().__init__(f"not ended after {seconds:g} s, and cancelled; give it a longer timeout, or less to do")
-        self.seconds = seconds
-
-
 class RunningLoopError(AsyncstepsError, RuntimeError):
     """An async activity is to be executed by sync code in the thread of a running event loop."""
 
@@ -282,29 +250,3 @@ class StepDeadlockError(AsyncstepsError, RuntimeError):
             "another name"
         )
         self.steps = steps
-
-
-class DoneListError(AsyncstepsError, ValueError):
-    """A list of done steps that came through SWF cannot be read."""
-
-
-class SimpleflowVersionError(AsyncstepsError, ImportError):
-    """The simpleflow that is installed is not one whose inner workings asyncsteps knows."""
-
-
-class BridgeClosedError(AsyncstepsError):
-    """The bridge to simpleflow is used outside of its block, or entered twice."""
-
-
-class NotConvertibleError(StepDefinitionError):
-    """What was given cannot be handed to simpleflow.
-
-    Attributes:
-        what: The thing's name.
-        reason: Why not.
-    """
-
-    def __init__(self, what: str, reason: str) -> None:
-        super().__init__(f"{what} cannot be handed to simpleflow: {reason}")
-        self.what = what
-        self.reason = reason

@@ -11,9 +11,9 @@ registered. ``bench/swf.py`` is run by ``python -m bench swf``. Its docstring's 
 - ``PEERS``, where it compares: a mapping or collection with the names that ``--peers`` takes.
 - ``QUICK: tuple[str, ...]``: the runs of it that belong to ``make bench``, each a command line without
   ``python -m bench``, such as ``"swf --keys 300,1000"``. All quick runs of all benches together end within
-  five minutes on two cores. A result's place in docs/benchmarks.md is named by ``--label``, else by its
+  five minutes on two cores. A result's heading in docs/benchmarks-tables.md is ``--label``, else its
   ``Result.key``.
 
-A measurement is a mapping of JSON values (a table's row), so that ``--json`` keeps all that was found, and the
-documentation's tables are rendered from such a file, never copied by hand.
+A measurement is a mapping of JSON values (a table's row): ``--json`` keeps all that was found, and
+``--from FILE --markdown`` renders the documentation's tables from it.
 """

@@ -1,4 +1,4 @@
-"""The benchmarks' command: ``python -m bench NAME`` runs one, ``python -m bench`` the quick set of all."""
+"""The command of the benchmarks: ``python -m bench NAME`` runs one, ``python -m bench`` the quick set of all."""
 
 import argparse
 import dataclasses
@@ -52,26 +52,24 @@ def _parser(benches: dict[str, ModuleType]) -> argparse.ArgumentParser:
         dest="latencies_ms",
         type=lambda text: tuple(float(part) for part in text.split(",")),
         metavar="L[,L]",
-        help="what the model server waits before each answer",
+        help="how long the model server waits before each answer",
     )
     parser.add_argument("--concurrency", type=int, metavar="C", help="requests at once")
     parser.add_argument(
-        "--requests-per-second", type=float, metavar="R", help="beyond it the model server throttles"
+        "--requests-per-second", type=float, metavar="R", help="above it the model server throttles"
     )
     parser.add_argument("--peers", type=lambda text: tuple(text.split(",")), metavar="P[,P]", help="only these")
-    parser.add_argument("--repeat", type=int, metavar="K", help="measure K times, keep the median")
+    parser.add_argument("--repeat", type=int, metavar="K", help="measure K times and keep the median")
     parser.add_argument(
         "--write", action="store_true", default=None, help="a target given as URL may be written to and cleaned up"
     )
-    parser.add_argument("--label", help="the result's place in a document, instead of the bench's name")
-    parser.add_argument("--json", type=Path, metavar="FILE", help="write all that was found")
+    parser.add_argument("--label", help="the result's heading in the Markdown, instead of the bench's name")
+    parser.add_argument("--json", type=Path, metavar="FILE", help="write all results as JSON")
     parser.add_argument("--plot", type=Path, metavar="FILE", help="draw the charts: .png or .svg")
     parser.add_argument(
-        "--document", type=Path, metavar="FILE", help="put the tables between the marks of a document"
+        "--from", dest="source", type=Path, metavar="JSON", help="show what that file holds, measure nothing"
     )
-    parser.add_argument(
-        "--from", dest="source", type=Path, metavar="JSON", help="render that file, measure nothing"
-    )
+    parser.add_argument("--markdown", action="store_true", help="with --from: show it as a page of Markdown")
     return parser
 
 
@@ -93,7 +91,7 @@ def _options(parser: argparse.ArgumentParser, given: argparse.Namespace, module:
 
 
 def _command(given: argparse.Namespace) -> str:
-    """The command line that measures this again, without what only says where the results go."""
+    """Return the command line that repeats the measurement, without its output options."""
     words = ["python", "-m", "bench", given.name]
     for option in (
         "target",
@@ -130,11 +128,11 @@ def _run(parser: argparse.ArgumentParser, benches: dict[str, ModuleType], words:
 
 
 def _check_outputs(parser: argparse.ArgumentParser, given: argparse.Namespace) -> None:
-    """Refuse what would fail only when all is measured."""
+    """Refuse output options that would fail only after everything was measured."""
     if given.plot is not None and given.plot.suffix not in {".png", ".svg"}:
         parser.error(f"--plot draws .png or .svg files, not {given.plot.name}")
-    if given.document is not None and not given.document.is_file():
-        parser.error(f"--document needs a file with places for the results, and {given.document} is none")
+    if given.markdown and given.source is None:
+        parser.error("--markdown shows what a file holds: give it with --from")
     of_one = [name for name in (*Options.__dataclass_fields__, "label") if getattr(given, name) is not None]
     if of_one and given.name is None:
         parser.error("the options of a run need the NAME of a bench; the quick set has its own")
@@ -146,7 +144,7 @@ def _measure_all(
     lines: Sequence[Sequence[str]],
     file: Path | None,
 ) -> _render.Report:
-    """Run each command line and show its result; whatever happens, the file keeps what was found until then."""
+    """Run each command line and print its result; the file keeps the results so far, whatever happens."""
     report = _render.new_report()
     try:
         for line in lines:
@@ -161,24 +159,21 @@ def _measure_all(
 
 
 def main(words: Sequence[str]) -> int:
-    """Run what the command line names; 0, 1 when a goal is missed or a measurement failed, 2 for bad usage."""
+    """Run what the command line names; return 1 when a goal is missed or a measurement failed."""
     benches = _benches()
     parser = _parser(benches)
     given = parser.parse_args(words)
     _check_outputs(parser, given)
     if given.source is not None:
         report = json.loads(given.source.read_text())
+        texts = map(_render.as_text, report["results"])
+        print(_render.as_markdown(report) if given.markdown else "\n".join(texts))
     else:
         quick = [shlex.split(line) for module in benches.values() for line in module.QUICK]
         report = _measure_all(parser, benches, [list(words)] if given.name else quick, given.json)
     if given.plot is not None:
         _render.plot(report, given.plot)
-    if given.document is not None:
-        try:
-            _render.into_document(report, given.document)
-        except _render.DocumentError as error:
-            parser.error(str(error))
-    return 0 if _render.all_well(report) else 1
+    return 0 if given.source is not None or _render.all_well(report) else 1
 
 
 if __name__ == "__main__":

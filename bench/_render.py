@@ -1,10 +1,10 @@
-"""A report in words, in Markdown, as JSON and as a picture; all from the same JSON values."""
+"""A report as JSON, and from that JSON as text, as Markdown and as a picture."""
 
 import dataclasses
 import os
 import platform
 import re
-from collections.abc import Collection, Mapping
+from collections.abc import Mapping
 from datetime import UTC, datetime
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -27,9 +27,11 @@ _PACKAGES = (
     "moto",
 )
 
+_INTRODUCTION = """\
+# Benchmark tables
 
-class DocumentError(Exception):
-    """A document has no place for a result."""
+Rendered by `python -m bench --from docs/benchmarks.json --markdown`, and edited by nobody.
+[Benchmarks](benchmarks.md) says how this was measured, and what falls short."""
 
 
 def _machine() -> dict[str, Any]:
@@ -57,17 +59,17 @@ def _processor() -> str:
 
 
 def new_report() -> Report:
-    """A report without results, of this machine and this moment."""
+    """Make a report without results, of this machine and this moment."""
     return {"taken": datetime.now(UTC).isoformat(timespec="seconds"), "machine": _machine(), "results": []}
 
 
 def as_json(result: Result, *, command: str) -> dict[str, Any]:
-    """A result as JSON values."""
+    """Convert a result to JSON values."""
     return {**dataclasses.asdict(result), "command": command}
 
 
 def all_well(report: Report) -> bool:
-    """Whether every goal is met and nothing failed."""
+    """Return whether every goal is met and no measurement failed."""
     return all(
         all(goal["met"] for goal in result["goals"])
         and not any("error" in row for table in result["tables"] for row in table["rows"])
@@ -76,7 +78,7 @@ def all_well(report: Report) -> bool:
 
 
 def _cells(table: Mapping[str, Any]) -> tuple[list[str], list[list[str]]]:
-    """Headings and texts; columns in which no row has anything are left out."""
+    """Return the headings and the rows as text, without columns that are empty in every row."""
     columns = [Column(**column) for column in table["columns"]]
     rows: list[Row] = [row for row in table["rows"] if "error" not in row]
     columns = [column for column in columns if any(row.get(column.key) is not None for row in rows)]
@@ -89,7 +91,7 @@ def _errors(table: Mapping[str, Any]) -> list[str]:
 
 
 def as_text(result: Mapping[str, Any]) -> str:
-    """A result for a terminal."""
+    """Render a result for a terminal."""
     lines = ["", f"== {result['title']}", f"   {result['command']}"]
     for table in result["tables"]:
         headings, rows = _cells(table)
@@ -107,21 +109,33 @@ def as_text(result: Mapping[str, Any]) -> str:
     return "\n".join(lines)
 
 
-def _as_markdown(result: Mapping[str, Any], *, told: Collection[str]) -> str:
-    """A result for a document, without the notes that the reader was told before."""
-    lines = [f"{result['title']}: `{result['command']}`", ""]
+def as_markdown(report: Report) -> str:
+    """Render a report as a page of its own."""
+    lines = [_INTRODUCTION, "", _machine_in_words(report)]
+    told: set[str] = set()
+    for result in report["results"]:
+        heading = result["key"].replace("-", ": ", 1).replace("-", " ").capitalize()
+        lines += ["", f"## {heading}", "", f"{result['title']}: `{result['command']}`", ""]
+        lines += [_tables_in_markdown(result)]
+        lines += [f"\n{note}" for note in result["notes"] if note not in told]
+        told.update(result["notes"])
+    return "\n".join(lines)
+
+
+def _tables_in_markdown(result: Mapping[str, Any]) -> str:
+    lines: list[str] = []
     for table in result["tables"]:
         headings, rows = _cells(table)
         if len(result["tables"]) > 1:
             lines += [f"**{table['title']}**", ""]
-        lines.append("| " + " | ".join(headings) + " |")
-        lines.append("| " + " | ".join("---" for _ in headings) + " |")
-        lines += ["| " + " | ".join(text.replace("|", "\\|") for text in row) + " |" for row in rows]
+        for cells in (headings, ["---"] * len(headings), *rows):
+            lines.append("| " + " | ".join(text.replace("|", "\\|") for text in cells) + " |")
         lines += ["", *_errors(table)]
-    for goal in result["goals"]:
-        lines.append(f"- {'met' if goal['met'] else '**missed**'}: {goal['what']} (measured: {goal['measured']})")
-    lines += [""] if result["goals"] else []
-    return "\n".join((*lines, *(f"{note}\n" for note in result["notes"] if note not in told))).strip()
+    lines += [
+        f"- {'met' if goal['met'] else '**missed**'}: {goal['what']} (measured: {goal['measured']})"
+        for goal in result["goals"]
+    ]
+    return "\n".join(lines).strip()
 
 
 def _machine_in_words(report: Report) -> str:
@@ -133,30 +147,8 @@ def _machine_in_words(report: Report) -> str:
     )
 
 
-def into_document(report: Report, path: Path) -> None:
-    """Put each result between ``<!-- bench:KEY -->`` and ``<!-- /bench:KEY -->`` of a Markdown file.
-
-    Raises:
-        DocumentError: When the file lacks the two marks of a result.
-    """
-    text = path.read_text()
-    texts: dict[str, str] = {}
-    told: set[str] = set()
-    for result in report["results"]:
-        texts[result["key"]] = _as_markdown(result, told=told)
-        told.update(result["notes"])
-    for key, body in {"machine": _machine_in_words(report), **texts}.items():
-        opening, closing = f"<!-- bench:{key} -->", f"<!-- /bench:{key} -->"
-        if opening not in text or closing not in text:
-            raise DocumentError(f"{path} has no place for {key!r}: add the lines {opening} and {closing}")
-        before, _, rest = text.partition(opening)
-        _, _, after = rest.partition(closing)
-        text = f"{before}{opening}\n{body}\n{closing}{after}"
-    path.write_text(text)
-
-
 def plot(report: Report, path: Path) -> None:
-    """Draw all charts, two in a row, into a file, PNG or SVG by its name."""
+    """Draw all charts, two to a row; the suffix of ``path`` chooses PNG or SVG."""
     from matplotlib.figure import Figure
 
     charts = [chart for result in report["results"] for chart in result["charts"]]

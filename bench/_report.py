@@ -1,4 +1,4 @@
-"""What a bench takes and gives: its options; and its result as tables, goals and charts."""
+"""The options of a bench, and its result as tables, goals and charts."""
 
 import sys
 from collections.abc import Mapping, Sequence
@@ -6,23 +6,23 @@ from dataclasses import dataclass
 from typing import Any
 
 Row = Mapping[str, Any]
-"""One measurement: JSON values by column key; a key that is missing or None is shown as a dash."""
+"""One measurement: JSON values by column key. A key that is missing or None is shown as a dash."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Options:
-    """The options of a run; each bench reads those that mean something to it.
+    """The options of a run. Each bench reads those that apply to it.
 
     Attributes:
         target: ``model``, ``moto``, or a URL: ``s3://bucket/prefix`` or ``http(s)://host[:port]/bucket/prefix``.
         keys: Sizes: how many keys, marks or steps.
         shapes: Shapes of the key space, by name (see ``bench._shapes``).
-        latencies_ms: What the model server waits before it answers a request, in milliseconds.
+        latencies_ms: How long the model server waits before each answer, in milliseconds.
         concurrency: Requests at once.
-        peers: Whom to measure, by name; empty: all that the bench knows.
-        repeat: How often each measurement is taken; the one with the median wall time counts.
-        requests_per_second: What the model server answers before it throttles; 0: any number.
-        write: Whether a target given as URL may be written to, and what was written there deleted.
+        peers: The peers to measure, by name; all of them when empty.
+        repeat: How often to take each measurement; the one with the median wall time is kept.
+        requests_per_second: Above this rate the model server throttles; 0 is no limit.
+        write: Whether a target given as a URL may be written to and cleaned up again.
     """
 
     target: str = "model"
@@ -41,9 +41,9 @@ class Column:
     """A column of a table.
 
     Attributes:
-        key: Where a row keeps its value.
-        heading: What stands above it, with its unit.
-        spec: How a number is written, as a format specification such as ``,d`` or ``.2f``.
+        key: The key of its value in a row.
+        heading: Its heading, with the unit.
+        spec: The format specification of a number, such as ``,d`` or ``.2f``.
     """
 
     key: str
@@ -51,7 +51,7 @@ class Column:
     spec: str = ""
 
     def text(self, row: Row) -> str:
-        """The row's value in this column, as text."""
+        """Format the row's value in this column."""
         value = row.get(self.key)
         if value is None:
             return "-"
@@ -62,7 +62,7 @@ class Column:
 
 @dataclass(frozen=True, slots=True)
 class Table:
-    """Rows of measurements under columns; a row may hold more than the columns show."""
+    """Rows of measurements. A row may hold more than the columns show."""
 
     title: str
     columns: Sequence[Column]
@@ -71,7 +71,7 @@ class Table:
 
 @dataclass(frozen=True, slots=True)
 class Goal:
-    """A figure that was promised, and the one that was measured.
+    """A promised figure beside the measured one.
 
     Attributes:
         what: The promise, with its figure.
@@ -86,10 +86,10 @@ class Goal:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Chart:
-    """Lines over a common x.
+    """Lines over a common x axis.
 
     Attributes:
-        title: What stands above it.
+        title: Its title.
         x: The label of the x axis, with its unit.
         y: The label of the y axis, with its unit.
         lines: The points (x, y) of each line, by its label.
@@ -105,15 +105,15 @@ class Chart:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Result:
-    """What one run of a bench found.
+    """The result of one run of a bench.
 
     Attributes:
-        key: Its place in a document: what stands between ``<!-- bench:KEY -->`` and ``<!-- /bench:KEY -->``.
+        key: Its name, which is its heading in Markdown.
         title: What was measured, in one line, with the sizes.
         tables: The measurements.
         goals: The figures that were promised for them.
-        charts: What ``--plot`` draws.
-        notes: What a reader must know to read the figures right.
+        charts: The charts that ``--plot`` draws.
+        notes: What a reader needs to interpret the figures.
     """
 
     key: str
@@ -125,5 +125,5 @@ class Result:
 
 
 def say(text: str) -> None:
-    """Tell a waiting person what is under way, on stderr."""
+    """Report progress on stderr."""
     print(text, file=sys.stderr, flush=True)

@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 
 from asyncsteps import _errors as errors
+from asyncsteps.swf import _errors as swf_errors
 
 SAMPLES: list[tuple[BaseException, tuple[type[BaseException], ...], str, dict[str, Any]]] = [
     (
@@ -38,9 +39,10 @@ SAMPLES: list[tuple[BaseException, tuple[type[BaseException], ...], str, dict[st
         "step 'a' failed: boom",
         {"step": "a"},
     ),
-    (errors.LoopThreadError(), (RuntimeError,), "in the thread of the event loop", {}),
-    (errors.SyncLoopClosedError(), (RuntimeError,), "is closed", {}),
-    (errors.RunSyncTimeoutError(2), (TimeoutError,), "not ended after 2 s, and cancelled", {"seconds": 2}),
+    (swf_errors.BridgeDeadlockError(), (RuntimeError,), "both would wait for ever", {}),
+    (swf_errors.LoopThreadError(), (RuntimeError,), "in the thread of the event loop", {}),
+    (swf_errors.SyncLoopClosedError(), (RuntimeError,), "is closed", {}),
+    (swf_errors.RunSyncTimeoutError(2), (TimeoutError,), "not ended after 2 s, and cancelled", {"seconds": 2}),
     (errors.RunningLoopError(), (RuntimeError,), "asyncio.to_thread", {}),
     (errors.ActivityCancelledError("load"), (), "activity load ended with CancelledError", {"activity": "load"}),
     (
@@ -56,14 +58,19 @@ SAMPLES: list[tuple[BaseException, tuple[type[BaseException], ...], str, dict[st
         {"steps": ("a", "b")},
     ),
     (
-        errors.NotConvertibleError("<lambda>", "it has no name"),
+        swf_errors.NotConvertibleError("<lambda>", "it has no name"),
         (errors.StepDefinitionError, TypeError),
         "<lambda> cannot be handed to simpleflow: it has no name",
         {"what": "<lambda>", "reason": "it has no name"},
     ),
 ]
 
-ALL = [kind for _, kind in inspect.getmembers(errors, inspect.isclass) if kind.__module__ == errors.__name__]
+ALL = [
+    kind
+    for module in (errors, swf_errors)
+    for _, kind in inspect.getmembers(module, inspect.isclass)
+    if kind.__module__ == module.__name__
+]
 
 
 @pytest.mark.parametrize(("error", "kinds", "says", "attributes"), SAMPLES, ids=lambda value: type(value).__name__)

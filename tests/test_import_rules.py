@@ -26,34 +26,37 @@ ROOMS: dict[str, tuple[set[str], set[str]]] = {
     "store._s3": ({"_errors", "_plan", "store.contract", "store._listing"}, {"anyio", "aiohttp", *AWS}),
     "_run": ({"_errors", "_plan", "_tasks", "store.contract", "store"}, {"anyio"}),
     "swf.base": ({"_errors"}, SIMPLEFLOW),
-    "swf._sync": ({"_errors", "store", "store.contract"}, {"anyio", "simpleflow"}),
+    "swf._sync": ({"_errors", "store", "store.contract", "swf.base"}, {"anyio", "simpleflow"}),
     "swf._done": ({"_errors", "_plan", "store", "store.contract", "swf._sync", "swf.base"}, {"anyio", *AWS}),
-    "swf._convert": ({"_errors", "_plan", "_tasks", "swf.base", "swf._steps"}, SIMPLEFLOW),
+    "swf._convert": ({"_errors", "_plan", "_tasks", "swf.base"}, SIMPLEFLOW),
     "swf.tasks": ({"_errors", "_plan", "swf.base", "swf._sync", "swf._done"}, set()),
     "swf._steps": (
-        {"_errors", "_plan", "store.contract", "swf.base", "swf._sync", "swf._done", "swf._convert", "swf.tasks"},
+        {"_errors", "_plan", "_tasks", "store.contract", "swf.base"}
+        | {"swf._sync", "swf._done", "swf._convert", "swf.tasks"},
         SIMPLEFLOW,
     ),
     "swf._bridge": (
-        {"_errors", "_plan", "_tasks", "swf.base", "swf._sync", "swf._convert"},
+        {"_errors", "_plan", "_tasks", "swf.base", "swf._sync", "swf._convert", "swf._steps"},
         {"anyio", "simpleflow"},
     ),
     "swf._client": ({"_errors", "_plan", "swf.base"}, {"anyio", *AWS}),
     "swf": (
-        {"_errors", "swf.base", "swf.tasks", "swf._steps", "swf._convert", "swf._bridge", "swf._client"},
+        {"_errors", "swf.base", "swf.tasks", "swf._steps", "swf._bridge", "swf._client"},
         set(),
     ),
     "": ({"_errors", "_plan", "_tasks", "_run", "store"}, set()),
-    "cli": ({"", "store", "swf"}, {"anyio", "cyclopts", "rich"}),
+    "cli": ({"", "store", "swf"}, {"anyio", "cyclopts", "pydantic", "rich"}),
 }
 
 MEMBERS = {
     # modules that are in another room than their folder
+    "__main__": "cli",
     "store._protocol": "store.contract",
     "store._common": "store.contract",
     "store._records": "store.contract",
     "store._location": "store.contract",
     "swf._constants": "swf.base",
+    "swf._errors": "swf.base",
     "swf._logging": "swf.base",
     "swf._simpleflow": "swf.base",
 }

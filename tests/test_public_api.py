@@ -33,23 +33,24 @@ def test_every_exception_is_public_and_has_the_base() -> None:
         for name, value in vars(_errors).items()
         if inspect.isclass(value) and issubclass(value, Exception)
     }
-    # Those that only `asyncsteps.swf` raises are public there.
-    assert set(exceptions) <= {*asyncsteps.__all__, *asyncsteps.swf.__all__}
+    assert set(exceptions) <= set(asyncsteps.__all__)
     assert all(issubclass(value, asyncsteps.AsyncstepsError) for value in exceptions.values())
 
 
 def test_every_public_name_of_swf_is_there_and_its_errors_are_public() -> None:
-    from asyncsteps.swf._client import errors
+    from asyncsteps.swf import _errors as of_simpleflow
+    from asyncsteps.swf._client import errors as of_the_client
 
     assert asyncsteps.swf.__all__ == sorted(asyncsteps.swf.__all__)
     values = {name: getattr(asyncsteps.swf, name) for name in asyncsteps.swf.__all__}
     assert all(inspect.getdoc(value) for value in values.values())
-    of_the_client = {
+    errors = {
         name
-        for name, value in vars(errors).items()
-        if inspect.isclass(value) and value.__module__ == errors.__name__
+        for module in (of_simpleflow, of_the_client)
+        for name, value in vars(module).items()
+        if inspect.isclass(value) and value.__module__ == module.__name__
     }
-    assert of_the_client <= values.keys()
+    assert errors <= values.keys()
 
 
 @pytest.mark.parametrize("name", asyncsteps.__all__)

@@ -10,7 +10,7 @@ from typing import Any
 import anyio
 import anyio.lowlevel
 
-from asyncsteps._errors import StepDefinitionError
+from asyncsteps._errors import RunClosedError, StepDefinitionError
 from asyncsteps._run.dry_run import PlanEndsError, Unknown
 from asyncsteps._run.failures import Attempt
 from asyncsteps._run.name_locks import enclosing_step, note_running
@@ -170,7 +170,10 @@ class Dispatch:
         signals = self._parts.signals
         if self._parts.planning and name not in signals.sent:
             raise PlanEndsError(f"the code waits for the signal {name!r}, which is not sent before")
-        return Played(await signals.wait(name))
+        try:
+            return Played(await signals.wait(name))
+        except RunClosedError as error:
+            return Played(None, error, infrastructure=True)
 
     def _record_marker(self, marker: MarkerTask) -> Played:
         try:

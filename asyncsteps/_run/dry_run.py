@@ -3,7 +3,7 @@
 from collections.abc import Awaitable, Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
 from inspect import iscoroutinefunction
-from typing import Any, NoReturn, Self
+from typing import Any, NoReturn, Self, cast
 
 from asyncsteps._plan.model import STEP_MARKER, Action, Marker, Status
 from asyncsteps._run.done_marks import DoneMarks, Finished
@@ -119,7 +119,7 @@ async def end_of_plan(submit: Callable[[object], Awaitable[object]], code: Any, 
     token = standalone.set(_unknown)
     try:
         if iscoroutinefunction(code) or (callable(code) and not isinstance(code, Submittable | Activity)):
-            await code(run)
+            await cast("Awaitable[object]", code(run))
         else:
             for each in (code,) if isinstance(code, Submittable | Activity) else code:
                 await submit(each)

@@ -62,7 +62,7 @@ class NameLocks:
 
     def held(self, *, running: bool) -> tuple[str, ...]:
         """The names whose steps run, or are queued, in the order in which they were acquired."""
-        return tuple(name for name, lock in self._locks.items() if (lock.started is not None) is running)
+        return tuple(name for name, lock in list(self._locks.items()) if (lock.started is not None) is running)
 
     @asynccontextmanager
     async def hold(self, name: str) -> AsyncIterator[NameLock]:

@@ -75,9 +75,10 @@ class Activity(Generic[P, R]):
                 f"class {function.__qualname__} cannot be an activity: it has no method execute(); add one, or "
                 "submit a function that makes the instance"
             )
-        if isgeneratorfunction(function) or isasyncgenfunction(function):
+        generator = _generator_in(function)
+        if generator is not None:
             raise StepDefinitionError(
-                f"generator function {function.__qualname__} cannot be an activity: return instead of yielding"
+                f"generator function {generator} cannot be an activity: return instead of yielding"
             )
         # A class's own attributes, its execute() among them, are for its instances.
         functools.update_wrapper(self, function, updated=() if isclass(function) else ("__dict__",))
@@ -107,6 +108,16 @@ class Activity(Generic[P, R]):
 
     def __repr__(self) -> str:
         return f"<activity {self.qualified_name}>"
+
+
+def _generator_in(function: Any) -> str | None:
+    """The name of the generator function that would be called; None where none is, as far as can be seen."""
+    while isinstance(function, functools.partial):
+        function = function.func
+    for called in (function, getattr(function, "execute" if isclass(function) else "__call__", None)):
+        if isgeneratorfunction(called) or isasyncgenfunction(called):
+            return str(getattr(called, "__qualname__", None) or repr(called))
+    return None
 
 
 class ActivityTask(Submittable, Generic[R]):

@@ -1,20 +1,23 @@
-"""The command ``asyncsteps``: run and plan workflows, and look after what a store holds.
+"""The command ``asyncsteps``: run and plan workflows, and manage what a store holds.
 
-Everything behind `main` needs the extra ``cli``; `main` itself says so where that is missing.
+All but `main` needs the extra ``cli``; `main` says so when it is missing.
 """
 
+import json
+import os
 import sys
 from collections.abc import Sequence
 
-_NEEDED = ("attrs", "cyclopts", "rich")
+_NEEDED = ("attrs", "cyclopts", "pydantic", "rich")
 
 
 def main(tokens: Sequence[str] | None = None) -> int:
     """Run the command and return its exit code (documented in docs/command.md).
 
     Args:
-        tokens: The arguments; None: those of this process.
+        tokens: The arguments; those of this process by default.
     """
+    given = sys.argv[1:] if tokens is None else tokens
     try:
         from asyncsteps.cli._app import run_command
     except ModuleNotFoundError as error:
@@ -22,7 +25,12 @@ def main(tokens: Sequence[str] | None = None) -> int:
             raise
         message = "the command needs the extra 'cli', which is not installed: pip install 'asyncsteps[cli]'"
         print(f"asyncsteps: error: {message}", file=sys.stderr)
+        if "--json" in given:
+            print(json.dumps({"errors": [message], "exit_code": 2}))
         return 2
-    except KeyboardInterrupt:  # the imports take a moment
+    except KeyboardInterrupt:  # the imports take a while
         return 130
-    return run_command(sys.argv[1:] if tokens is None else tokens)
+    code = run_command(given)
+    if tokens is None and "--json" in given:
+        os.dup2(2, 1)  # what user code prints as the process exits is not part of the document
+    return code

@@ -1,5 +1,6 @@
-"""The command line: what each command takes, and how its errors end it."""
+"""The command line: the options of each command, and how errors end it."""
 
+import contextlib
 import importlib.metadata
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -9,7 +10,7 @@ from typing import Annotated, Final
 from cyclopts import App, CycloptsError, MissingArgumentError, Parameter
 
 from asyncsteps.cli import _output, _run, _store
-from asyncsteps.cli._exit import ExitCode, Interrupted, report
+from asyncsteps.cli._exit import ExitCode, Interrupted, describe, leaves, report
 
 _HELP: Final = (
     "Run workflows of named steps, and look after the record of those that are done.\n\n"
@@ -38,9 +39,9 @@ class Common:
     """Options of every command.
 
     Attributes:
-        endpoint_url: S3 endpoint; it wins over the environment (AWS_ENDPOINT_URL_S3, AWS_ENDPOINT_URL, profiles).
+        endpoint_url: S3 endpoint; overrides the environment (AWS_ENDPOINT_URL_S3, AWS_ENDPOINT_URL, profiles).
         json: Write one JSON document to stdout.
-        traceback: Show the tracebacks of errors too.
+        traceback: Show the tracebacks of errors.
     """
 
     endpoint_url: str | None = None
@@ -243,28 +244,36 @@ def forget(
 
 
 def run_command(tokens: Sequence[str]) -> int:
-    """Run one command line and return its exit code; no error of the user's ends in a traceback."""
-    _output.prepare()
+    """Run one command line and return its exit code. An error ends in one line, not in a traceback."""
+    _output.prepare(tokens)
+    errors: list[str] = []
     try:
         code = app(tokens, exit_on_error=False, print_error=False)
     except CycloptsError as error:
-        _output.error(_misuse(error))
-        return ExitCode.USAGE
+        code = ExitCode.USAGE
+        errors = [_misuse(error)]
+        _output.error(errors[0])
     except Interrupted as interrupted:
-        return interrupted.code
+        code = interrupted.code
+        errors = [f"ended by {interrupted}"]
     except KeyboardInterrupt:
-        return ExitCode.INTERRUPTED
-    except Exception as error:  # noqa: BLE001 - the outermost edge: everything becomes a line and an exit code
-        return report(error, with_traceback="--traceback" in tokens)
+        code = ExitCode.INTERRUPTED
+        errors = ["ended by SIGINT"]
+    except BaseException as error:  # noqa: BLE001 - the outermost edge: everything becomes a line and an exit code
+        code = report(error, with_traceback="--traceback" in tokens)
+        errors = [describe(leaf) for leaf in leaves(error)]
+    if code and "--json" in tokens and not _output.has_json():
+        with contextlib.suppress(_output.OutputError):
+            _output.emit_json({"errors": errors, "exit_code": int(code)})
     return code if isinstance(code, int) else ExitCode.OK
 
 
 def _misuse(error: CycloptsError) -> str:
-    """One line about a command line that cannot be read, and where help is."""
+    """Describe in one line what is wrong with a command line, and where to find help."""
     command = " ".join(error.command_chain or ())
     text = _output.one_line(str(error))
     if isinstance(error, MissingArgumentError) and error.argument is not None:
-        # cyclopts says of an option that is not there that it "requires an argument".
+        # For an option that is missing altogether cyclopts says that it "requires an argument".
         _, guess, hint = text.partition(" Did you mean ")
         name = error.argument.name
         text = f"{command} needs {name}{' and its value' if name.startswith('-') else ''}"

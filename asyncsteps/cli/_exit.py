@@ -1,4 +1,4 @@
-"""How the command ends: its exit codes, which error means which, and what an interrupt does."""
+"""How the command ends: exit codes, errors, signals."""
 
 import asyncio
 import contextlib
@@ -28,15 +28,15 @@ class ExitCode(IntEnum):
 
 
 class UsageError(asyncsteps.AsyncstepsError, ValueError):
-    """What was asked for cannot be done as asked; the message says why, and what to give instead."""
+    """The request cannot be carried out as given. The message says why, and what to give instead."""
 
 
-class ExitCalledError(asyncsteps.AsyncstepsError):
-    """The workflow's code called ``sys.exit``, which would end a run without a word, and as if all were well."""
+class BrokenOffError(asyncsteps.AsyncstepsError):
+    """The workflow's code ended the run with what is no ``Exception``, such as ``sys.exit``."""
 
 
 class Interrupted(BaseException):
-    """A signal ended the work, and the work has cleaned up. Like KeyboardInterrupt it is no ``Exception``.
+    """A signal ended the work, and the work has cleaned up. Not an ``Exception``, like KeyboardInterrupt.
 
     Attributes:
         code: The exit code.
@@ -48,7 +48,7 @@ class Interrupted(BaseException):
 
 
 def code_of(error: BaseException) -> ExitCode:
-    """The exit code that an error means."""
+    """Return the exit code for an error."""
     if isinstance(error, BaseExceptionGroup):
         codes = {code_of(inner) for inner in error.exceptions}
         return next(code for code in (ExitCode.STORE, ExitCode.FAILED, ExitCode.USAGE) if code in codes)
@@ -60,7 +60,7 @@ def code_of(error: BaseException) -> ExitCode:
 
 
 def leaves(error: BaseException) -> Iterator[BaseException]:
-    """The errors of a group and of the groups in it; an error that is no group is its own leaf."""
+    """Yield the errors of a group and of the groups inside it. An error that is no group yields itself."""
     if isinstance(error, BaseExceptionGroup):
         for inner in error.exceptions:
             yield from leaves(inner)
@@ -69,11 +69,15 @@ def leaves(error: BaseException) -> Iterator[BaseException]:
 
 
 def describe(error: BaseException) -> str:
-    """One line about an error: its class too, unless it is one of ours, whose messages stand for themselves.
+    """Describe an error in one line.
 
-    Notes on it, such as that of the activity it comes from, follow in parentheses.
+    The class comes first, except for our own errors, whose messages are complete sentences. Notes, such as the
+    name of the activity that raised it, follow in parentheses.
     """
-    text = _output.one_line(str(error))
+    try:
+        text = _output.one_line(str(error))
+    except Exception as raised:  # noqa: BLE001 - users' errors may raise when they are shown
+        text = f"its text raises {type(raised).__name__}"
     if isinstance(error, asyncsteps.AsyncstepsError) and text:
         return text
     notes = _output.one_line("; ".join(getattr(error, "__notes__", ())))
@@ -84,7 +88,7 @@ _ERRORS_SHOWN: Final = 10
 
 
 def report(error: BaseException, *, with_traceback: bool) -> ExitCode:
-    """Say an error, the first ones of a group on a line each, and give its exit code."""
+    """Print an error, or the first errors of a group one to a line, and return its exit code."""
     if with_traceback:
         _output.say("".join(traceback.format_exception(error)).rstrip())
     for number, leaf in enumerate(leaves(error)):
@@ -100,37 +104,60 @@ _SIGNALS: Final = (signal.SIGINT, signal.SIGTERM)
 
 
 class _Stop:
-    """The signal handler of one piece of work: the first signal cancels it, a second one ends the process."""
+    """A signal handler. The first signal cancels the work, a second one ends the process."""
 
     def __init__(self) -> None:
         self.signum: int | None = None
         self._cancel: Callable[[], object] | None = None
 
     def attach(self, loop: asyncio.AbstractEventLoop, task: asyncio.Task[Any]) -> None:
-        """From now on a signal cancels ``task``; one that came earlier does so at once."""
+        """Cancel ``task`` on a signal; at once if the signal has already come."""
         self._cancel = lambda: loop.call_soon_threadsafe(task.cancel)
         if self.signum is not None:
             self._cancel()
 
     def __call__(self, signum: int, _frame: FrameType | None) -> None:
         if self.signum is not None:
-            # Marks are written whole or not at all, so that leaving at once is safe as well.
+            # Leaving at once is safe: marks are written whole or not at all.
             os._exit(128 + signum)
         self.signum = signum
-        with contextlib.suppress(OSError):  # no print here: the signal may have come in the midst of one
+        with contextlib.suppress(OSError):  # not print(): the signal may have interrupted one
             os.write(2, b"\nasyncsteps: stopping what is under way; once more to leave at once\n")
         if self._cancel is not None:
             self._cancel()
 
 
-def run_async(main: Callable[[], Coroutine[Any, Any, T]]) -> T:
-    """Run ``main`` on an event loop; SIGINT and SIGTERM cancel it and wait until it has cleaned up.
+def broken_off(error: BaseException) -> BrokenOffError:
+    """Return the error for workflow code that raised what is no ``Exception``."""
+    said = (
+        f"called sys.exit({error.code!r})" if isinstance(error, SystemExit) else f"raised {describe(error)} itself"
+    )
+    return BrokenOffError(
+        f"the workflow's code {said}, which cancels all that is under way; raise an Exception instead, or return"
+    )
 
-    Handlers of Python's own `signal.signal` do it, for these run even while user code holds the loop.
+
+@contextlib.contextmanager
+def _handled_by(stop: _Stop) -> Iterator[None]:
+    before = {number: signal.getsignal(number) for number in _SIGNALS}
+    for number, handler in before.items():
+        if handler is not signal.SIG_IGN:  # ignored by whoever started us, as nohup does
+            signal.signal(number, stop)
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, signal.SIG_DFL if handler is None else handler)
+
+
+def run_async(main: Callable[[], Coroutine[Any, Any, T]]) -> T:
+    """Run ``main`` on an event loop. SIGINT and SIGTERM cancel it, and it is awaited while it cleans up.
+
+    The handlers are set with `signal.signal`, which run even while user code blocks the loop.
 
     Raises:
-        Interrupted: When a signal came, whatever ``main`` made of its cancellation.
-        ExitCalledError: When something in ``main`` called ``sys.exit``.
+        Interrupted: When a signal came, whatever ``main`` did when it was cancelled.
+        BrokenOffError: When ``main`` raised ``SystemExit`` or another that is no ``Exception``.
     """
     stop = _Stop()
 
@@ -140,26 +167,19 @@ def run_async(main: Callable[[], Coroutine[Any, Any, T]]) -> T:
         stop.attach(asyncio.get_running_loop(), task)
         return await main()
 
-    before = {number: signal.getsignal(number) for number in _SIGNALS}
-    for number, handler in before.items():
-        if handler is not signal.SIG_IGN:  # as under nohup: who started us does not want it heeded
-            signal.signal(number, stop)
     try:
-        result = asyncio.run(attached())
+        with _handled_by(stop):
+            result = asyncio.run(attached())
     except BaseException as error:
         if stop.signum is None:
-            if isinstance(error, SystemExit):
-                raise ExitCalledError(
-                    f"the workflow's code called sys.exit({error.code!r}), which cancels all that is under way; "
-                    "raise an error instead, or return"
-                ) from error
-            raise
+            if isinstance(error, KeyboardInterrupt):  # the code has set a handler of its own
+                raise Interrupted(signal.SIGINT) from error
+            if isinstance(error, Exception):
+                raise
+            raise broken_off(error) from error
         if not isinstance(error, asyncio.CancelledError):
             _output.error(f"while stopping: {describe(error)}")
         raise Interrupted(stop.signum) from error
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, signal.SIG_DFL if handler is None else handler)
     if stop.signum is not None:
         raise Interrupted(stop.signum)
     return result

@@ -1,35 +1,110 @@
-"""Where the command writes: data to stdout, talk to stderr, and neither ever ends it."""
+"""Where the command writes: data to stdout, talk to stderr. A stream that nobody reads never ends the command."""
 
 import contextlib
-import json
 import os
+import re
 import sys
-from collections.abc import Iterator
-from typing import Any, TextIO
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from itertools import pairwise
+from typing import Any, Final, TextIO
+from urllib.parse import quote, unquote
+
+import asyncsteps
+from asyncsteps.cli._json import to_json
+
+_UNSAFE: Final = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069]")
+"""Control characters but for tab and newline, C1 included, and those that reorder or break a line."""
+
+_URL: Final = re.compile(r"(?:--(?:store|endpoint-url)=)?\w+://")
+_CREDENTIALS: Final = re.compile(
+    r"""(?<=://)[^/?#\s"\\]+@|(?<=[?&])[\w-]*(?:token|secret|signature|credential|passw|key)[\w-]*=[^&#\s"\\]+""",
+    re.IGNORECASE,
+)
+"""The user and password of a URL, and what its query names a credential."""
+
+_FREE_TEXT: Final = {"--param", "--force", "--skip", "--reason"}
+"""Options whose values are data, even where they are URLs."""
 
 
-def prepare() -> None:
-    """Let every name be written whatever the encoding of the terminal."""
+class OutputError(asyncsteps.AsyncstepsError):
+    """Stdout cannot be written, for instance to a full disk."""
+
+
+@dataclass(slots=True)
+class _State:
+    """What is known of the output of one command.
+
+    Attributes:
+        secrets: Parts of URLs that are not printed.
+        has_json: Whether a JSON document was written.
+    """
+
+    secrets: tuple[str, ...] = ()
+    has_json: bool = False
+
+
+_state: Final = _State()
+
+
+def prepare(tokens: Sequence[str]) -> None:
+    """Prepare the standard streams for one command line.
+
+    Streams that are closed become the null device, lest a file opened later take their place. Names are written
+    whatever the encoding. The credentials in the URLs of stores and endpoints are hidden in all that is printed.
+    """
+    for number, (name, mode) in enumerate((("stdin", "r"), ("stdout", "w"), ("stderr", "w"))):
+        try:
+            os.fstat(number)
+        except OSError:
+            os.open(os.devnull, os.O_RDWR)  # takes the lowest free number, which is this one
+        if getattr(sys, name) is None:
+            setattr(sys, name, open(number, mode, encoding="utf-8", closefd=False))  # noqa: SIM115
     for stream in (sys.stdout, sys.stderr):
         reconfigure = getattr(stream, "reconfigure", None)
         if reconfigure is not None:
             reconfigure(errors="backslashreplace")
+    _state.has_json = False
+    urls = [token for before, token in pairwise(("", *tokens)) if before not in _FREE_TEXT and _URL.match(token)]
+    urls += [value for name, value in os.environ.items() if name.startswith("AWS_ENDPOINT_URL")]
+    found = [secret for url in urls for secret in _CREDENTIALS.findall(url)]
+    forms = {form for secret in found for form in (secret, quote(secret, safe="@"), unquote(secret))}
+    _state.secrets = tuple(sorted(forms, key=len, reverse=True))
 
 
-def emit(text: str) -> None:
-    """Write data: a line, or several, to stdout."""
-    _write(sys.stdout, text)
+def emit(text: str, *, raw: bool = False) -> None:
+    """Write data to stdout: one line or several.
+
+    Args:
+        text: The lines.
+        raw: Whether programs read it: then no character is escaped, except on a terminal.
+
+    Raises:
+        OutputError: When it cannot be written, unless nobody reads on.
+    """
+    _write(1, text if raw and not _on_terminal() else printable(text))
 
 
 def emit_json(value: Any) -> None:
-    """Write data as JSON to stdout; what is no JSON is written as its ``repr``."""
-    indent = 2 if sys.stdout.isatty() else None
-    emit(json.dumps(value, ensure_ascii=False, indent=indent, default=repr))
+    """Write data to stdout as the JSON document of the command; what is no JSON is written as its ``repr``."""
+    utf8 = (sys.stdout.encoding or "").lower() in {"utf-8", "utf8"}
+    emit(to_json(value, ensure_ascii=not utf8, indent=2 if _on_terminal() else None))
+    _state.has_json = True
+
+
+def has_json() -> bool:
+    """Return whether the JSON document was written."""
+    return _state.has_json
+
+
+def _on_terminal() -> bool:
+    return not sys.stdout.closed and sys.stdout.isatty()
 
 
 def say(text: str) -> None:
-    """Write talk: a line, or several, to stderr."""
-    _write(sys.stderr, text)
+    """Write talk to stderr: one line or several."""
+    with contextlib.suppress(OutputError):
+        _write(2, printable(text))
 
 
 def error(text: str) -> None:
@@ -42,43 +117,52 @@ def warning(text: str) -> None:
     say(f"asyncsteps: warning: {text}")
 
 
+def printable(text: str) -> str:
+    r"""Escape what a terminal would obey, as ``\uXXXX``, which JSON reads too, and hide credentials."""
+    for secret in _state.secrets:
+        text = text.replace(secret, "***@" if secret.endswith("@") else "***")
+    return _UNSAFE.sub(lambda match: f"\\u{ord(match[0]):04x}", text)
+
+
 @contextlib.contextmanager
 def data_only() -> Iterator[None]:
     """Keep stdout for our own data: inside the block, what user code and its processes print goes to stderr."""
     sys.stdout.flush()
-    try:
-        ours = os.dup(1)
-    except OSError:  # stdout is closed: nothing to keep
-        yield
-        return
+    ours = os.dup(1)
     try:
         os.dup2(2, 1)
-        yield
+        with contextlib.redirect_stdout(sys.stderr):
+            yield
     finally:
-        with contextlib.suppress(OSError):
-            sys.stdout.flush()
         os.dup2(ours, 1)
         os.close(ours)
 
 
 def one_line(text: str, *, at_most: int | None = None) -> str:
-    """A text of several lines, such as an error's, on one; cut to ``at_most`` characters."""
+    """Join the lines of a text, such as an error's, into one; cut it to ``at_most`` characters."""
     line = " ".join(text.split())
     return line if at_most is None or len(line) <= at_most else f"{line[:at_most]}…"
 
 
 def count(number: int, noun: str) -> str:
-    """``1 step``, ``2 steps``."""
+    """Return ``1 step``, ``2 steps``."""
     return f"{number:,} {noun}{'' if number == 1 else 's'}"
 
 
-def _write(stream: TextIO, text: str) -> None:
+def _write(number: int, text: str) -> None:
+    """Write to the stream whose file descriptor is ``number``."""
+    stream: TextIO = sys.stdout if number == 1 else sys.stderr
     try:
-        stream.write(f"{text}\n")
-        stream.flush()
-    except BrokenPipeError:
-        # Nobody reads on (``asyncsteps ls … | head``). What was asked for is done all the same, and its exit
-        # code holds; the null device takes the rest, Python's last flush included.
+        if stream.closed:  # by user code
+            os.write(number, f"{text}\n".encode(errors="backslashreplace"))
+        else:
+            stream.write(f"{text}\n")
+            stream.flush()
+    except OSError as error:
+        # Python's last flush must not fail too: the null device takes the rest.
         null = os.open(os.devnull, os.O_WRONLY)
-        os.dup2(null, stream.fileno())
+        os.dup2(null, number)
         os.close(null)
+        # A reader that stops reading (``asyncsteps ls … | head``) is no error: the command did what it was to do.
+        if not isinstance(error, BrokenPipeError):
+            raise OutputError(f"stdout cannot be written: {error.strerror}") from error

@@ -1,4 +1,4 @@
-"""How a run is followed while it goes on: live on a terminal, in plain lines elsewhere; all of it on stderr."""
+"""The progress of a run, on stderr: live on a terminal, plain lines elsewhere."""
 
 import logging
 import sys
@@ -20,12 +20,25 @@ _SHOWN_REASONS: Final = 3
 _WORDS: Final = {"completed": "played"}
 
 
-Follower = Callable[[asyncsteps.Marker], object]
-"""Told of each marker of a run."""
+_LONG_QUEUE: Final = 1.0
+"""Seconds; a shorter time in the queue is not printed."""
+
+
+class Follower:
+    """Called with each marker of a run; this one prints nothing.
+
+    Attributes:
+        run: The run, once there is one.
+    """
+
+    run: asyncsteps.StepRun | None = None
+
+    def __call__(self, marker: asyncsteps.Marker) -> None:
+        """Take a marker."""
 
 
 def because(reasons: Sequence[str], *, forced: bool = False) -> str:
-    """Why a decision was taken, to follow a step's name: the first reasons, when --json has many more."""
+    """Return the reasons of a decision as a suffix to a step's name; only the first few of many."""
     if forced and not reasons:
         return " (forced)"
     if len(reasons) > _SHOWN_REASONS + 1:
@@ -33,87 +46,89 @@ def because(reasons: Sequence[str], *, forced: bool = False) -> str:
     return f": {'; '.join(reasons)}" if reasons else ""
 
 
-class Plain:
-    """A line for each step that starts or ends."""
+class Plain(Follower):
+    """Progress as one line for each step that is scheduled or ends."""
 
     def __init__(self) -> None:
-        self._started: dict[str, datetime] = {}
+        self._scheduled: dict[str, datetime] = {}
 
     def __call__(self, marker: asyncsteps.Marker) -> None:
-        """Say what the marker says."""
+        """Print the line for a marker."""
         details = step_details(marker)
         if details is None:
             return
         step, status = details["step"], details["status"]
         if status == "scheduled":
-            self._started[step] = marker.at
+            self._scheduled[step] = marker.at
             forced = f" (forced{because(details['reasons'])})" if details["forced"] else ""
-            _output.say(f"started {step}{forced}")
+            _output.say(f"scheduled {step}{forced}")
             return
-        started = self._started.pop(step, None)
-        took = f" in {(marker.at - started).total_seconds():.2f} s" if started is not None else ""
+        scheduled = self._scheduled.pop(step, None)
+        took = ""
+        if scheduled is not None and marker.started is not None:
+            took = f" in {(marker.at - marker.started).total_seconds():.2f} s"
+            queued = (marker.started - scheduled).total_seconds()
+            took += f" after {queued:.0f} s in the queue" if queued >= _LONG_QUEUE else ""
         why = because(details["reasons"], forced=details["forced"]) if status == "skipped" else ""
         _output.say(f"{_WORDS.get(status, status)} {step}{took}{why}")
 
 
-class Lively:
-    """Counts and what is under way, kept current in place."""
+class Lively(Follower):
+    """Progress as one line, updated in place: the counts, and the steps that run or are queued."""
 
     def __init__(self) -> None:
         self._counts: Counter[str] = Counter()
-        self._under_way: dict[str, None] = {}
 
     def __call__(self, marker: asyncsteps.Marker) -> None:
-        """Count the marker."""
+        """Update the counts."""
         details = step_details(marker)
         if details is None:
             return
-        step, status = details["step"], details["status"]
-        if status == "scheduled":
-            self._under_way[step] = None
-            return
-        self._under_way.pop(step, None)
-        self._counts[status] += 1
+        self._counts[details["status"]] += 1
 
     def __rich__(self) -> Text:
-        """The line as it stands now."""
+        """Render the line."""
         text = Text(no_wrap=True, overflow="ellipsis")
         text.append(f"played {self._counts['completed']:,}", style="green")
         text.append(f" · skipped {self._counts['skipped']:,}")
         text.append(f" · failed {self._counts['failed']:,}", style="red" if self._counts["failed"] else "")
-        if self._under_way:
-            names = list(self._under_way)
+        names = self.run.under_way if self.run is not None else ()
+        queued = len(self.run.queued) if self.run is not None else 0
+        if queued:
+            text.append(f" · queued {queued:,}", style="dim")
+        if names:
             more = f" +{len(names) - _SHOWN_UNDER_WAY:,}" if len(names) > _SHOWN_UNDER_WAY else ""
-            text.append(f" · under way {len(names):,}: {', '.join(names[:_SHOWN_UNDER_WAY])}{more}", style="dim")
+            shown = _output.printable(", ".join(names[:_SHOWN_UNDER_WAY]))
+            text.append(f" · running {len(names):,}: {shown}{more}", style="dim")
         return text
 
 
 def step_details(marker: asyncsteps.Marker) -> Mapping[str, Any] | None:
-    """The details of a step's own marker; None for a user's marker."""
+    """Return the details of a step's marker, or None for a marker of the user's."""
     return marker.details if marker.name == asyncsteps.STEP_MARKER else None
 
 
 @contextmanager
 def followed(*, quiet: bool, with_traceback: bool) -> Iterator[Follower]:
-    """What to tell the markers of a run while it goes on; failures come from the log.
+    """Follow a run: yield what to call with its markers, and print what is logged.
 
     Args:
-        quiet: Whether only warnings and errors are said.
-        with_traceback: Whether a failure is said with its traceback.
+        quiet: Whether to print only warnings and errors.
+        with_traceback: Whether to print failures with their tracebacks.
     """
     if quiet or not sys.stderr.isatty():
         with _logs_to(_output.say, with_traceback=with_traceback):
-            yield (lambda _marker: None) if quiet else Plain()
+            yield Follower() if quiet else Plain()
         return
     console = Console(stderr=True, soft_wrap=True, markup=False, highlight=False)
     lively = Lively()
     live = Live(lively, console=console, transient=True, redirect_stdout=sys.stdout.isatty(), refresh_per_second=8)
-    with live, _logs_to(lambda text: console.print(Text(text)), with_traceback=with_traceback):
+    with live, _logs_to(lambda text: console.print(Text(_output.printable(text))), with_traceback=with_traceback):
         yield lively
 
 
 class _SayHandler(logging.Handler):
-    """Log records as talk, above a live line where there is one."""
+    """Prints log records, above the live line if there is one."""
 
     def __init__(self, say: Callable[[str], object], *, with_traceback: bool) -> None:
         super().__init__(logging.WARNING)
@@ -121,7 +136,7 @@ class _SayHandler(logging.Handler):
         self._with_traceback = with_traceback
 
     def emit(self, record: logging.LogRecord) -> None:
-        """Say the record: its message, and its traceback where that is asked for."""
+        """Print the message of a record, and its traceback when asked to."""
         text = f"asyncsteps: {record.levelname.lower()}: {_output.one_line(record.getMessage())}"
         if self._with_traceback and record.exc_info:
             text += f"\n{logging.Formatter().formatException(record.exc_info)}"
@@ -130,7 +145,7 @@ class _SayHandler(logging.Handler):
 
 @contextmanager
 def _logs_to(say: Callable[[str], object], *, with_traceback: bool) -> Iterator[None]:
-    """Say what is logged as a warning or worse, unless the target has set logging up itself."""
+    """Print what is logged as a warning or worse, unless the target has set up logging itself."""
     root = logging.getLogger()
     if root.handlers:
         yield

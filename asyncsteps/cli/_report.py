@@ -1,22 +1,22 @@
-"""What a run or a plan comes to, as JSON and as text, with the reasons."""
+"""The report of a run or a plan, as JSON and as text, with the reasons."""
 
-import json
 from collections import Counter
 from collections.abc import Iterable
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from datetime import datetime
 from typing import Any, Final
 
 import asyncsteps
 from asyncsteps.cli import _output, _tree
 from asyncsteps.cli._exit import describe
+from asyncsteps.cli._json import to_json
 from asyncsteps.cli._progress import because, step_details
 
 _NAMED: Final = 10
-"""More steps than this that are decided alike are rolled up."""
+"""Above this number, steps decided alike are rolled up."""
 
 _LINES: Final = 20
-"""More lines than this about steps of one status are rolled up too."""
+"""Above this number, lines about steps of one status are rolled up."""
 
 _COUNTS: Final = {"played": "completed", "skipped": "skipped", "failed": "failed", "cancelled": "cancelled"}
 _RESULT_SHOWN: Final = 1_000
@@ -25,32 +25,36 @@ _ERROR_SHOWN: Final = 500
 
 @dataclass(slots=True)
 class StepReport:
-    """One submission of a step, from its decision on."""
+    """One submission of a step, from its decision to its end."""
 
     step: str
     status: str
     forced: bool
     reasons: list[str]
-    started: datetime
+    queued: datetime
+    started: datetime | None
     finished: datetime
     error: str | None = None
 
     def as_json(self) -> dict[str, Any]:
-        """The documented shape."""
+        """Convert to the documented JSON."""
         return {
             "step": self.step,
             "status": self.status,
             "forced": self.forced,
             "reasons": self.reasons,
-            "started": self.started.isoformat(),
+            "queued": self.queued.isoformat(),
+            "started": self.started.isoformat() if self.started is not None else None,
             "finished": self.finished.isoformat(),
-            "seconds": round((self.finished - self.started).total_seconds(), 6),
+            "seconds": round((self.finished - self.started).total_seconds(), 6)
+            if self.started is not None
+            else 0.0,
             "error": self.error,
         }
 
 
 def steps_of(markers: Iterable[asyncsteps.Marker]) -> list[StepReport]:
-    """The submissions that the markers of a run tell of, in order of decision."""
+    """Collect the submissions from the markers of a run, in order of decision."""
     reports: list[StepReport] = []
     under_way: dict[str, StepReport] = {}
     for marker in markers:
@@ -58,12 +62,13 @@ def steps_of(markers: Iterable[asyncsteps.Marker]) -> list[StepReport]:
         if details is None:
             continue
         name, status = details["step"], details["status"]
-        # A name is under way once at most: a second submission waits for the first one's end.
+        # A name is under way at most once: a second submission waits for the first to end.
         report = under_way.pop(name, None)
         if report is None:
-            report = StepReport(name, status, details["forced"], details["reasons"], marker.at, marker.at)
+            report = StepReport(name, status, details["forced"], details["reasons"], marker.at, None, marker.at)
             reports.append(report)
-        report.status, report.finished, report.error = status, marker.at, details.get("error")
+        report.status, report.error = status, details.get("error")
+        report.started, report.finished = marker.started, marker.at
         if status == "scheduled":
             under_way[name] = report
     return reports
@@ -71,15 +76,15 @@ def steps_of(markers: Iterable[asyncsteps.Marker]) -> list[StepReport]:
 
 @dataclass(slots=True)
 class RunReport:
-    """How a run went, filled in as it goes.
+    """The report of a run, filled in while it runs.
 
     Attributes:
         target: TARGET as given.
         workflow_id: The workflow's id.
-        run: The run, once there is one.
+        run: The run, once it is entered.
         store: The store's URL, once it is known.
         result: What the target returned.
-        raised: What the target raised beside the failures of its steps, one line each.
+        raised: What the target raised besides the failures of its steps, one line each.
         seconds: How long it took.
     """
 
@@ -122,8 +127,8 @@ class RunReport:
         _output.emit("\n".join(lines))
 
     def _other_errors(self, steps: Iterable[StepReport]) -> list[str]:
-        """Lines for what failed outside of steps."""
-        told = {step.error for step in steps}  # the store's errors among them, which are no StepFailedError
+        """Return the lines for failures outside steps."""
+        told = {step.error for step in steps}  # includes store errors, which are no StepFailedError
         errors = [
             describe(failure)
             for failure in (self.run.failures if self.run is not None else ())
@@ -139,7 +144,7 @@ _CUT_SHORT: Final = {"cancelled", "scheduled"}
 
 
 def _decided(steps: Iterable[StepReport]) -> list[str]:
-    """Lines for the steps, each with the reasons of its decision or with its error."""
+    """Return the lines for the steps, each with the reasons of its decision or its error."""
     told: dict[str, list[tuple[str, str]]] = {word: [] for word in _COUNTS}
     for step in steps:
         if step.status in _CUT_SHORT:
@@ -157,10 +162,10 @@ def _failure(step: StepReport) -> str:
 
 
 def _alike(word: str, told: Iterable[tuple[str, str]]) -> list[str]:
-    """Lines for the steps of one status, of each its name and why.
+    """Return the lines for the steps of one status, given as pairs of name and reason.
 
-    Those with the same why are named one by one while they are few, and rolled up when they are many; so are those
-    that would make too many lines.
+    Steps with the same reason are rolled up when there are many of them, and so are those that would make too many
+    lines.
     """
     by_why: dict[str, list[str]] = {}
     for name, why in told:
@@ -179,8 +184,8 @@ def _alike(word: str, told: Iterable[tuple[str, str]]) -> list[str]:
 
 
 def _shown(result: Any) -> str:
-    """A result on one line that a person reads; --json has the whole of it."""
-    text = json.dumps(result, ensure_ascii=False, default=repr)
+    """Shorten a result to one line; --json has all of it."""
+    text = to_json(result)
     return text if len(text) <= _RESULT_SHOWN else f"{text[:_RESULT_SHOWN]}… (--json has all of it)"
 
 
@@ -190,23 +195,13 @@ def write_plan(
     """Write a plan to stdout."""
     counts = {action: sum(step.action == action for step in plan.decisions) for action in ("run", "skip")}
     if as_json:
-        steps = [
-            {
-                "step": step.step,
-                "action": step.action,
-                "forced": step.forced,
-                "reasons": list(step.reasons),
-                "withdraws": list(step.withdraws),
-            }
-            for step in plan.decisions
-        ]
         _output.emit_json(
             {
                 "target": target,
                 "store": store,
                 "workflow_id": workflow_id,
                 "counts": counts,
-                "steps": steps,
+                "steps": [asdict(step) for step in plan.decisions],
                 "complete": plan.complete,
                 "incomplete_because": plan.incomplete,
                 "unmatched_selectors": list(plan.unmatched_selectors),

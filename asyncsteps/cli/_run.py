@@ -1,10 +1,11 @@
-"""The commands that take a workflow's code: run and plan."""
+"""The commands that run a workflow's code: run and plan."""
 
+import asyncio
 import contextlib
 import re
 import time
-from collections.abc import AsyncIterator, Sequence
-from contextlib import AsyncExitStack, asynccontextmanager
+from collections.abc import AsyncIterator, Mapping, Sequence
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
@@ -12,10 +13,11 @@ from typing import Any, Final
 import asyncsteps
 from asyncsteps.cli import _output
 from asyncsteps.cli._exit import (
-    ExitCalledError,
+    BrokenOffError,
     ExitCode,
     Interrupted,
     UsageError,
+    broken_off,
     code_of,
     describe,
     leaves,
@@ -33,7 +35,7 @@ _END_OF_SELECTOR: Final = re.compile(r"(?<!\\)=")
 
 @dataclass(frozen=True, slots=True)
 class Request:
-    """What the command line asks for; the fields are its options."""
+    """The options of ``run`` and ``plan``."""
 
     target: str
     store: str | None
@@ -49,66 +51,72 @@ class Request:
 
 @dataclass(slots=True)
 class _Code:
-    """A target with its arguments, and the store that it is played over.
+    """A target with its arguments, ready to be opened as a workflow.
 
     Attributes:
-        request: What was asked for.
+        request: The options.
         target: The target.
         arguments: The target's arguments, typed.
-        workflow: The instance that the hooks are asked of, once there is one.
         url: The store's URL, once it is open.
     """
 
     request: Request
     target: Target
     arguments: dict[str, Any]
-    workflow: asyncsteps.Workflow | None = None
     url: str | None = None
 
-    async def __call__(self, run: asyncsteps.StepRun) -> Any:
-        """Run the code on a run."""
-        if self.target.workflow is None:
-            assert self.target.function is not None
-            return await self.target.function(run, **self.arguments)
-        self.workflow = self.target.workflow(run)
-        return await self.workflow.run(**self.arguments)
-
-    async def open_store(self, stack: AsyncExitStack) -> asyncsteps.StepStore:
-        """Open the store that was asked for, or the one that the workflow's hooks name."""
-        endpoint_url = self.request.endpoint_url
-        if self.request.store is not None:
-            opened = open_store(self.request.store, endpoint_url)
-        else:
-            assert self.workflow is not None
-            opened = self.workflow.open_step_store(endpoint_url=endpoint_url)
-        store = await stack.enter_async_context(opened)
-        self.url = store.url
-        return store
-
     @asynccontextmanager
-    async def entered(self, **options: Any) -> AsyncIterator[asyncsteps.StepRun]:
-        """An entered run with the selection that was asked for."""
-        workflow = self.target.workflow
-        async with AsyncExitStack() as stack:
-            store = await self.open_store(stack) if self.request.store is not None else None
-            run = asyncsteps.StepRun(
-                store or (lambda: self.open_store(stack)),
-                workflow_id=self.request.workflow_id,
-                run_id=self.request.run_id,
-                version=workflow.version if workflow is not None else None,
-                step_activity_params=lambda: self.workflow.get_step_activity_params() if self.workflow else {},
-                **options,
-            )
-            for selector, reason in selectors(self.request.force):
-                run.add_forced_steps(selector, reason)
-            for selector, reason in selectors(self.request.skip):
-                run.add_skipped_steps(selector, reason)
-            async with run:  # not on the stack: a store that the hooks open outlives the run
-                yield run
+    async def opening(self) -> AsyncIterator[dict[str, Any]]:
+        """Open the store given by ``--store``; yield the arguments for `Workflow.opened` and `Workflow.plan`."""
+        request = self.request
+        common = {"workflow_id": request.workflow_id, "run_id": request.run_id}
+        if request.store is None:
+            yield common | {"endpoint_url": request.endpoint_url}
+            return
+        async with open_store(request.store, request.endpoint_url) as store:
+            self.url = store.url
+            yield common | {"store": store}
+
+    def workflow(self) -> type[asyncsteps.Workflow]:
+        """Make a workflow that plays the target with its arguments, ``--force`` and ``--skip``."""
+        code = self
+
+        class Played(asyncsteps.Workflow):
+            version = code.target.workflow.version
+
+            def __init__(self, step_run: asyncsteps.StepRun) -> None:
+                super().__init__(step_run)
+                for selector, reason in selectors(code.request.force):
+                    step_run.add_forced_steps(selector, reason)
+                for selector, reason in selectors(code.request.skip):
+                    step_run.add_skipped_steps(selector, reason)
+                self.played = code.target.workflow(step_run)
+
+            async def run(self) -> Any:
+                try:
+                    return await self.played.run(**code.arguments)
+                except (asyncio.CancelledError, GeneratorExit) as error:
+                    task = asyncio.current_task()
+                    if task is not None and task.cancelling():
+                        raise
+                    raise broken_off(error) from error
+
+            def get_step_activity_params(self) -> Mapping[str, Any]:
+                return self.played.get_step_activity_params()
+
+            @asynccontextmanager
+            async def open_step_store(
+                self, *, endpoint_url: str | None = None
+            ) -> AsyncIterator[asyncsteps.StepStore]:
+                async with self.played.open_step_store(endpoint_url=endpoint_url) as store:
+                    code.url = store.url
+                    yield store
+
+        return Played
 
 
 def selectors(given: Sequence[str]) -> list[tuple[str, str | None]]:
-    r"""Selectors with their reasons, from ``SELECTOR[=REASON]``; ``\=`` stands for a ``=`` of the selector."""
+    r"""Split ``SELECTOR[=REASON]`` into pairs; ``\=`` is an ``=`` that belongs to the selector."""
     pairs: list[tuple[str, str | None]] = []
     for text in given:
         selector, *reason = _END_OF_SELECTOR.split(text, maxsplit=1)
@@ -117,10 +125,10 @@ def selectors(given: Sequence[str]) -> list[tuple[str, str | None]]:
 
 
 def _code(request: Request) -> _Code:
-    """What is to be run, as far as it can be checked before the store is opened.
+    """Load the target and check the options, as far as possible before the store is opened.
 
     Raises:
-        UsageError: When the target, its parameters, the store or the file for the markers is at fault.
+        UsageError: When the target, its parameters, the store or the markers file is at fault.
     """
     if request.markers is not None:
         try:
@@ -128,18 +136,15 @@ def _code(request: Request) -> _Code:
         except OSError as error:
             raise UsageError(f"--markers {str(request.markers)!r} cannot be written: {error.strerror}") from error
     target = load(request.target)
-    if target.workflow is not None:
-        return _Code(request, target, bind(target.workflow.run, request.params, skip=1, target=target.text))
-    if request.store is None:
+    if request.store is None and not target.has_hooks:
         raise UsageError(
             f"target {target.text!r} is a function, so that no hooks make its store; give one: --store URL"
         )
-    assert target.function is not None
     return _Code(request, target, bind(target.function, request.params, skip=1, target=target.text))
 
 
 def run(request: Request, *, quiet: bool, as_json: bool, with_traceback: bool) -> int:
-    """Play a workflow, and report."""
+    """Play a workflow and report on it."""
     outcome = RunReport(request.target, request.workflow_id)
     begun = time.monotonic()
     with _output.data_only() if as_json else contextlib.nullcontext():
@@ -150,7 +155,7 @@ def run(request: Request, *, quiet: bool, as_json: bool, with_traceback: bool) -
             except Interrupted as interrupted:
                 code = interrupted.code
                 _output.say(f"asyncsteps: ended by {interrupted}; nothing half done is marked")
-            except ExitCalledError as error:
+            except BrokenOffError as error:
                 code = report(error, with_traceback=with_traceback)
                 outcome.raised.append(describe(error))
     outcome.seconds = time.monotonic() - begun
@@ -160,14 +165,15 @@ def run(request: Request, *, quiet: bool, as_json: bool, with_traceback: bool) -
 
 
 async def _play(code: _Code, outcome: RunReport, follower: Follower, *, with_traceback: bool) -> ExitCode:
-    """Play the code to its end; what it raises becomes an exit code, as what fails in its steps does."""
+    """Play the code to its end; return the exit code for what it raised and what failed in its steps."""
     options: dict[str, Any] = {"on_marker": follower, "markers_file": code.request.markers}
     if code.request.max_parallel is not None:
         options["max_parallel"] = code.request.max_parallel
     raised: Exception | None = None
     try:
-        async with code.entered(**options) as outcome.run:
-            outcome.result = await code(outcome.run)
+        async with code.opening() as given, code.workflow().opened(**given, **options) as workflow:
+            outcome.run = follower.run = workflow.step_run
+            outcome.result = await workflow.run()
     except Exception as error:
         if outcome.run is None:
             raise
@@ -175,8 +181,8 @@ async def _play(code: _Code, outcome: RunReport, follower: Follower, *, with_tra
     run = outcome.run
     if raised is None:
         return ExitCode.FAILED if run.failures else ExitCode.OK
-    # The log has told the failures of steps already; what is left is the workflow's own, or the store's.
-    told = {id(error) for error in run.failures}
+    # Failures of steps are already logged; what is left comes from the workflow's own code or from the store.
+    told = {id(each) for error in run.failures for each in (error, error.__cause__)}
     for leaf in leaves(raised):
         if id(leaf) not in told:
             outcome.raised.append(describe(leaf))
@@ -185,7 +191,7 @@ async def _play(code: _Code, outcome: RunReport, follower: Follower, *, with_tra
 
 
 def plan(request: Request, *, show_all: bool, as_json: bool) -> int:
-    """Show what a run would decide."""
+    """Report what a run would decide."""
     with _output.data_only() if as_json else contextlib.nullcontext():
         code = _code(request)
         found = run_async(lambda: _plan(code))
@@ -207,5 +213,5 @@ def plan(request: Request, *, show_all: bool, as_json: bool) -> int:
 
 
 async def _plan(code: _Code) -> asyncsteps.Plan:
-    async with code.entered() as run:
-        return await run.plan(code)
+    async with code.opening() as given:
+        return await code.workflow().plan(**given)

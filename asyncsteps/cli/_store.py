@@ -1,4 +1,4 @@
-"""The commands that look after what a store holds: ls, show, mark, forget."""
+"""The commands that manage what a store holds: ls, show, mark, forget."""
 
 import getpass
 import json
@@ -17,18 +17,18 @@ from asyncsteps.cli import _output, _tree
 from asyncsteps.cli._exit import ExitCode, UsageError, run_async
 
 MARKED_BY: Final = "asyncsteps mark"
-"""The workflow id and the version in the records of steps that were marked by hand."""
+"""The workflow id and version in the records of steps marked by hand."""
 
-_FOREIGN_SHOWN: Final = 10
+_UNRECOGNISED_SHOWN: Final = 10
 
 
 def open_store(url: str, endpoint_url: str | None) -> AbstractAsyncContextManager[asyncsteps.StepStore]:
-    """The store of the command line."""
+    """Open the store given on the command line."""
     return asyncsteps.open_store(url, endpoint_url=endpoint_url)
 
 
 def _lasting(url: str) -> None:
-    """Refuse the store that would be empty, and be gone with this command.
+    """Refuse a store that lives no longer than this command.
 
     Raises:
         UsageError: When ``url`` names a store in memory.
@@ -46,13 +46,13 @@ def ls(
     _lasting(url)
 
     async def main() -> int:
-        foreign: list[str] = []
+        unrecognised: list[str] = []
         async with open_store(url, endpoint_url) as store:
-            names = await store.list_done(selector, on_foreign=foreign.append)
+            names = await store.list_done(selector, on_foreign=unrecognised.append)
             shown_url = store.url
-        _tell_foreign(foreign)
+        _report_unrecognised(unrecognised)
         if not names and selector == "*":
-            _tell_why_empty(store, foreign)
+            _explain_empty(store, unrecognised)
         tree = _tree.grow(names)
         if as_json:
             groups = {segment: child.total for segment, child in tree.children.items()}
@@ -63,12 +63,12 @@ def ls(
                     "count": len(names),
                     "groups": groups,
                     "steps": names,
-                    "foreign": sorted(foreign),
+                    "foreign": sorted(unrecognised),
                 }
             )
         elif names_only:
             if names:
-                _output.emit("\n".join(names))
+                _output.emit("\n".join(names), raw=True)
         else:
             below = "" if selector == "*" else f" under {selector}"
             lines = [f"{shown_url}: {_output.count(len(names), 'done step')}{below}"]
@@ -79,18 +79,19 @@ def ls(
     return run_async(main)
 
 
-def _tell_foreign(foreign: Sequence[str]) -> None:
-    for key in sorted(foreign)[:_FOREIGN_SHOWN]:
-        _output.warning(f"foreign key, no step name, left alone: {key!r}")
-    if len(foreign) > _FOREIGN_SHOWN:
-        _output.warning(
-            f"and {_output.count(len(foreign) - _FOREIGN_SHOWN, 'more foreign key')}; --json lists them"
-        )
+def _report_unrecognised(unrecognised: Sequence[str]) -> None:
+    for key in sorted(unrecognised)[:_UNRECOGNISED_SHOWN]:
+        _output.warning(f"unrecognised key, no step name, left alone: {key!r}")
+    left = len(unrecognised) - _UNRECOGNISED_SHOWN
+    if left > 0:
+        _output.warning(f"and {_output.count(left, 'more unrecognised key')}; --json lists them")
 
 
-def _tell_why_empty(store: asyncsteps.StepStore, foreign: Sequence[str]) -> None:
-    """Name the mistakes that an empty listing may come of."""
-    folders = sorted({folder for folder, slash, _ in (key.partition("/") for key in foreign) if folder and slash})
+def _explain_empty(store: asyncsteps.StepStore, unrecognised: Sequence[str]) -> None:
+    """Warn of the mistakes that may explain an empty listing."""
+    folders = sorted(
+        {folder for folder, slash, _ in (key.partition("/") for key in unrecognised) if folder and slash}
+    )
     if folders:
         _output.warning(
             f"no step lies right here; a store is a complete prefix: {store.url}{folders[0]}, perhaps?"
@@ -136,18 +137,10 @@ def mark(
     endpoint_url: str | None,
     as_json: bool,
 ) -> int:
-    """Mark steps as done by hand; the record says by whom."""
+    """Mark steps as done by hand; the record says who did."""
     _lasting(url)
     wanted = list(dict.fromkeys(names))
-    record: dict[str, Any] = {
-        "run_id": str(uuid.uuid4()),
-        "workflow_id": workflow_id,
-        "version": MARKED_BY,
-        "marked_by": _who(),
-        "marked_at": datetime.now(UTC).isoformat(timespec="seconds"),
-    }
-    if reason is not None:
-        record["reason"] = reason
+    record = _record(workflow_id, reason)
 
     async def main() -> int:
         stored: dict[str, bool] = {}
@@ -176,10 +169,21 @@ def mark(
     return run_async(main)
 
 
+def _record(workflow_id: str, reason: str | None) -> dict[str, str]:
+    record = {
+        "run_id": str(uuid.uuid4()),
+        "workflow_id": workflow_id,
+        "version": MARKED_BY,
+        "marked_by": _who(),
+        "marked_at": datetime.now(UTC).isoformat(timespec="seconds"),
+    }
+    return record if reason is None else {**record, "reason": reason}
+
+
 def _who() -> str:
     try:
         user = getpass.getuser()
-    except (KeyError, OSError):  # a process without a name in the user database, as in some containers
+    except (KeyError, OSError):  # the user id has no name, as in some containers
         user = "unknown"
     return f"{user}@{socket.gethostname()}"
 
@@ -193,13 +197,13 @@ def forget(
     endpoint_url: str | None,
     as_json: bool,
 ) -> int:
-    """Withdraw done marks, after saying which."""
+    """Withdraw done marks, after listing them."""
     _lasting(url)
     wanted = list(dict.fromkeys(selectors))
     shown_url, matched = run_async(lambda: _find(url, wanted, endpoint_url))
     agreed = bool(matched) and not dry_run
     if agreed and not yes:
-        # Between two event loops, so that a plain input() waits for the answer and Ctrl-C ends it at once.
+        # Asked between two event loops, where a plain input() is ended by Ctrl-C at once.
         agreed = _confirm(matched, shown_url)
     withdrawn = run_async(lambda: _withdraw(url, matched, endpoint_url)) if agreed else []
     if as_json:
@@ -222,7 +226,7 @@ def forget(
 
 
 async def _find(url: str, selectors: Sequence[str], endpoint_url: str | None) -> tuple[str, list[str]]:
-    """The store's URL as it names itself, and the done names that the selectors match, sorted."""
+    """Return the store's URL, and the done names that the selectors match, sorted."""
     found: set[str] = set()
     async with open_store(url, endpoint_url) as store:
         for selector in selectors:

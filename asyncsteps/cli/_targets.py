@@ -1,5 +1,6 @@
-"""TARGET: ``module:name`` or ``path/file.py:name``, and what may stand behind it."""
+"""Loading a TARGET: ``module:name`` or ``path/file.py:name``."""
 
+import asyncio
 import importlib
 import importlib.util
 import inspect
@@ -15,28 +16,33 @@ from typing import Any
 import asyncsteps
 from asyncsteps.cli._exit import UsageError, describe
 
+_BREAKING = (Exception, SystemExit, GeneratorExit, asyncio.CancelledError)
+"""What a module may raise when it is imported, but for an interrupt."""
+
 
 @dataclass(frozen=True, slots=True)
 class Target:
-    """What a command runs: either a workflow class or a function.
+    """The workflow that a command runs.
 
     Attributes:
         text: TARGET as given.
-        workflow: The `asyncsteps.Workflow` class, or None.
-        function: The ``async def`` that takes the run, or None.
+        workflow: The workflow class; for a function, one whose ``run`` calls it.
+        function: The class's ``run``, or the function; it takes the arguments, after ``self`` or the run.
+        has_hooks: Whether the workflow's hooks say where its store is.
     """
 
     text: str
-    workflow: type[asyncsteps.Workflow] | None = None
-    function: Callable[..., Awaitable[Any]] | None = None
+    workflow: type[asyncsteps.Workflow]
+    function: Callable[..., Awaitable[Any]]
+    has_hooks: bool
 
 
 def load(text: str) -> Target:
-    """Import what TARGET names.
+    """Import a TARGET.
 
     Raises:
-        UsageError: When there is no such file, module or name, when importing it fails, or when what it names
-            can neither run nor plan steps.
+        UsageError: When there is no such file, module or name, when importing it fails, or when it is neither a
+            workflow class nor an ``async def`` that takes a run.
     """
     where, colon, name = text.rpartition(":")
     if not colon or not where or not name:
@@ -53,14 +59,14 @@ def load(text: str) -> Target:
 
 def _target(text: str, found: Any, module: ModuleType) -> Target:
     if inspect.isclass(found) and issubclass(found, asyncsteps.Workflow) and found is not asyncsteps.Workflow:
-        return Target(text, workflow=found)
+        return Target(text, found, found.run, has_hooks=True)
     if inspect.iscoroutinefunction(found):
         takes = [each for each in inspect.signature(found).parameters.values() if each.kind in _POSITIONAL]
         if not takes:
             raise UsageError(
                 f"target {text!r} takes no run; its first parameter must be the run: async def main(run, …)"
             )
-        return Target(text, function=found)
+        return Target(text, _workflow_of(found), found, has_hooks=False)
     remedy = "name one of these"
     if inspect.isfunction(found):
         remedy = "make it `async def`, without any `yield`"
@@ -68,6 +74,14 @@ def _target(text: str, found: Any, module: ModuleType) -> Target:
         f"target {text!r} is {_what(found)}, and neither a Workflow class nor an `async def main(run, …)`; "
         f"{remedy}{_instead(module)}"
     )
+
+
+def _workflow_of(function: Callable[..., Awaitable[Any]]) -> type[asyncsteps.Workflow]:
+    class Function(asyncsteps.Workflow):
+        async def run(self, **arguments: Any) -> Any:
+            return await function(self.step_run, **arguments)
+
+    return Function
 
 
 _POSITIONAL = (
@@ -88,7 +102,7 @@ def _what(found: Any) -> str:
 
 
 def _instead(module: ModuleType) -> str:
-    """What the module defines itself that may be a target."""
+    """Suggest the targets that the module itself defines."""
     names = [
         name
         for name, value in vars(module).items()
@@ -115,14 +129,14 @@ def _from_name(name: str) -> ModuleType:
                 f"there is no module {error.name!r} to import, neither installed nor below {here}"
             ) from None
         raise _broken(name, error) from error
-    except (Exception, SystemExit) as error:
+    except _BREAKING as error:
         raise _broken(name, error) from error
 
 
 def _from_file(path: Path) -> ModuleType:
-    """Import a file as `python path/file.py` would find it: its folder comes first, its stem is the module's name.
+    """Import a file: its folder comes first on the path, as with ``python path/file.py``, and its stem names it.
 
-    The name matters where activities are found again by it, in another process for one.
+    The name matters where activities are looked up by it, for instance in another process.
     """
     if not path.is_file():
         raise UsageError(f"there is no file {str(path)!r}")
@@ -144,7 +158,7 @@ def _from_file(path: Path) -> ModuleType:
     sys.modules[path.stem] = module
     try:
         spec.loader.exec_module(module)
-    except (Exception, SystemExit) as error:
+    except _BREAKING as error:
         del sys.modules[path.stem]
         raise _broken(str(path), error) from error
     return module

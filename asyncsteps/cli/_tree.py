@@ -1,21 +1,21 @@
-"""Step names as a tree: how many are done below a group, and which groups are worth opening."""
+"""Step names as a tree, with the number of done steps in each group."""
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from typing import Final, Self
 
 OPENED_UP_TO: Final = 20
-"""A group of more members than this is rolled up, unless a depth is asked for."""
+"""A group with more members than this is rolled up, unless a depth is given."""
 
 
 @dataclass(slots=True)
 class Node:
-    """One segment of the tree.
+    """A segment in the tree.
 
     Attributes:
-        done: Whether the name that ends here is done itself.
-        total: Done names here and below.
-        children: By segment, in order of code points when the names came so.
+        done: Whether the name that ends here is itself done.
+        total: The number of done names here and below.
+        children: The nodes below by segment, in the order of the names.
     """
 
     done: bool = False
@@ -24,7 +24,7 @@ class Node:
 
 
 def grow(names: Iterable[str]) -> Node:
-    """The tree of the names."""
+    """Build the tree of the names."""
     root = Node()
     for name in names:
         node = root
@@ -37,7 +37,7 @@ def grow(names: Iterable[str]) -> Node:
 
 
 def roll_up(names: Iterable[str]) -> str:
-    """The names on one line: ``census (213), report (2), setup.users``."""
+    """Summarise the names in one line: ``census (213), report (2), setup.users``."""
     rolled: list[str] = []
     for segment, child in grow(names).children.items():
         path, node = segment, child
@@ -49,19 +49,19 @@ def roll_up(names: Iterable[str]) -> str:
 
 
 def label(segment: str, node: Node) -> str:
-    """A segment with what is below it: ``census (213)``, or ``census (214, itself too)``."""
+    """Label a segment with its count: ``census (213)``, or ``census (214, itself too)``."""
     if not node.children:
         return segment
     return f"{segment} ({node.total:,}{', itself too' if node.done else ''})"
 
 
 def draw(root: Node, *, under: str = "*", depth: int | None = None) -> Iterator[str]:
-    """The lines of the tree below ``root``.
+    """Yield the lines of the tree below ``root``.
 
     Args:
-        root: What `grow` gave.
-        under: A selector; the group that it names is opened whatever its size.
-        depth: How many levels to open; None: groups of up to `OPENED_UP_TO` members.
+        root: The result of `grow`.
+        under: A selector; the group that it names is opened, whatever its size.
+        depth: How many levels to open; None opens groups of up to `OPENED_UP_TO` members.
     """
     asked = [] if under == "*" else under.split(".")
     yield from _draw(root, indent="", level=1, asked=asked, depth=depth)
@@ -71,7 +71,7 @@ def _draw(node: Node, *, indent: str, level: int, asked: list[str], depth: int |
     last = len(node.children)
     for number, (segment, child) in enumerate(node.children.items(), start=1):
         yield f"{indent}{'└── ' if number == last else '├── '}{label(segment, child)}"
-        # Only what the selector matches was listed, so that its segments are the only ones on their levels.
+        # Only what the selector matches was listed: its segments are alone on their levels.
         opened = len(child.children) <= OPENED_UP_TO if depth is None else level < depth + len(asked)
         if opened or level <= len(asked):
             below = f"{indent}{'    ' if number == last else '│   '}"

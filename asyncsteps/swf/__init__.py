@@ -1,17 +1,18 @@
 """Steps on Amazon SWF, through simpleflow: the drop-in mixin, the bridge, and the async client.
 
-Everything here needs the extra ``swf``. Names are imported at their first use, so that a service that only wants
-`SwfClient` does not pay for (or configure the logging of) simpleflow.
+Everything here needs the extra ``swf``. Names are imported at their first use: a service that only wants
+`SwfClient` does not import simpleflow, which would configure its logging.
 """
 
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
-from asyncsteps._errors import (
+from asyncsteps._errors import MissingExtraError
+from asyncsteps.swf._errors import (
     BridgeClosedError,
+    BridgeDeadlockError,
     DoneListError,
     LoopThreadError,
-    MissingExtraError,
     NotConvertibleError,
     RunSyncTimeoutError,
     SimpleflowVersionError,
@@ -45,12 +46,12 @@ if TYPE_CHECKING:
     )
     from asyncsteps.swf._client.execution import Execution
     from asyncsteps.swf._client.records import CloseStatus, Closure, ExecutionInfo, JumboField
-    from asyncsteps.swf._convert.convert import to_simpleflow
     from asyncsteps.swf._steps.mixin import WorkflowStepMixin
-    from asyncsteps.swf._steps.step import Step
+    from asyncsteps.swf._steps.step import Step, to_simpleflow
 
 __all__ = [
     "BridgeClosedError",
+    "BridgeDeadlockError",
     "CloseStatus",
     "Closure",
     "DoneListError",
@@ -93,7 +94,7 @@ _OVER_SIMPLEFLOW = {
     "Step": "_steps.step",
     "WorkflowStepMixin": "_steps.mixin",
     "tasks": "tasks",
-    "to_simpleflow": "_convert.convert",
+    "to_simpleflow": "_steps.step",
 }
 """Names whose modules import simpleflow."""
 

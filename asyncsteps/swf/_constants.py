@@ -1,4 +1,4 @@
-"""What simpleflow's own step package fixes, and what the limits of SWF leave room for."""
+"""The defaults of simpleflow's own step package, and the limits of SWF."""
 
 from typing import Any
 
@@ -25,6 +25,9 @@ UNKNOWN_CONTEXT = {"run_id": "unknown", "workflow_id": "unknown", "version": "un
 MAX_RESULT_CHARS = 32_768
 """The longest result, input or details of SWF, in characters."""
 
+MAX_REASON_CHARS = 180
+"""The longest reason of ours: SWF allows 256 characters, and simpleflow adds the name of what failed."""
+
 MAX_INPUT_CHARS = 30_000
 """The longest list of names given to an activity, in characters; the rest of its input has the remainder."""
 
@@ -32,9 +35,9 @@ MAX_HISTORY_EVENTS = 25_000
 """SWF ends an execution whose history outgrows this."""
 
 HISTORY_WARNING_EVENTS = 20_000
-"""From here on the log warns, once at the first decision past each further `HISTORY_WARNING_INTERVAL` events."""
+"""From here on the log warns, once every `HISTORY_WARNING_INTERVAL` events."""
 
 HISTORY_WARNING_INTERVAL = 500
 
 SNAPSHOT_KEEP_DAYS = 7
-"""Snapshots of a prefix that are older go when a new one is written; a decider that misses one lists anew."""
+"""Writing a snapshot removes those of its prefix that are older; a decider that misses one lists anew."""

@@ -13,8 +13,8 @@ import sys
 def import_simpleflow() -> None:
     """Import simpleflow, unless it is imported already.
 
-    In a program that has set up its logging all of it stays, and simpleflow's records go to the program's handlers
-    by the program's levels. Elsewhere simpleflow logs to stderr, as it does by itself.
+    A program that has set up its logging keeps it, and its handlers get simpleflow's records. Elsewhere simpleflow
+    logs to stderr, as it does by itself.
     """
     if "simpleflow" in sys.modules or not _is_set_up():
         importlib.import_module("simpleflow")

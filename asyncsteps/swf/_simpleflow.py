@@ -1,8 +1,8 @@
 """The one module that touches private attributes of simpleflow; `tests/swf/test_swf_private.py` guards them.
 
-Why it must: a `MarkerTask` makes its future wait for the next replay and the executor append a wake-up timer, and
-`Executor.replay` returns only the closing decision when `run` ends. Markers that ride along with other decisions
-need neither, and need what is pending to be flushed before the end.
+Why it must: the future of a `MarkerTask` waits for the next replay, for which the executor adds a wake-up timer.
+Markers that piggyback on other decisions need neither. When `run` ends, `Executor.replay` returns the closing
+decision alone, so pending markers are flushed before that.
 """
 
 import json
@@ -19,7 +19,7 @@ from simpleflow.swf.task import ActivityTask as SwfActivityTask
 from simpleflow.swf.task import MarkerTask as SwfMarkerTask
 from simpleflow.task import ActivityTask, MarkerTask
 
-from asyncsteps._errors import SimpleflowVersionError
+from asyncsteps.swf._errors import SimpleflowVersionError
 
 SUPPORTED = "0.36"
 """The minor version of simpleflow whose private attributes these are."""
@@ -32,7 +32,7 @@ def check_version(version: str) -> None:
     """Check that ``version`` of simpleflow is one that this module was written for.
 
     Raises:
-        SimpleflowVersionError: When it is another; a checkout without metadata (``unknown``) is taken on trust.
+        SimpleflowVersionError: When it is another. A checkout without metadata (``unknown``) is accepted.
     """
     if version != "unknown" and version.split(".")[:2] != SUPPORTED.split("."):
         raise SimpleflowVersionError(
@@ -45,7 +45,7 @@ check_version(simpleflow.__version__)
 
 
 def runs_on_swf(executor: Executor) -> bool:
-    """Whether the executor decides from an SWF history, and not in process."""
+    """Whether the executor decides from an SWF history, not in process."""
     return isinstance(executor, SwfExecutor)
 
 
@@ -55,20 +55,20 @@ def swf_history(executor: Executor) -> History | None:
 
 
 def finished(result: Any = None, error: BaseException | None = None) -> futures.Future:
-    """A finished future."""
+    """Make a finished future."""
     future = futures.Future()
     future.set_exception(error)
     future.set_finished(result)
     return future
 
 
-def ride_along(executor: SwfExecutor, marker: MarkerTask, marker_id: str) -> None:
-    """Add the decision to record a marker, without the wake-up timer of a marker that is waited for.
+def piggyback(executor: SwfExecutor, marker: MarkerTask, marker_id: str) -> None:
+    """Add the decision to record a marker, without the wake-up timer of a marker that something waits for.
 
     Args:
         executor: The executor of the replay.
         marker: The marker.
-        marker_id: Unique in the replay: simpleflow drops a second task with the same id.
+        marker_id: Its id, unique in the replay: simpleflow drops a second task with the same id.
 
     Raises:
         ExecutionBlocked: When the decisions of one response are full; a timer is set then.
@@ -81,10 +81,15 @@ def ride_along(executor: SwfExecutor, marker: MarkerTask, marker_id: str) -> Non
 
 
 def make_room(executor: SwfExecutor, *, decisions: int, chars: int) -> None:
-    """Make sure that so many decisions of so many characters still fit one response, together.
+    """Make sure that the response still has room for some decisions that belong together.
+
+    Args:
+        executor: The executor of the replay.
+        decisions: How many they are.
+        chars: Their length, in characters of JSON.
 
     Raises:
-        ExecutionBlocked: When they do not; what is decided already goes out, and a timer brings the next replay.
+        ExecutionBlocked: When it has not. The decisions taken so far go out, and a timer brings the next replay.
     """
     taken = executor._decisions_and_context.decisions  # noqa: SLF001 - see the module's docstring
     fits = (
@@ -97,9 +102,9 @@ def make_room(executor: SwfExecutor, *, decisions: int, chars: int) -> None:
 
 
 def flush_markers(executor: SwfExecutor) -> None:
-    """End this replay with its markers and a wake-up timer, instead of what `run` ended with.
+    """End the replay with its markers and a wake-up timer, in place of what `run` ended with.
 
-    Decisions other than markers are dropped, as simpleflow drops them when `run` ends without waiting for them.
+    Other decisions are dropped, as simpleflow drops them when `run` ends without waiting for them.
 
     Raises:
         ExecutionBlocked: Always.
@@ -111,7 +116,7 @@ def flush_markers(executor: SwfExecutor) -> None:
 
 
 def activity_task(executor: Executor, activity: Any, task_id: str, *args: Any, **kwargs: Any) -> Any:
-    """An activity task with an id of its own choice on SWF, a plain one elsewhere."""
+    """Make an activity task, on SWF with the id ``task_id``."""
     if not isinstance(executor, SwfExecutor):
         return ActivityTask(activity, *args, **kwargs)
     task = SwfActivityTask(activity, *args, **kwargs)

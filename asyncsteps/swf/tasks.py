@@ -11,6 +11,7 @@ from asyncsteps._plan.names import as_selectors, matches
 from asyncsteps.swf._constants import UNKNOWN_CONTEXT
 from asyncsteps.swf._done.payload import part_form, short_form, snapshot_form, unpack
 from asyncsteps.swf._done.snapshots import write_snapshot
+from asyncsteps.swf._errors import short_reasons
 from asyncsteps.swf._sync.loop import run_sync
 from asyncsteps.swf._sync.stores import use_store
 
@@ -23,10 +24,10 @@ class GetStepsDoneTask:
     Args:
         bucket: The bucket, bare or as ``host/bucket``.
         path: The key prefix; the slash at its end may be left out.
-        compact: False: `execute` gives the names. True: the shortest form that SWF can carry, for
-            `WorkflowStepMixin` to read.
-        after: With ``compact``: only the names greater than this, for the parts of a list that must come in parts.
-        again: Makes another task of the same one, where what the first answered is no longer there.
+        compact: False: `execute` gives the names. True: the shortest form that SWF can carry, which
+            `WorkflowStepMixin` reads.
+        after: With ``compact``: list only the names greater than this, for a list that comes in parts.
+        again: Tells one task from another, where the snapshot that the first one answered is gone.
     """
 
     def __init__(self, bucket: str, path: str, compact: bool = False, after: str = "", again: int = 0) -> None:
@@ -37,12 +38,13 @@ class GetStepsDoneTask:
         self.again = again
 
     def execute(self) -> list[str] | dict[str, Any]:
-        """Give the done names, sorted; with ``compact`` in a form of `asyncsteps.swf._done.payload`.
+        """List the done names, sorted; with ``compact`` in a form of `asyncsteps.swf._done.payload`.
 
         Raises:
             StoreError: When the bucket cannot be listed.
         """
-        return run_sync(self._list)
+        with short_reasons():
+            return run_sync(self._list)
 
     async def _list(self) -> list[str] | dict[str, Any]:
         async with use_store(self.bucket, self.path) as store:
@@ -68,7 +70,7 @@ class MarkStepDoneTask:
     """
 
     context: dict[str, Any] | None = None
-    """Set by simpleflow before `execute`: the execution that the mark records."""
+    """The execution that the mark records; simpleflow sets it before `execute`."""
 
     def __init__(self, bucket: str, path: str, step_name: str) -> None:
         self.bucket = bucket
@@ -82,7 +84,8 @@ class MarkStepDoneTask:
             StepNameError: When the name cannot be a key under this prefix.
             StoreError: When the bucket cannot be written.
         """
-        run_sync(self._mark)
+        with short_reasons():
+            run_sync(self._mark)
 
     async def _mark(self) -> None:
         context = self.context or UNKNOWN_CONTEXT
@@ -97,9 +100,9 @@ class WithdrawStepsDoneTask:
     Args:
         bucket: The bucket, bare or as ``host/bucket``.
         path: The key prefix; the slash at its end may be left out.
-        names: The steps whose marks go.
-        under: Selectors, where the names are too many for an input: what they match goes too.
-        keep: With ``under``, the names that stay, in the compact form of a list.
+        names: The steps whose marks are withdrawn.
+        under: Selectors in place of names that are too many for an input; the marks that they match are withdrawn.
+        keep: With ``under``: the names whose marks stay, in the compact form of a list.
     """
 
     def __init__(
@@ -117,13 +120,14 @@ class WithdrawStepsDoneTask:
         self.keep = frozenset(unpack(keep) if keep else ())
 
     def execute(self) -> int:
-        """Withdraw the marks, and give the number of those that were there.
+        """Withdraw the marks, and return how many there were.
 
         Raises:
             StoreError: When the bucket cannot be listed, or the marks cannot be deleted (the role needs
                 ``s3:DeleteObject``).
         """
-        return run_sync(self._withdraw)
+        with short_reasons():
+            return run_sync(self._withdraw)
 
     async def _withdraw(self) -> int:
         async with use_store(self.bucket, self.path) as store:

@@ -241,7 +241,7 @@ def test_exit_does_not_hang_on_work_that_cannot_be_cancelled() -> None:
             started.set()
             threading.Event().wait()
 
-        threading.Thread(target=loop.run_sync, args=(block,), daemon=True).start()
+        threading.Thread(target=sync_loop.run_sync, args=(block,), daemon=True).start()
         started.wait()
         """
     )
@@ -253,7 +253,7 @@ def test_after_the_exit_has_begun_it_refuses() -> None:
     ended = run_script(
         """
         import atexit
-        from asyncsteps._errors import SyncLoopClosedError
+        from asyncsteps.swf._errors import SyncLoopClosedError
 
         def late():
             from asyncsteps.swf._sync.loop import run_sync

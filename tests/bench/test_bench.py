@@ -2,6 +2,7 @@
 
 import importlib.util
 import json
+import re
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -19,6 +20,8 @@ from bench._targets import Target, TargetError, open_target, parse_url
 
 # obstore and matplotlib belong to the dependency group of the bench, which `make test` does without.
 OBSTORE = ["obstore"] if importlib.util.find_spec("obstore") else []
+
+HEADING = re.compile(r"^## (.+)$", re.MULTILINE)
 
 
 @pytest.fixture(scope="module")
@@ -53,15 +56,12 @@ def bench(*words: str) -> subprocess.CompletedProcess[str]:
     )
 
 
-def test_a_small_comparison_from_the_command_to_the_document(tmp_path: Path) -> None:
+def test_a_small_comparison_from_the_command_to_the_tables(tmp_path: Path) -> None:
     peers = ["asyncsteps", *OBSTORE, "aiobotocore", "boto3", "simpleflow"]
-    document, found = tmp_path / "bench.md", tmp_path / "found.json"
-    places = "".join(f"<!-- bench:{key} -->\nold\n<!-- /bench:{key} -->\n" for key in ("machine", "here"))
-    document.write_text(f"# Before\n{places}# After\n")
+    found = tmp_path / "found.json"
     done = bench(
-        *("listing", "--keys", "1500", "--latency-ms", "1", "--shape", "unicode", "--label", "here"),
-        *("--peers", ",".join(peers)),
-        *("--json", str(found), "--document", str(document)),
+        *("listing", "--keys", "1500", "--latency-ms", "1", "--shape", "unicode", "--label", "listing-small-one"),
+        *("--peers", ",".join(peers), "--json", str(found)),
     )
     assert done.returncode == 0, done.stderr + done.stdout
     report = json.loads(found.read_text())
@@ -74,14 +74,23 @@ def test_a_small_comparison_from_the_command_to_the_document(tmp_path: Path) -> 
     assert all(row["wall_s"] > 0 and row["cpu_s"] > 0 and row["memory_mb"] > 5 for row in rows)
     assert {row["requests"] for row in rows if row["peer"] != "asyncsteps"} == {2}
     assert report["machine"]["cores"] >= 1
-    text = document.read_text()
-    assert text.startswith("# Before\n<!-- bench:machine -->\nTaken 20")
-    assert text.endswith("<!-- /bench:here -->\n# After\n")
-    assert "| unicode | 1,500 | 1 | boto3 |" in text
-    assert "old" not in text
-    again = bench("--from", str(found), "--document", str(document))
-    assert again.returncode == 0
-    assert document.read_text() == text
+    shown = bench("--from", str(found))
+    assert shown.returncode == 0
+    assert shown.stdout.strip() == done.stdout.strip()
+    page = bench("--from", str(found), "--markdown").stdout
+    assert page.startswith("# Benchmark tables\n")
+    assert "\nTaken 20" in page
+    assert f"\n## Listing: small one\n\n{result['title']}: `{result['command']}`\n" in page
+    assert "| unicode | 1,500 | 1 | boto3 |" in page
+
+
+def test_the_documented_tables_are_those_of_the_documented_json() -> None:
+    docs = ROOT / "docs"
+    page = _render.as_markdown(json.loads((docs / "benchmarks.json").read_text()))
+    assert (docs / "benchmarks-tables.md").read_text() == f"{page}\n"
+    anchors = {heading.lower().replace(":", "").replace(" ", "-") for heading in HEADING.findall(page)}
+    linked = set(re.findall(r"benchmarks-tables\.md#([a-z-]+)", (docs / "benchmarks.md").read_text()))
+    assert linked == anchors
 
 
 def test_marking_stores_everything_and_withdraws_it_in_batches(tmp_path: Path) -> None:
@@ -127,7 +136,7 @@ def test_overhead_is_measured_on_both(tmp_path: Path) -> None:
         (["lookup", "--target", "s3://bucket/p"], "model or moto only"),
         (["--keys", "5"], "need the NAME of a bench"),
         (["listing", "--plot", "plot.gif"], "draws .png or .svg"),
-        (["listing", "--document", "no-such.md"], "no-such.md is none"),
+        (["listing", "--markdown"], "give it with --from"),
     ],
 )
 def test_bad_usage_is_said_and_exits_with_2(words: list[str], said: str) -> None:
@@ -214,14 +223,7 @@ def test_a_report_is_well_when_goals_are_met_and_nothing_failed(met: bool, error
     report = a_report(met=met, error=error)
     assert _render.all_well(report) is well
     assert ("BoomError: it broke" in _render.as_text(report["results"][0])) is error
-
-
-def test_a_document_without_a_place_is_left_as_it_is(tmp_path: Path) -> None:
-    document = tmp_path / "bench.md"
-    document.write_text("<!-- bench:machine -->\n<!-- /bench:machine -->\n")
-    with pytest.raises(_render.DocumentError, match="no place for 'k'"):
-        _render.into_document(a_report(), document)
-    assert document.read_text() == "<!-- bench:machine -->\n<!-- /bench:machine -->\n"
+    assert ("failed: us: BoomError: it broke" in _render.as_markdown(report).splitlines()) is error
 
 
 @pytest.mark.parametrize(("name", "begins"), [("plot.svg", b"<?xml"), ("plot.png", b"\x89PNG")])

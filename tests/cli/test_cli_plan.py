@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 from cli_flow import Run, done, runner, write_flow
 from commands import Ended, command, installed
+from servers import MotoServer
 
 
 @pytest.fixture
@@ -60,6 +61,15 @@ class TestPlan:
         ended = command("plan", f"{flow}:Loads", "--store", store, "--workflow-id", "w", "--json")
         assert ended.json["counts"] == {"run": 1, "skip": 0}
         assert done(store) == []
+
+    def test_the_hooks_are_asked_of_what_has_run(self, flow: Path, moto_server: MotoServer, bucket: str) -> None:
+        options = [f"{flow}:Later", "--workflow-id", "w", "--param", f"prefix={bucket}/late"]
+        options += ["--endpoint-url", moto_server.endpoint, "--force", "a=one", "--force", "a=two", "--json"]
+        planned = command("plan", *options, env={"FLOW_BUCKET": bucket})
+        assert planned.code == 0, planned.err
+        assert planned.json["store"] == f"s3://{bucket}/{bucket}/late/"
+        assert planned.json["steps"][0]["reasons"] == ["one", "two"]
+        assert moto_server.keys(bucket) == []
 
     def test_errors_end_as_those_of_runs(self, flow: Path, store: str) -> None:
         assert self._plan(flow, store, "--force", "a..b").code == 2

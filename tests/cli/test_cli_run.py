@@ -1,8 +1,6 @@
 """run: what is played, on which store, and of which target; each exit code by the installed script too."""
 
 import json
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
@@ -173,15 +171,3 @@ class TestTargets:
             "run", "flows/my-flow.py:main", "--store", "s", "--workflow-id", "w", "--json", cwd=tmp_path
         )
         assert ended.json["result"] == 5
-
-
-def test_without_the_extra_one_line_says_so() -> None:
-    """The console script's `main` without rich and cyclopts: one line, and 2."""
-    code = (
-        "import sys; sys.modules['cyclopts'] = None; from asyncsteps.cli import main; sys.exit(main(['--help']))"
-    )
-    ended = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False, timeout=60)
-    assert (ended.returncode, ended.stdout) == (2, "")
-    (line,) = ended.stderr.splitlines()
-    assert line.startswith("asyncsteps: error: the command needs the extra 'cli'")
-    assert line.endswith("pip install 'asyncsteps[cli]'")

@@ -98,8 +98,8 @@ class TestFailures:
         [
             (["--force", "a..b"], "'a..b'"),
             (["--skip", "=why"], "''"),
-            (["--param", "count=many"], "'many' is not an int"),
-            (["--param", "cuont=1"], "count: int = 2"),
+            (["--param", "count=many"], "'many' does not fit int"),
+            (["--param", "cuont=1"], "takes (*, count: int = 2, factor: float = 1.0)"),
             (["--max-parallel", "0"], "max_parallel"),
             (["--markers", "/nowhere/at/all"], "/nowhere/at/all"),
             (["--workflow-id", ""], "workflow"),
@@ -130,13 +130,13 @@ class TestOutput:
         ended = run("failing", *selection)
         assert ended.code == 0
         assert {"  played good (forced)", "  skipped bad (forced)"} <= set(ended.out.splitlines())
-        assert {"started good (forced)", "skipped bad (forced)"} <= set(ended.err.splitlines())
+        assert {"scheduled good (forced)", "skipped bad (forced)"} <= set(ended.err.splitlines())
         planned = run("failing", *selection, by=_planned).out.splitlines()
         assert {"  force good", "  skip bad (forced)"} <= set(planned)
 
     def test_plain_lines_where_there_is_no_terminal(self, run: Run) -> None:
         ended = run("main", "--force", "load=again")
-        assert "started load.s1 (forced: again)" in ended.err.splitlines()
+        assert "scheduled load.s1 (forced: again)" in ended.err.splitlines()
         assert any(line.startswith("played load.s1 in ") for line in ended.err.splitlines())
         assert "\x1b" not in ended.err + ended.out
         ended = run("main")
@@ -160,7 +160,7 @@ class TestOutput:
         assert process.returncode == 0
         assert "played 3" in written
         assert "\x1b[" in written
-        assert "started load" not in written
+        assert "scheduled load" not in written
 
 
 def _planned(_run: str, *arguments: str) -> Ended:

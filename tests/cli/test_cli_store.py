@@ -113,13 +113,13 @@ class TestLs:
         assert (ended.code, ended.out) == (2, "")
         assert "'a..b'" in ended.err
 
-    def test_reports_foreign_keys(self, moto_server: MotoServer, bucket: str) -> None:
+    def test_reports_unrecognised_keys(self, moto_server: MotoServer, bucket: str) -> None:
         moto_server.put(bucket, "steps/a.b")
         moto_server.put(bucket, "steps/folder/")
         ended = command("ls", f"s3://{bucket}/steps", "--endpoint-url", moto_server.endpoint)
         assert ended.code == 0
         assert ended.out.splitlines()[1:] == ["└── a (1)", "    └── b"]
-        assert "foreign key" in ended.err
+        assert "unrecognised key" in ended.err
         assert "'folder/'" in ended.err
         assert "perhaps" not in ended.err
         ended = command("ls", f"s3://{bucket}", "--endpoint-url", moto_server.endpoint, "--json")

@@ -65,19 +65,15 @@ def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
 @pytest.mark.usefixtures("here")
 def test_modules_and_files_are_loaded(where: str) -> None:
     function = load(f"{where}:main")
-    assert function.workflow is None
-    assert function.function is not None
-    assert function.function.__name__ == "main"
+    assert (function.function.__name__, function.has_hooks) == ("main", False)
     workflow = load(f"{where}:Flow")
-    assert workflow.function is None
-    assert workflow.workflow is not None
-    assert workflow.workflow.__name__ == "Flow"
-    assert load(f"{where}:Holder.main").function is not None
+    assert (workflow.workflow.__name__, workflow.has_hooks) == ("Flow", True)
+    assert workflow.function is workflow.workflow.run
+    assert load(f"{where}:Holder.main").function.__name__ == "main"
 
 
 def test_a_file_is_a_module_of_the_name_of_its_stem(here: Path) -> None:
     function = load("flow_here.py:main").function
-    assert function is not None
     assert function.__module__ == "flow_here"
     assert str(here) in sys.path
 

@@ -159,6 +159,17 @@ class Loads(Workflow):
         for number in range(count):
             await self.submit(Step(f"load.s{number}", (work, number)))
         return count
+
+
+class Later(Loads):
+    """Its run says where its store is."""
+
+    def get_step_path_prefix(self):
+        return self.prefix
+
+    async def run(self, prefix: str):
+        self.prefix = prefix
+        await self.submit(Step("a", (work, 1)))
 '''
 
 Run = Callable[..., Ended]

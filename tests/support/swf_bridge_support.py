@@ -36,6 +36,7 @@ def reset() -> None:
     log.clear()
     hold.clear()
     held.clear()
+    bridges.clear()
 
 
 @activity
@@ -57,6 +58,30 @@ def wait_held(value: Any) -> Any:
     hold.wait()
     log.append(value)
     return value
+
+
+bridges: list[Any] = []
+"""The bridges that `submit_to` submits to, the last one first."""
+
+
+@activity(raises_on_failure=True)
+async def submit_to(value: Any, how: str) -> Any:
+    """Submit to a bridge from within an activity, and await it in one of the ways to do so."""
+    submitted = await bridges[0].submit(note(value))
+    if how == "no":
+        return "not awaited"
+    if how == "gather":
+        return await asyncio.gather(submitted)
+    if how == "task":
+        async with asyncio.TaskGroup() as tasks:
+            return await tasks.create_task(asyncio.wait_for(submitted, None))
+    return await submitted
+
+
+@activity(raises_on_failure=True)
+async def pass_on(value: Any) -> Any:
+    """Have another bridge submit to the first one, and await it."""
+    return await (await bridges[1].submit(submit_to(value, "await")))
 
 
 @activity

@@ -28,9 +28,9 @@ from swf_bridge_support import (
 )
 
 from asyncsteps import Chain
-from asyncsteps._errors import NotConvertibleError, StepDefinitionError
+from asyncsteps._errors import StepDefinitionError
 from asyncsteps.swf import SimpleflowBridge, to_simpleflow
-from asyncsteps.swf._bridge.queue import Submission, SubmissionQueue
+from asyncsteps.swf._errors import NotConvertibleError
 
 
 @pytest.fixture(autouse=True)
@@ -145,22 +145,3 @@ async def test_a_stop_iteration_does_not_leave_its_future_waiting() -> None:
     async with SimpleflowBridge(Plain) as bridge:
         with pytest.raises(RuntimeError, match="StopIteration"):
             await (await bridge.submit(canvas.FuncGroup(stop)))
-
-
-def test_the_queue_gives_none_only_when_closed_and_empty() -> None:
-    loop = asyncio.new_event_loop()
-    try:
-        queue = SubmissionQueue()
-        first, second, third = (Submission(name, loop.create_future()) for name in "abc")
-        for each in (first, second, third):
-            queue.put(each)
-        queue.take_back(second)
-        assert queue.take() is first
-        queue.take_back(first)
-        queue.close()
-        assert queue.take() is third
-        assert queue.take() is None
-        queue.put(second)
-        assert queue.clear() == [second]
-    finally:
-        loop.close()

@@ -9,12 +9,15 @@ import pytest
 from swf_bridge_support import (
     Plain,
     Steps,
+    bridges,
     fail_loudly,
     hold,
     log,
     note,
     note_async,
+    pass_on,
     reset,
+    submit_to,
     until_held,
     wait_held,
     workflow_id,
@@ -22,8 +25,9 @@ from swf_bridge_support import (
 
 import asyncsteps
 from asyncsteps import Chain
-from asyncsteps._errors import BridgeClosedError, StepDefinitionError, WorkflowIdError
+from asyncsteps._errors import StepDefinitionError, WorkflowIdError
 from asyncsteps.swf import SimpleflowBridge, WorkflowStepMixin
+from asyncsteps.swf._errors import BridgeClosedError
 
 
 @pytest.fixture(autouse=True)
@@ -40,8 +44,6 @@ async def test_cancelling_what_waits_removes_it_and_what_runs_finishes() -> None
         await until_held()
         assert waiting[1].cancel()
         assert first.cancel()
-        await asyncio.sleep(0)  # the futures' callbacks
-        assert len(bridge._queue) == 3
         hold.set()
         assert await waiting[3] == 3
         assert first.cancelled()
@@ -201,6 +203,32 @@ async def test_what_its_workflow_raises_at_its_end_comes_out() -> None:
     with pytest.raises(RuntimeError, match="first"):
         async with SimpleflowBridge(Fails):
             raise RuntimeError("first")
+
+
+@pytest.mark.parametrize("how", ["await", "gather", "task"])
+async def test_awaiting_its_own_bridge_in_an_activity_is_an_error_at_once(how: str) -> None:
+    async with SimpleflowBridge(Plain) as bridge:
+        bridges.append(bridge)
+        with pytest.raises(Exception, match="both would wait for ever"):
+            await (await bridge.submit(submit_to(1, how)))
+        assert await (await bridge.submit(note(2))) == 2
+    assert log == [1, 2]
+
+
+async def test_submitting_to_its_own_bridge_without_awaiting_plays_it_next() -> None:
+    async with SimpleflowBridge(Plain) as bridge:
+        bridges.append(bridge)
+        assert await (await bridge.submit(submit_to(1, "no"))) == "not awaited"
+    assert log == [1]
+
+
+async def test_awaiting_its_own_bridge_by_way_of_another_is_an_error_at_once() -> None:
+    async with SimpleflowBridge(Plain) as bridge, SimpleflowBridge(Plain) as other:
+        bridges.extend([bridge, other])
+        with pytest.raises(Exception, match="both would wait for ever"):
+            await (await bridge.submit(pass_on(1)))
+        assert await (await other.submit(submit_to(2, "await"))) == 2
+    assert log == [1, 2]
 
 
 @pytest.mark.parametrize("given", ["", 3, b"id"])

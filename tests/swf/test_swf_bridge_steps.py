@@ -63,7 +63,7 @@ async def test_stores_and_async_activities_use_the_callers_loop_alone(
     def refuse() -> Any:
         raise AssertionError("the process's own loop was asked for")
 
-    monkeypatch.setattr(sync_loop._process, "loop", refuse)
+    monkeypatch.setattr(sync_loop._process, "target", refuse)
     async with SimpleflowBridge(steps, workflow_id="w") as bridge:
         await (await bridge.submit(Step("a", loop_id())))
         await (await bridge.submit(Step("a", loop_id(), force=True)))

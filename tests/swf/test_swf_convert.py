@@ -24,9 +24,9 @@ from asyncsteps import (
     StepDefinitionError,
     WaitForSignal,
 )
-from asyncsteps._errors import NotConvertibleError
 from asyncsteps.swf import Step as SwfStep
 from asyncsteps.swf import to_simpleflow
+from asyncsteps.swf._errors import NotConvertibleError
 
 
 class Plays(Workflow):  # type: ignore[misc]

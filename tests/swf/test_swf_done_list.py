@@ -15,15 +15,15 @@ from simpleflow import Workflow
 from swf_simulator import SimulatedSwf, play_activity, workflow_class
 from swf_workflows import ACTIVITIES, LIST, names, sequence, told
 
-from asyncsteps._errors import AccessDeniedError, DoneListError
+from asyncsteps._errors import AccessDeniedError
 from asyncsteps._plan.names import is_step_name, matches
 from asyncsteps.store import StepStore
 from asyncsteps.swf import WorkflowStepMixin
 from asyncsteps.swf._done import snapshots
 from asyncsteps.swf._done.payload import (
-    DoneNames,
     Part,
     Snapshot,
+    SortedNames,
     pack,
     part_form,
     read_form,
@@ -33,6 +33,7 @@ from asyncsteps.swf._done.payload import (
     unpack,
 )
 from asyncsteps.swf._done.snapshots import read_snapshot, snapshot_prefix, write_snapshot
+from asyncsteps.swf._errors import DoneListError
 from asyncsteps.swf._steps import done_names
 from asyncsteps.swf._sync.loop import run_sync
 from asyncsteps.swf._sync.stores import use_store
@@ -106,7 +107,7 @@ class TestForms:
     @given(st.lists(st.sampled_from(["a", "a.b", "a.b.c", "ab", "a-", "a/", "b", "b.a", "é.b"])), st.data())
     def test_what_selectors_match_is_found_in_order(self, done: list[str], data: st.DataObject) -> None:
         selectors = data.draw(st.lists(st.sampled_from(["*", "a", "a.b", "b", "é", "c"])))
-        found = set(DoneNames(done).under(selectors))
+        found = set(SortedNames(done).matching(selectors))
         assert found == {name for name in done if any(matches(selector, name) for selector in selectors)}
 
 

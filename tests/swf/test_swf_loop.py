@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from asyncsteps._errors import LoopThreadError, RunSyncTimeoutError, SyncLoopClosedError
+from asyncsteps.swf._errors import LoopThreadError, RunSyncTimeoutError, SyncLoopClosedError
 from asyncsteps.swf._sync import loop as sync_loop
 from asyncsteps.swf._sync.loop import on_caller_loop, run_sync
 
@@ -208,10 +208,26 @@ def test_an_interrupt_of_the_waiting_thread_cancels() -> None:
 
 def test_an_interrupt_before_the_call_reaches_the_loop_waits_for_nothing() -> None:
     """A signal may come between any two lines: the call was made, and never submitted."""
-    loop, keeping = sync_loop._target()
-    call = sync_loop._Call(lambda: give(None), loop, keeping)
-    call._cancel()
+    call = sync_loop._Call(lambda: give(None), sync_loop._target())
+    call._abandon()
     assert isinstance(call._outcome.exception(timeout=0), asyncio.CancelledError)
+
+
+async def test_a_loop_that_cancels_a_call_before_its_first_step_leaves_nobody_waiting() -> None:
+    """As `asyncio.run` does with all tasks of its loop when it ends."""
+    with on_caller_loop(asyncio.get_running_loop()):
+        target = await asyncio.to_thread(sync_loop._target)
+    call = sync_loop._Call(lambda: give(None), target)
+    call._begin()
+    assert call._task is not None
+    call._task.cancel()
+    await asyncio.wait([call._task])
+    assert isinstance(call._outcome.exception(timeout=0), asyncio.CancelledError)
+
+
+def test_a_timeout_before_the_first_step_cancels_it_all_the_same() -> None:
+    with pytest.raises(RunSyncTimeoutError):
+        run_sync(lambda: asyncio.Event().wait(), timeout=0)
 
 
 variable: contextvars.ContextVar[str] = contextvars.ContextVar("variable", default="unset")

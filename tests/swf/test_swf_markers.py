@@ -1,4 +1,4 @@
-"""Markers that ride along, on simulated SWF: what they cost, their order, and that none is lost."""
+"""Markers that piggyback on decisions, on simulated SWF: their cost, their order, and that none is lost."""
 
 import json
 from typing import Any

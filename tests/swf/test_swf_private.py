@@ -49,29 +49,29 @@ def test_the_private_attributes_are_where_they_were(executor: Executor) -> None:
     assert set(futures.Future().__dict__) == {"_state", "_result", "_exception"}
 
 
-def test_a_marker_that_rides_along_sets_no_timer_and_is_kept_beside_its_twin(executor: Executor) -> None:
+def test_a_marker_that_piggybacks_sets_no_timer_and_is_kept_beside_its_twin(executor: Executor) -> None:
     for number in range(2):
-        sf.ride_along(executor, MarkerTask("log.step", "x"), f"id-{number}")
+        sf.piggyback(executor, MarkerTask("log.step", "x"), f"id-{number}")
     assert [it["decisionType"] for it in executor._decisions_and_context.decisions] == ["RecordMarker"] * 2
     assert executor._append_timer is False
 
 
 def test_a_full_response_sets_the_timer(executor: Executor) -> None:
     for number in range(constants.MAX_DECISIONS - 2):
-        sf.ride_along(executor, MarkerTask("log.step", "x"), f"id-{number}")
+        sf.piggyback(executor, MarkerTask("log.step", "x"), f"id-{number}")
     with pytest.raises(ExecutionBlocked):
         sf.make_room(executor, decisions=2, chars=10)
     assert executor._append_timer is True
     executor._append_timer = False
     with pytest.raises(ExecutionBlocked):
-        sf.ride_along(executor, MarkerTask("log.step", "x"), "last")
+        sf.piggyback(executor, MarkerTask("log.step", "x"), "last")
     assert executor._append_timer is True
     assert len(executor._decisions_and_context.decisions) == constants.MAX_DECISIONS - 1
 
 
 def test_room_is_made_for_long_decisions_too(executor: Executor) -> None:
     sf.make_room(executor, decisions=2, chars=constants.MAX_REQUEST_SIZE)  # alone it must go out as it is
-    sf.ride_along(executor, MarkerTask("log.step", "x"), "one")
+    sf.piggyback(executor, MarkerTask("log.step", "x"), "one")
     sf.make_room(executor, decisions=2, chars=10)
     with pytest.raises(ExecutionBlocked):
         sf.make_room(executor, decisions=2, chars=constants.MAX_REQUEST_SIZE)

@@ -12,8 +12,8 @@ from swf_workflows import LIST, MARK, WITHDRAW, play, sequence, start, task, tol
 
 from asyncsteps import StepDefinitionError
 from asyncsteps.swf import Step
-from asyncsteps.swf._done.payload import DoneNames, unpack
-from asyncsteps.swf._steps.done_names import DoneSource
+from asyncsteps.swf._done.payload import SortedNames, unpack
+from asyncsteps.swf._steps.done_names import DoneNames
 
 
 class TestWithdrawal:
@@ -195,7 +195,7 @@ class TestWithdrawal:
         many = [f"old.{random.randbytes(30).hex()}" for _ in range(1_000)]
         workflow: Any = start(lambda self: None).executor
         workflow.reset()
-        source = DoneSource(workflow.workflow, "bucket", "prefix")
-        source._listed = DoneNames(many)
+        names = DoneNames(workflow.workflow, "bucket", "prefix")
+        names._listed = SortedNames(many)
         with pytest.raises(StepDefinitionError, match="continue as new"):
-            source.new_withdrawal("a", 1, many, under=("old",), keep=[f"{name}.new" for name in many])
+            names.new_withdrawal("a", 1, many, under=("old",), keep=[f"{name}.new" for name in many])

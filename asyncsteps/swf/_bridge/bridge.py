@@ -8,18 +8,20 @@ from collections.abc import AsyncIterator, Callable, Iterable, Mapping
 from contextlib import suppress
 from datetime import UTC, datetime
 from functools import partial
+from queue import Empty, SimpleQueue
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
 
 import anyio
 
-from asyncsteps._errors import BridgeClosedError, StepDefinitionError, WorkflowIdError
+from asyncsteps._errors import StepDefinitionError, WorkflowIdError
 from asyncsteps._plan.model import Marker
 from asyncsteps._plan.names import as_reasoned_selectors
 from asyncsteps._tasks.activity import sync_runner
 from asyncsteps.swf._bridge.executor import BridgeExecutor, workflow_that_plays
-from asyncsteps.swf._bridge.queue import Submission, SubmissionQueue
-from asyncsteps.swf._convert.convert import to_simpleflow
+from asyncsteps.swf._bridge.submission import Outcome, Submission, playing, settle
+from asyncsteps.swf._errors import BridgeClosedError
+from asyncsteps.swf._steps.step import to_simpleflow
 from asyncsteps.swf._sync.keeper import Keeper
 from asyncsteps.swf._sync.loop import on_caller_loop, run_sync
 
@@ -32,20 +34,20 @@ _logger = logging.getLogger("asyncsteps.swf")
 class SimpleflowBridge:
     """One workflow run on simpleflow's local executor, in one thread of its own, fed from async code.
 
-    Use it as ``async with``. What is submitted is played strictly one after the other, in order of submission,
-    however many tasks submit. Work on stores and ``async def`` activities go back to the loop of the
-    ``async with``, plain activities run in the bridge's thread: none of them blocks that loop.
+    Use it as ``async with``. Submissions are played strictly one after the other, in order of submission, however
+    many tasks submit. Work on stores and ``async def`` activities run on the loop of the ``async with``, plain
+    activities in the bridge's thread; none of them blocks that loop.
 
-    Leaving the block waits for all that was submitted; left by an exception or a cancellation, it cancels what
-    still waits, and waits for what runs.
+    Leaving the block waits for all submissions. When an exception or a cancellation leaves it, submissions that
+    still wait are cancelled, and the one that runs is waited for.
 
     Args:
-        workflow_class: A simpleflow ``Workflow``, with `WorkflowStepMixin` for steps. Its hooks are used, and its
-            ``run`` is not: what is submitted stands in its place.
-        workflow_id: Its id, which done marks record, and which the default prefix is made of. Without one,
-            simpleflow's ``local`` is shared by all workflows without one.
+        workflow_class: A simpleflow ``Workflow``, with `WorkflowStepMixin` for steps. Its hooks are called; its
+            ``run`` is not, for the submissions replace it.
+        workflow_id: Its id, which done marks record and the default prefix contains. All workflows without one
+            share simpleflow's ``local``.
         force: Selectors of steps to force, or a mapping of selector to reason.
-        skip: Selectors of steps to skip, likewise.
+        skip: Selectors of steps to skip, or a mapping of selector to reason.
 
     Raises:
         StepDefinitionError: When ``workflow_class`` is no simpleflow workflow, or has no steps to force or skip.
@@ -70,7 +72,7 @@ class SimpleflowBridge:
                 f"{workflow_class.__name__} has no steps to force or skip: derive it from "
                 "asyncsteps.swf.WorkflowStepMixin too"
             )
-        self._queue = SubmissionQueue()
+        self._queue: SimpleQueue[Submission | None] = SimpleQueue()
         self._keeper = Keeper()
         self._markers: list[Marker] = []
         self._news = asyncio.Event()
@@ -90,7 +92,7 @@ class SimpleflowBridge:
         return list(self._markers)
 
     async def follow_markers(self) -> AsyncIterator[Marker]:
-        """The markers from the first on, in order of recording, each as it is recorded; ends with the bridge."""
+        """Yield the markers from the first on, in order, as they are recorded; end with the bridge."""
         seen = 0
         while True:
             news = self._news
@@ -137,14 +139,15 @@ class SimpleflowBridge:
 
     async def _close(self, *, drop: bool) -> None:
         self._open = False
-        self._queue.close()
         if drop:
             self._cancel_waiting()
+        self._queue.put(None)
         try:
             await asyncio.shield(self._ended)
         except asyncio.CancelledError:
             self._cancel_waiting()
-            # What runs cannot be interrupted, and needs this loop.
+            self._queue.put(None)
+            # What runs cannot be interrupted, and needs this loop till it ends.
             with anyio.CancelScope(shield=True):
                 while not self._ended.done():
                     with suppress(asyncio.CancelledError):
@@ -157,8 +160,11 @@ class SimpleflowBridge:
                 await self._keeper.aclose()
 
     def _cancel_waiting(self) -> None:
-        for submission in self._queue.clear():
-            submission.future.cancel()
+        with suppress(Empty):
+            while True:
+                submission = self._queue.get_nowait()
+                if submission is not None:
+                    submission.future.cancel()
 
     def _tell(self) -> None:
         news, self._news = self._news, asyncio.Event()
@@ -167,15 +173,16 @@ class SimpleflowBridge:
     # Submitting, on the caller's loop.
 
     async def submit(self, submittable: Any) -> "asyncio.Future[Any]":
-        """Submit a step, a chain, a group, an activity task, an activity or a tuple, of simpleflow or native.
+        """Submit a step, a chain, a group, an activity task, an activity or a tuple, native or simpleflow's.
 
-        Cancelling the future before its turn removes the submission; later it only drops the result.
+        Cancelling the future before its turn removes the submission. Later it only drops the result.
 
         Args:
-            submittable: What to play; what is native is converted by `to_simpleflow`.
+            submittable: What to play; `to_simpleflow` converts what is native.
 
         Returns:
-            A future with the result of simpleflow's future, or its exception.
+            A future with the result, or the exception, of simpleflow's future. Awaiting it in an activity that the
+            same bridge is playing raises `BridgeDeadlockError`.
 
         Raises:
             BridgeClosedError: Outside of the bridge's block, or from another loop.
@@ -188,14 +195,9 @@ class SimpleflowBridge:
                 "the bridge takes submissions on the event loop of its `async with` block only"
             )
         converted = to_simpleflow(submittable)
-        submission = Submission(converted, self._loop.create_future())
-        submission.future.add_done_callback(partial(self._taken_back, submission))
+        submission = Submission(converted, Outcome(self, loop=self._loop))
         self._queue.put(submission)
         return submission.future
-
-    def _taken_back(self, submission: Submission, future: "asyncio.Future[Any]") -> None:
-        if future.cancelled():
-            self._queue.take_back(submission)
 
     # The workflow run, in the bridge's thread.
 
@@ -211,20 +213,22 @@ class SimpleflowBridge:
         except BaseException as raised:
             self._error = raised
             _logger.exception("the workflow run of a bridge failed")
-        self._on_loop(_settle, self._started, None, self._error)
-        self._on_loop(_settle, self._ended, None, None)
+        self._on_loop(settle, self._started, None, self._error)
+        self._on_loop(settle, self._ended, None, None)
 
     def _play_all(self, workflow: Any) -> None:
         for selector, reason in self._forced:
             workflow.add_forced_steps([selector], reason)
         for selector, reason in self._skipped:
             workflow.add_skipped_steps([selector], reason)
-        self._on_loop(_settle, self._started, None, None)
-        while (submission := self._queue.take()) is not None:
-            submission.context.run(self._play, workflow, submission)
+        self._on_loop(settle, self._started, None, None)
+        while (submission := self._queue.get()) is not None:
+            if not submission.future.cancelled():
+                submission.context.run(self._play, workflow, submission)
 
     def _play(self, workflow: Any, submission: Submission) -> None:
         result, error = None, None
+        playing.set((*playing.get(), submission.future))
         with on_caller_loop(self._loop, self._keeper):
             sync_runner.set(run_sync)
             try:
@@ -233,7 +237,7 @@ class SimpleflowBridge:
                 result = future.result
             except BaseException as raised:  # noqa: BLE001 - it belongs to whoever awaits the submission
                 error = raised
-        self._on_loop(_settle, submission.future, result, error)
+        self._on_loop(settle, submission.future, result, error)
 
     def _record(self, name: str, details: Any) -> None:
         self._on_loop(self._recorded, Marker(name, details, datetime.now(UTC)))
@@ -243,26 +247,9 @@ class SimpleflowBridge:
         self._tell()
 
     def _on_loop(self, callback: Callable[..., object], *args: Any) -> None:
-        # A loop that is closed has nobody left to tell.
+        # When the loop is closed, nobody waits.
         with suppress(RuntimeError):
             self._loop.call_soon_threadsafe(partial(callback, *args))
-
-
-def _settle(future: "asyncio.Future[Any]", result: Any, error: BaseException | None) -> None:
-    if future.done():
-        if error is not None and future.cancelled():
-            _logger.error("a chain failed whose future had been cancelled while it ran", exc_info=error)
-    elif error is None:
-        future.set_result(result)
-    elif isinstance(error, asyncio.CancelledError):
-        future.cancel()
-    elif isinstance(error, StopIteration):
-        # No future takes one: raised by an `await` it would end the coroutine around it.
-        wrapped = RuntimeError("a chain raised StopIteration")
-        wrapped.__cause__ = error
-        future.set_exception(wrapped)
-    else:
-        future.set_exception(error)
 
 
 def _checked_class(workflow_class: Any) -> "type[Workflow]":

@@ -1,4 +1,4 @@
-"""The workflow run of a bridge, in the bridge's thread: a workflow whose `run` plays what is submitted."""
+"""The workflow run of a bridge, in the bridge's thread: its `run` plays what is submitted."""
 
 from collections.abc import Callable
 from typing import Any, NamedTuple
@@ -11,18 +11,18 @@ from asyncsteps.swf._convert.convert import refuse_unawaited
 
 
 class _Identity(NamedTuple):
-    """What the local executor asks of the task of a workflow that it enters."""
+    """What the local executor needs to know of a workflow that it enters."""
 
     id: str
 
 
 class BridgeExecutor(LocalExecutor):
-    """simpleflow's local executor under a workflow id, telling of the markers it records, in their order.
+    """simpleflow's local executor with a workflow id, which reports the markers that it records.
 
     Args:
         workflow_class: The workflow.
         workflow_id: Its id; None: simpleflow's ``local``.
-        on_marker: Called with name and details of each marker.
+        on_marker: Called with the name and the details of each marker, in order of recording.
     """
 
     def __init__(
@@ -35,11 +35,11 @@ class BridgeExecutor(LocalExecutor):
         super().__init__(workflow_class)
         self._on_marker = on_marker
         if workflow_id is not None:
-            # The stack that get_run_context() reads its workflow id and run id from.
+            # get_run_context() reads workflow id and run id from that stack.
             self.on_new_workflow(_Identity(workflow_id))
 
     def submit(self, func: Any, *args: Any, **kwargs: Any) -> Any:
-        """Submit to simpleflow; what it would leave unawaited is refused, wherever it comes from."""
+        """Submit to simpleflow, and refuse what it would not await, wherever that comes from."""
         refuse_unawaited(func)
         future = super().submit(func, *args, **kwargs)
         if isinstance(func, MarkerTask):
@@ -48,7 +48,7 @@ class BridgeExecutor(LocalExecutor):
 
 
 def workflow_that_plays(workflow_class: type[Workflow], play: Callable[[Workflow], None]) -> type[Workflow]:
-    """A subclass of ``workflow_class`` whose `run` is ``play``."""
+    """Make a subclass of ``workflow_class`` whose `run` is ``play``."""
 
     def run(self: Workflow, *args: Any, **kwargs: Any) -> None:
         del args, kwargs

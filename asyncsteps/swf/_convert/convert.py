@@ -1,9 +1,10 @@
-"""`to_simpleflow`: native activities, chains, groups and steps as simpleflow's, or refused with the reason.
+"""`to_simpleflow`: convert native activities, chains and groups to simpleflow's, or refuse them with the reason.
 
-What is handed to simpleflow may be played by another process, which finds an activity by its type's name, a module
-and a name in it, and gets its arguments as JSON. So that is checked here, when it is submitted.
+Another process may run them: it imports an activity by the name of its type (a module and a name in it), and gets
+the arguments as JSON. Both are checked here, when they are submitted.
 """
 
+from functools import singledispatch
 from typing import Any
 
 from simpleflow import canvas, futures, settings, signal, task
@@ -14,37 +15,37 @@ from simpleflow.base import SubmittableContainer
 from simpleflow.executor import Executor
 from simpleflow.workflow import Workflow
 
-from asyncsteps._errors import NotConvertibleError
 from asyncsteps._tasks.activity import Activity, ActivityTask
 from asyncsteps._tasks.canvas import Chain, Group, as_submittable
 from asyncsteps._tasks.signals import MarkerTask, SignalTask, WaitForSignal
 from asyncsteps._tasks.step import Step
 from asyncsteps._tasks.submittable import Submittable
 from asyncsteps.swf._convert.importable import callable_of_worker, gives_coroutine, json_problem
+from asyncsteps.swf._errors import NotConvertibleError
 
 _TAKEN = ("context", "simpleflow_middlewares")
-"""Keyword arguments that simpleflow's ``ActivityTask`` takes for itself."""
+"""Keyword arguments that simpleflow's ``ActivityTask`` keeps for itself."""
 
 
 def to_simpleflow(submittable: Any) -> Any:
-    """Give what simpleflow's ``Workflow.submit`` takes for a native submittable.
+    """Convert a native submittable to what simpleflow's ``Workflow.submit`` takes.
 
-    Activities become simpleflow activities, activity tasks, callables and ``(callable, argument, ...)`` tuples its
-    activity tasks, chains and groups its own, steps `asyncsteps.swf.Step`. What is simpleflow's already comes back
-    as it is, once nothing in it would give a coroutine that nobody awaits.
+    Activities become simpleflow's activities; activity tasks, callables and ``(callable, argument, ...)`` tuples
+    its activity tasks; chains and groups its chains and groups; steps `asyncsteps.swf.Step`. What is simpleflow's
+    already is returned as it is, unless it holds an activity whose coroutine nobody would await.
 
-    An activity's version, task list and timeouts that are not given are those of simpleflow's own decorator:
-    ``settings.ACTIVITY_DEFAULT_VERSION`` and so on; ``"NONE"`` is a timeout that is none.
+    Where an activity gives no version, task list or timeout, it has those of simpleflow's own decorator:
+    ``settings.ACTIVITY_DEFAULT_VERSION`` and so on. The timeout ``"NONE"`` is none.
 
     Args:
         submittable: An activity, an activity task, a callable, a tuple, a chain, a group, a step, a signal or a
             marker.
 
     Raises:
-        NotConvertibleError: When a worker could not find an activity by name (a lambda, a closure, a local
+        NotConvertibleError: When a worker could not find an activity by its name (a lambda, a closure, a local
             function, a method), an ``async def`` is not decorated, an argument is no JSON, or simpleflow has
-            nothing of the kind.
-        StepDefinitionError: When it is nothing that can be submitted at all.
+            nothing like it.
+        StepDefinitionError: When it cannot be submitted at all.
     """
     if _is_simpleflow(submittable):
         refuse_unawaited(submittable)
@@ -53,7 +54,7 @@ def to_simpleflow(submittable: Any) -> Any:
         return _foreign_task(*submittable)
     if isinstance(submittable, Activity):
         return _activity(ActivityTask(submittable))
-    return _convert(as_submittable(submittable))
+    return convert(as_submittable(submittable))
 
 
 def _is_simpleflow(given: object) -> bool:
@@ -74,13 +75,13 @@ def _foreign_task(first: Any, *args: Any) -> Any:
 
 
 def refuse_unawaited(given: Any) -> None:
-    """Refuse what simpleflow would call and whose coroutine it would never await.
+    """Refuse an activity that simpleflow would call without awaiting its coroutine.
 
     Args:
-        given: Anything that simpleflow takes; containers are looked into.
+        given: Anything that simpleflow takes, with what it contains.
 
     Raises:
-        NotConvertibleError: Naming the activity.
+        NotConvertibleError: When there is one; the error names it.
     """
     if isinstance(given, task.ActivityTask):
         given = given.activity
@@ -98,7 +99,9 @@ def refuse_unawaited(given: Any) -> None:
                 refuse_unawaited(each)
 
 
-def _convert(native: Submittable) -> Any:
+@singledispatch
+def convert(native: Submittable) -> Any:
+    """Convert a native submittable; `asyncsteps.swf._steps.step` registers the conversion of steps."""
     match native:
         case ActivityTask():
             converted = _activity_task(native)
@@ -106,8 +109,6 @@ def _convert(native: Submittable) -> Any:
             converted = _chain(native)
         case Group():
             converted = _group(native)
-        case Step():
-            converted = _step(native)
         case SignalTask():
             _check_arguments(repr(native), native.signal.args, native.signal.kwargs or {})
             converted = _Signal(native)
@@ -133,7 +134,7 @@ def _activity_task(native: ActivityTask[Any]) -> task.ActivityTask:
 
 
 def _activity(native: ActivityTask[Any]) -> SfActivity:
-    """The activity of a task, with the task's attributes; a new one each time, since simpleflow changes them."""
+    """Make the activity of a task, with the task's attributes; a new one each time, for simpleflow changes it."""
     given = native.attributes
     return SfActivity(
         callable_of_worker(native.activity, native.name),
@@ -161,7 +162,7 @@ def _or(given: Any, default: Any) -> Any:
 
 
 def _timeout(given: float | str | None, default: Any) -> Any:
-    """SWF's timeouts are whole seconds: a fraction is rounded up."""
+    """Round up a timeout to whole seconds, which are SWF's unit."""
     if given is None:
         return default
     return given if given == "NONE" else str(-int(-float(given) // 1))
@@ -169,7 +170,7 @@ def _timeout(given: float | str | None, default: Any) -> Any:
 
 def _group(native: Group) -> canvas.Group:
     return canvas.Group(
-        *map(_convert, native.activities),
+        *map(convert, native.activities),
         max_parallel=native.max_parallel,
         bubbles_exception_on_failure=native.bubbles_exception_on_failure,
     )
@@ -183,38 +184,18 @@ def _chain(native: Chain) -> canvas.Chain:
             "not what its activities return; put a chain with send_result=True inside of the step",
         )
     return canvas.Chain(
-        *map(_convert, native.activities),
+        *map(convert, native.activities),
         send_result=native.send_result,
         break_on_failure=native.break_on_failure,
         bubbles_exception_on_failure=native.bubbles_exception_on_failure,
     )
 
 
-def _step(native: Step) -> Any:
-    from asyncsteps.swf._steps.step import Step as SwfStep
-
-    if native.save_result:
-        raise NotConvertibleError(
-            repr(native),
-            "save_result=True is for native runs: what simpleflow records of a done step has no result",
-        )
-    alternative = native.activities_if_step_already_done
-    return SwfStep(
-        native.step_name,
-        _convert(native.activities),
-        force=native.force,
-        activities_if_step_already_done=None if alternative is None else _convert(alternative),
-        emit_signal=native.emit_signal,
-        force_steps_if_executed=list(native.force_steps_if_executed),
-        bubbles_exception_on_failure=native.bubbles_exception_on_failure,
-    )
-
-
 class _Signal(SubmittableContainer):
-    """Sends a signal; made by the workflow once it is submitted, since only that knows its own execution.
+    """A signal that the workflow makes once it is submitted: only the workflow knows its execution.
 
     Attributes:
-        args: Positional payload; a chain with ``send_result`` appends to it.
+        args: The positional payload; a chain with ``send_result`` appends to it.
     """
 
     def __init__(self, native: SignalTask) -> None:
@@ -232,7 +213,7 @@ class _Signal(SubmittableContainer):
 def _check_arguments(what: str, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
     named = [*((f"argument {position}", value) for position, value in enumerate(args, 1)), *kwargs.items()]
     for name, value in named:
-        # What simpleflow's own future holds was JSON before it came.
+        # The result of simpleflow's own future has been JSON before.
         problem = None if isinstance(value, futures.Future) else json_problem(value)
         if problem is not None:
             where = name if name.startswith("argument ") else f"argument {name!r}"

@@ -1,4 +1,4 @@
-"""What another process can make of an activity: its callable by its name, and its arguments by their JSON."""
+"""What reaches another process: a callable that it can import by name, and arguments that are JSON."""
 
 import json
 import sys
@@ -7,16 +7,16 @@ from importlib import import_module
 from inspect import isclass, ismethod
 from typing import Any
 
-from asyncsteps._errors import NotConvertibleError
 from asyncsteps._tasks.activity import Activity
 from asyncsteps._tasks.retry import is_async_callable
+from asyncsteps.swf._errors import NotConvertibleError
 
 
 def callable_of_worker(activity: Activity[..., Any], name: str) -> Callable[..., Any]:
-    """What a worker finds under the activity type ``name``, which must be ``activity``, or what it is made of.
+    """Return what a worker imports for the activity type ``name``: ``activity`` itself, or its function.
 
     Raises:
-        NotConvertibleError: Naming the activity and what a worker would find instead.
+        NotConvertibleError: When a worker would find something else, or nothing.
     """
     what = f"activity {name}"
     module_name, _, own_name = name.rpartition(".")
@@ -50,7 +50,7 @@ def _module(what: str, name: str) -> Any:
 
 
 def _why_unimportable(function: Callable[..., Any]) -> str | None:
-    """Why ``function`` has no name that it could be imported by, in the words of who wrote it."""
+    """Why ``function`` cannot be imported by a name, and the remedy; None when it can."""
     qualified = getattr(function, "__qualname__", "")
     remedy = "make it a function at the top level of a module"
     if getattr(function, "__name__", "") == "<lambda>":
@@ -67,7 +67,7 @@ def _why_unimportable(function: Callable[..., Any]) -> str | None:
 
 
 def gives_coroutine(function: Any) -> bool:
-    """Whether simpleflow, calling ``function`` as it does, would get a coroutine that it never awaits."""
+    """Whether simpleflow, calling ``function`` its way, gets a coroutine, which it would never await."""
     if isinstance(function, Activity):
         return False
     if isclass(function):
@@ -76,7 +76,7 @@ def gives_coroutine(function: Any) -> bool:
 
 
 def json_problem(value: Any) -> str | None:
-    """Why ``value`` is no JSON, or None when it is: a dict's keys must be str, numbers finite."""
+    """Why ``value`` is no JSON; None when it is. Keys must be str, and numbers finite."""
     try:
         json.dumps(value, allow_nan=False)
     except (TypeError, ValueError, RecursionError) as error:
@@ -85,7 +85,7 @@ def json_problem(value: Any) -> str | None:
 
 
 def _odd_key(value: Any) -> str | None:
-    # json.dumps makes a str of an int key, so that the activity would get another dict than it was given.
+    # json.dumps turns an int key into a str, so the activity would get another dict.
     within: list[Any] = []
     if isinstance(value, dict):
         for key in value:

@@ -1,8 +1,8 @@
 """The forms in which a list of done names travels through SWF, whose payloads end at 32,768 characters.
 
-Plain names while they fit; then front-coded (each name as the length of what it shares with the one before, and
-the rest), compressed and in base 85; beyond that a pointer to a snapshot, or, where no snapshot may lie, the list
-in parts. The forms are versioned: a decider that meets a later one says so.
+Plain names while they fit; then front-coded (each name as the length of the prefix that it shares with the one
+before it, and the rest), compressed, in base 85; beyond that a pointer to a snapshot, or, where no snapshot may be
+written, the list in parts. The forms are versioned: a decider refuses one that it does not know.
 """
 
 import base64
@@ -13,9 +13,9 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from asyncsteps._errors import DoneListError
 from asyncsteps._plan.names import EVERYTHING
 from asyncsteps.swf._constants import MAX_RESULT_CHARS
+from asyncsteps.swf._errors import DoneListError
 
 FORM = "asyncsteps.done"
 VERSION = 1
@@ -27,8 +27,8 @@ class Snapshot:
 
     Attributes:
         prefix: The key prefix of the snapshots.
-        name: Its name below that.
-        count: How many names it holds.
+        name: Its name under that prefix.
+        count: The number of names in it.
     """
 
     prefix: str
@@ -38,19 +38,19 @@ class Snapshot:
 
 @dataclass(frozen=True, slots=True)
 class Part:
-    """A stretch of a list that is too long for one result.
+    """A part of a list that is too long for one result.
 
     Attributes:
         names: The names, sorted.
-        through: The last of them, from which the next part goes on; None in the last part.
+        through: The last of them, after which the next part begins; None in the last part.
     """
 
     names: list[str]
     through: str | None
 
 
-class DoneNames:
-    """An immutable set of done names that also knows its order."""
+class SortedNames:
+    """An immutable set of names that keeps them sorted, too."""
 
     def __init__(self, names: Iterable[str]) -> None:
         self.sorted = sorted(set(names))
@@ -59,30 +59,30 @@ class DoneNames:
     def __contains__(self, name: str) -> bool:
         return name in self._names
 
-    def under(self, selectors: Iterable[str]) -> Iterator[str]:
-        """The names that the selectors match, in no particular order; a name may come more than once."""
+    def matching(self, selectors: Iterable[str]) -> Iterator[str]:
+        """Yield the names that the selectors match, in no particular order; a name may come more than once."""
         for selector in selectors:
             if selector == EVERYTHING:
                 yield from self.sorted
             elif selector in self._names:
                 yield selector
-            # "/" is the character after ".", so this stretch is all that starts with the selector and a dot.
+            # "/" is the character after ".", so this slice is all that starts with the selector and a dot.
             below = slice(bisect_left(self.sorted, f"{selector}."), bisect_left(self.sorted, f"{selector}/"))
             yield from self.sorted[below]
 
 
 def size(value: Any) -> int:
-    """How many characters a JSON value takes in a payload, as simpleflow writes it."""
+    """The length of a JSON value in a payload, in characters, as simpleflow writes it."""
     return len(json.dumps(value, separators=(",", ":"), sort_keys=True))
 
 
 def pack(names: Iterable[str]) -> dict[str, Any]:
-    """The compact form of names, sorted."""
+    """Encode names in the compact form, sorted."""
     lines: list[str] = []
     previous = ""
     for name in sorted(names):
         shared = _shared(previous, name)
-        # No control character is part of a name, so a tab and a newline are free.
+        # No name has a control character, so a tab and a newline can separate.
         lines.append(f"{shared:x}\t{name[shared:]}")
         previous = name
     data = base64.b85encode(zlib.compress("\n".join(lines).encode(), 9)).decode("ascii")
@@ -98,7 +98,7 @@ def _shared(one: str, other: str) -> int:
 
 
 def unpack(value: Mapping[str, Any]) -> list[str]:
-    """The names of a compact form.
+    """Decode the names of a compact form.
 
     Raises:
         DoneListError: When it is damaged.
@@ -119,7 +119,7 @@ def unpack(value: Mapping[str, Any]) -> list[str]:
 
 
 def short_form(names: list[str], *, limit: int = MAX_RESULT_CHARS) -> list[str] | dict[str, Any] | None:
-    """The plain form when it fits ``limit`` characters, else the compact one, else None."""
+    """Encode names in the plain form, or else in the compact one; None when neither fits ``limit`` characters."""
     if size(names) <= limit:
         return names
     packed = pack(names)
@@ -127,7 +127,7 @@ def short_form(names: list[str], *, limit: int = MAX_RESULT_CHARS) -> list[str] 
 
 
 def snapshot_form(snapshot: Snapshot) -> dict[str, Any]:
-    """The form of a pointer to a snapshot."""
+    """Encode a pointer to a snapshot."""
     return {
         "form": FORM,
         "version": VERSION,
@@ -137,12 +137,12 @@ def snapshot_form(snapshot: Snapshot) -> dict[str, Any]:
 
 
 def part_form(names: list[str], *, limit: int = MAX_RESULT_CHARS) -> dict[str, Any]:
-    """The form of as many of the first of the sorted ``names`` as fit ``limit`` characters."""
+    """Encode as many of the sorted ``names``, from the first on, as fit ``limit`` characters."""
 
     def form(count: int) -> dict[str, Any]:
         return pack(names[:count]) | {"through": names[count - 1] if count < len(names) else None}
 
-    # The longest names (1,024 bytes) still leave room for some 20 of them.
+    # One name always fits: even of the longest (1,024 bytes) there is room for some 20.
     fits, too_many = 1, len(names) + 1
     while too_many - fits > 1:
         middle = (fits + too_many) // 2
@@ -154,7 +154,7 @@ def part_form(names: list[str], *, limit: int = MAX_RESULT_CHARS) -> dict[str, A
 
 
 def read_form(result: Any) -> Part | Snapshot:
-    """What a listing activity answered: names (a whole list has no ``through``), or where they are.
+    """Decode what a listing activity answered: names (``through`` is None for a whole list), or a pointer to them.
 
     Raises:
         DoneListError: When it is none of the forms.

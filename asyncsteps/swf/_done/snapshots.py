@@ -1,8 +1,8 @@
-"""Immutable snapshots of long lists of done steps, where no listing of done steps sees them.
+"""Immutable snapshots of long lists of done steps, out of sight of every listing of done steps.
 
-A snapshot is itself an object of a store, under a prefix of its own that shares not even its first character with
-the steps' prefix: a listing of ``steps``, ``steps/`` or ``s`` cannot meet it. Under an empty prefix every key of
-the bucket is seen, so there is no place for one.
+A snapshot is an object of a store, under a prefix that differs from the steps' prefix in its first character: no
+listing of ``steps``, ``steps/`` or ``s`` includes it. The listing of an empty prefix includes every key of the
+bucket, so there is no room for one.
 """
 
 import hashlib
@@ -22,7 +22,7 @@ _DAY = "%Y-%m-%d"
 
 
 def snapshot_prefix(prefix: str) -> str | None:
-    """The key prefix of the snapshots of the steps under ``prefix``; None where nothing may lie beside them."""
+    """The key prefix of the snapshots of the steps under ``prefix``; None for the empty prefix."""
     prefix = normalise_prefix(prefix)
     if not prefix:
         return None
@@ -34,7 +34,7 @@ async def write_snapshot(bucket: str, prefix: str, names: list[str]) -> Snapshot
     """Write a snapshot of ``names`` and remove the old ones of this prefix.
 
     Returns:
-        A pointer to it, or None where none may lie or the role may not write one.
+        A pointer to it, or None under an empty prefix and where the role may not write one.
     """
     where = snapshot_prefix(prefix)
     if where is None:
@@ -58,13 +58,13 @@ async def write_snapshot(bucket: str, prefix: str, names: list[str]) -> Snapshot
         oldest = (today - timedelta(days=SNAPSHOT_KEEP_DAYS)).strftime(_DAY)
         try:
             await store.withdraw([other for other in await store.list_done() if other < oldest])
-        except StoreError as error:  # whatever it is, the snapshot is there
+        except StoreError as error:  # whatever it is, the snapshot is written
             _logger.warning("old snapshots of done steps stay (%s): allow s3:ListBucket, s3:DeleteObject", error)
     return Snapshot(where, name, len(names))
 
 
 async def read_snapshot(bucket: str, snapshot: Snapshot) -> list[str] | None:
-    """The names of a snapshot, or None when it is no longer there.
+    """Read the names of a snapshot; None when it is gone.
 
     Raises:
         DoneListError: When it is damaged.

@@ -1,4 +1,4 @@
-"""The done names that a replay decides from: listed once an execution, less what the execution withdrew."""
+"""The done names that a replay decides by: listed once per execution, less what the execution withdrew."""
 
 import hashlib
 import json
@@ -12,21 +12,24 @@ from asyncsteps._errors import StepDefinitionError
 from asyncsteps._plan.names import matches
 from asyncsteps.swf import _simpleflow as sf
 from asyncsteps.swf._constants import MAX_INPUT_CHARS
-from asyncsteps.swf._done.payload import DoneNames, Snapshot, pack, read_form, size, unpack
+from asyncsteps.swf._done.payload import Snapshot, SortedNames, pack, read_form, size, unpack
 from asyncsteps.swf._done.snapshots import read_snapshot
-from asyncsteps.swf._steps.hooks import overrides
 from asyncsteps.swf._sync.loop import run_sync
 from asyncsteps.swf.tasks import GetStepsDoneTask, WithdrawStepsDoneTask
 
 _WITHDRAWAL_NAME = activity.Activity(WithdrawStepsDoneTask).name
 _WITHDRAWAL_ID = f"activity-{_WITHDRAWAL_NAME}-"
 
-_snapshots: dict[tuple[str, Snapshot], DoneNames] = {}
-"""The last snapshot that this process read; a decider's replays of one execution ask for the same one."""
+_snapshots: dict[tuple[str, Snapshot], SortedNames] = {}
+"""The snapshot that this process read last; the replays of one execution ask for the same one."""
 
 
 class NotListedYet(Exception):  # noqa: N818 - no error: the replay goes on without this step
-    """The listing of done steps has not ended (or has failed); carries its future."""
+    """The listing of done steps is under way, or has failed.
+
+    Attributes:
+        future: The future of the listing.
+    """
 
     def __init__(self, future: futures.Future) -> None:
         super().__init__(future)
@@ -35,15 +38,15 @@ class NotListedYet(Exception):  # noqa: N818 - no error: the replay goes on with
 
 @dataclass(frozen=True, slots=True)
 class Withdrawal:
-    """A withdrawing activity: its id, and the arguments of its task."""
+    """An activity that withdraws done marks: its id and its arguments."""
 
     task_id: str
     args: tuple[Any, ...]
     kwargs: dict[str, Any]
 
 
-class DoneSource:
-    """The done names of one replay, read when first asked for.
+class DoneNames:
+    """The done names under one prefix as one replay sees them, listed at their first use.
 
     Args:
         workflow: The workflow, for its hooks.
@@ -54,12 +57,12 @@ class DoneSource:
     def __init__(self, workflow: Any, bucket: str, prefix: str) -> None:
         self._workflow = workflow
         self._where = (bucket, prefix)
-        self._listed: DoneNames | None = None
+        self._listed: SortedNames | None = None
         self._withdrawn: set[str] | None = None
-        self._leaving: set[str] = set()
-        self._sweeping: list[tuple[tuple[str, ...], frozenset[str]]] = []
+        self._pending: set[str] = set()
+        self._pending_selectors: list[tuple[tuple[str, ...], frozenset[str]]] = []
 
-    def listed(self) -> DoneNames:
+    def listed(self) -> SortedNames:
         """The names as they were listed.
 
         Raises:
@@ -73,28 +76,29 @@ class DoneSource:
         """Whether ``name`` was done when listed, and its mark has not been withdrawn since."""
         return name in self.listed() and name not in self._all_withdrawn()
 
-    def is_leaving(self, name: str) -> bool:
-        """Whether a withdrawal that is not over may remove the mark of ``name``, one that is made now too."""
-        self._all_withdrawn()
-        return name in self._leaving or any(
-            name not in keep and any(matches(selector, name) for selector in under)
-            for under, keep in self._sweeping
-        )
-
-    def are_leaving(self, selectors: Iterable[str]) -> bool:
-        """Whether a withdrawal that is not over takes done names that the selectors match."""
-        self._all_withdrawn()
-        return bool(self._leaving) and any(name in self._leaving for name in self.listed().under(selectors))
-
-    def under(self, selectors: Iterable[str]) -> list[str]:
+    def matching(self, selectors: Iterable[str]) -> list[str]:
         """The done names that the selectors match."""
         withdrawn = self._all_withdrawn()
-        return [name for name in self.listed().under(selectors) if name not in withdrawn]
+        return [name for name in self.listed().matching(selectors) if name not in withdrawn]
 
-    def _list(self) -> DoneNames:
+    def has_pending_withdrawal(self, name: str) -> bool:
+        """Whether a pending withdrawal may remove the mark of ``name``, even one that is made from now on."""
+        self._all_withdrawn()
+        return name in self._pending or any(
+            name not in keep and any(matches(selector, name) for selector in under)
+            for under, keep in self._pending_selectors
+        )
+
+    def have_pending_withdrawal(self, selectors: Iterable[str]) -> bool:
+        """Whether a pending withdrawal removes marks of names that the selectors match."""
+        self._all_withdrawn()
+        return bool(self._pending) and any(name in self._pending for name in self.listed().matching(selectors))
+
+    def _list(self) -> SortedNames:
         workflow = self._workflow
-        if not sf.runs_on_swf(workflow.executor) or overrides(workflow, "get_steps_done_activity"):
-            return DoneNames(self._result(workflow.get_steps_done_activity()))
+        own_listing = workflow._overrides_hook("get_steps_done_activity")  # noqa: SLF001 - the mixin's own
+        if own_listing or not sf.runs_on_swf(workflow.executor):
+            return SortedNames(self._result(workflow.get_steps_done_activity()))
         names: list[str] = []
         after = ""
         again = 0
@@ -104,11 +108,11 @@ class DoneSource:
                 found = _load(self._where[0], form)
                 if found is not None:
                     return found
-                again += 1  # the snapshot is gone: list anew
+                again += 1  # the snapshot is gone
                 continue
             names += form.names
             if form.through is None:
-                return DoneNames(names)
+                return SortedNames(names)
             after = form.through
 
     def _compact_listing(self, after: str, again: int) -> task.ActivityTask:
@@ -122,11 +126,11 @@ class DoneSource:
             raise NotListedYet(future)
         return future.result
 
-    # Withdrawals: an activity each, found again in the history by its id, so that a replay schedules what the
-    # first one did, whatever would be withdrawn by now.
+    # Each withdrawal is an activity, found in the history by its id: so every replay schedules what the first one
+    # did, whatever would be withdrawn by now.
 
     def known_withdrawal(self, name: str, submission: int) -> Withdrawal | None:
-        """The withdrawal that the history knows for a submission; without arguments where SWF refused it."""
+        """The withdrawal in the history for a submission, without arguments where SWF refused it; or None."""
         task_id = _withdrawal_id(name, submission)
         history = sf.swf_history(self._workflow.executor)
         event = history.activities.get(task_id) if history is not None else None
@@ -138,18 +142,21 @@ class DoneSource:
     def new_withdrawal(
         self, name: str, submission: int, names: list[str], *, under: tuple[str, ...], keep: Iterable[str]
     ) -> Withdrawal:
-        """The withdrawal of ``names`` before a submission plays.
+        """Make the withdrawal that precedes the activities of a submission.
 
         Args:
-            name: The step that is played.
+            name: The name of the step.
             submission: The number of its submission.
-            names: What is withdrawn.
-            under: The selectors that match them, should they be too many to be named.
-            keep: What this run has played or plays, which stays.
+            names: The names whose marks are withdrawn.
+            under: The selectors that match them, which are sent where the names are too many.
+            keep: The names that this run has played or is playing, whose marks stay.
+
+        Raises:
+            StepDefinitionError: When not even the selectors fit the input of an activity.
         """
         arguments: dict[str, Any] = {"names": names}
         if size(names) > MAX_INPUT_CHARS:
-            selected = set(self.listed().under(under))
+            selected = set(self.listed().matching(under))
             arguments = {
                 "names": [own for own in names if own not in selected],
                 "under": list(under),
@@ -162,8 +169,8 @@ class DoneSource:
                     "set withdraw_invalidated = False"
                 )
         self._all_withdrawn()
-        # Outside of SWF it is over when it is submitted.
-        self._take_into_account(arguments, over=not sf.runs_on_swf(self._workflow.executor))
+        # Outside SWF it is over as soon as it is submitted.
+        self._apply(arguments, over=not sf.runs_on_swf(self._workflow.executor))
         return Withdrawal(_withdrawal_id(name, submission), self._where, arguments)
 
     def _all_withdrawn(self) -> set[str]:
@@ -177,29 +184,29 @@ class DoneSource:
                 and tuple(event["input"].get("args", ())) == self._where
             ]
             if any(event["input"]["kwargs"].get("under") for event in events):
-                self.listed()  # ahead of the state below, for it may raise
+                self.listed()  # it may raise, so it comes before the state below
             self._withdrawn = set()
             for event in events:
                 over = self._is_over(event)
                 if not over or event["state"] == "completed":
-                    self._take_into_account(event["input"]["kwargs"], over=over)
+                    self._apply(event["input"]["kwargs"], over=over)
         return self._withdrawn
 
-    def _take_into_account(self, arguments: dict[str, Any], *, over: bool) -> None:
+    def _apply(self, arguments: dict[str, Any], *, over: bool) -> None:
         assert self._withdrawn is not None
         names = set(arguments.get("names", ()))
         under = tuple(arguments.get("under", ()))
         if under:
             keep = frozenset(unpack(arguments["keep"]))
-            names.update(name for name in self.listed().under(under) if name not in keep)
+            names.update(name for name in self.listed().matching(under) if name not in keep)
             if not over:
-                self._sweeping.append((under, keep))
+                self._pending_selectors.append((under, keep))
         self._withdrawn |= names
         if not over:
-            self._leaving |= names
+            self._pending |= names
 
     def _is_over(self, event: Mapping[str, Any]) -> bool:
-        """Whether an activity has ended for good: simpleflow schedules one that failed again, so often."""
+        """Whether an activity has ended for good, that is, with no retry of simpleflow's to come."""
         if event["state"] in {"failed", "timed_out"}:
             retries = self._workflow._get_step_activity_params()["retry"]  # noqa: SLF001 - the mixin's own
             return bool(event.get("retry", 0) >= retries)
@@ -211,12 +218,12 @@ def _withdrawal_id(name: str, submission: int) -> str:
     return f"{_WITHDRAWAL_ID}{digest}-{submission}"
 
 
-def _load(bucket: str, snapshot: Snapshot) -> DoneNames | None:
+def _load(bucket: str, snapshot: Snapshot) -> SortedNames | None:
     key = (bucket, snapshot)
     if key not in _snapshots:
         names = run_sync(lambda: read_snapshot(bucket, snapshot))
         if names is None:
             return None
         _snapshots.clear()
-        _snapshots[key] = DoneNames(names)
+        _snapshots[key] = SortedNames(names)
     return _snapshots[key]

@@ -5,13 +5,14 @@ import posixpath
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
-from simpleflow import activity, settings, task
+from simpleflow import activity, futures, settings, task
 from simpleflow.workflow import Workflow
 
 from asyncsteps._plan.names import as_selectors
 from asyncsteps.swf import _simpleflow as sf
 from asyncsteps.swf._constants import STEP_ACTIVITY_PARAMS_DEFAULT
-from asyncsteps.swf._steps.run_hook import around_run, is_wrapped, run_of
+from asyncsteps.swf._steps.run import run_of
+from asyncsteps.swf._steps.run_hook import around_run, is_wrapped
 from asyncsteps.swf._steps.step import Step
 from asyncsteps.swf.tasks import GetStepsDoneTask
 
@@ -23,10 +24,10 @@ class WorkflowStepMixin(metaclass=abc.ABCMeta):  # noqa: B024 - it has simpleflo
     """
 
     withdraw_invalidated: bool = True
-    """Whether done marks that a playing invalidates are withdrawn first; False: as in simpleflow, they stay."""
+    """Whether playing a step withdraws the done marks that it invalidates; False: they stay, as in simpleflow."""
 
     if TYPE_CHECKING:
-        # What the mixin uses of the `Workflow` beside it.
+        # What the mixin uses of `Workflow`.
         executor: Any
         task_list: Any
 
@@ -41,7 +42,7 @@ class WorkflowStepMixin(metaclass=abc.ABCMeta):  # noqa: B024 - it has simpleflo
             cls.run = around_run(run)  # type: ignore[attr-defined]
 
     def get_step_bucket(self) -> str:
-        """The S3 bucket of the done marks, bare or as ``host/bucket``; by default of simpleflow's settings."""
+        """The S3 bucket of the done marks, bare or as ``host/bucket``; by default from simpleflow's settings."""
         return f"{settings.SIMPLEFLOW_S3_HOST}/{settings.STEP_BUCKET}"
 
     def get_step_path_prefix(self) -> str:
@@ -87,12 +88,20 @@ class WorkflowStepMixin(metaclass=abc.ABCMeta):  # noqa: B024 - it has simpleflo
         params.update(self.get_step_activity_params() or {})
         return params
 
+    def _overrides_hook(self, name: str) -> bool:
+        """Whether the class has its own method in place of the mixin's hook ``name``."""
+        return getattr(type(self), name) is not getattr(WorkflowStepMixin, name)
+
     def step(self, *args: Any, **kwargs: Any) -> Step:
         """Make a `Step`."""
         return Step(*args, **kwargs)
 
+    def _submit_step(self, step: Step) -> futures.Future:
+        """Submit a step to this workflow; `Step.submit` calls it."""
+        return run_of(self).submit(step)
+
     def get_steps_done_activity(self) -> task.ActivityTask:
-        """A submittable whose result is the list of all done steps, which must fit a payload of SWF."""
+        """Make the activity task whose result is the list of all done steps, which must fit a payload of SWF."""
         return task.ActivityTask(
             activity.Activity(GetStepsDoneTask, **self._get_step_activity_params()),
             self.get_step_bucket(),
@@ -100,5 +109,5 @@ class WorkflowStepMixin(metaclass=abc.ABCMeta):  # noqa: B024 - it has simpleflo
         )
 
     def get_steps_done(self) -> list[str]:
-        """The list of all done steps, however many: on SWF as this execution listed them first, else as of now."""
+        """List all done steps, however many: on SWF as this execution listed them first, elsewhere as of now."""
         return run_of(self).list_done()

@@ -3,15 +3,17 @@
 from collections.abc import Iterable
 from typing import Any
 
+from asyncsteps._plan.names import check_step_name
 from asyncsteps._plan.planner import Planner
-from asyncsteps.swf._steps.done_names import DoneSource
+from asyncsteps.store._location import normalise_prefix
+from asyncsteps.swf._steps.done_names import DoneNames
 
 Addition = tuple[bool, tuple[str, ...], str | None]
-"""Selectors that were added, with their reason: whether they force (or else skip), the selectors, the reason."""
+"""An addition of selectors: whether they force (or skip), the selectors, the reason."""
 
 
-class Place:
-    """The steps under one bucket and prefix.
+class PrefixState:
+    """The state of the steps under one bucket and prefix.
 
     Args:
         workflow: The workflow.
@@ -20,17 +22,17 @@ class Place:
         additions: The selectors that the run has so far.
 
     Attributes:
-        planner: What decides.
-        done: The names that were done.
-        marked: Names that this run has marked done here.
-        playing: Names that it plays here.
+        planner: Decides the steps.
+        done: The names that were done before.
+        marked: The names that this run has marked done.
+        playing: The names that this run is playing.
     """
 
     def __init__(self, workflow: Any, bucket: str, prefix: str, additions: Iterable[Addition]) -> None:
         self.bucket = bucket
         self.prefix = prefix
         self.planner = Planner(withdraw_invalidated=workflow.withdraw_invalidated)
-        self.done = DoneSource(workflow, bucket, prefix)
+        self.done = DoneNames(workflow, bucket, prefix)
         self.marked: set[str] = set()
         self.playing: set[str] = set()
         for addition in additions:
@@ -48,26 +50,34 @@ class Place:
         else:
             self.planner.add_skipped(selectors, reason)
 
+    def check_key(self, name: str) -> None:
+        """Check that a step can be marked under this prefix, before it is played in vain.
+
+        Raises:
+            StepNameError: When prefix and name make too long a key.
+        """
+        check_step_name(name, prefix=normalise_prefix(self.prefix))
+
     def is_done(self, name: str) -> bool:
         """Whether ``name`` is done, by this run or before it.
 
         Raises:
-            NotListedYet: While that is not known.
+            NotListedYet: While the listing is under way.
         """
         return name in self.marked or self.done.is_done(name)
 
     def begin(self, name: str) -> None:
-        """Tell that ``name`` starts to play."""
+        """Note that ``name`` is being played from now on."""
         self.playing.add(name)
         self.planner.begin(name)
 
     def complete(self, name: str) -> None:
-        """Tell that ``name`` was played and marked done."""
+        """Note that ``name`` has been played and marked done."""
         self.playing.discard(name)
         self.marked.add(name)
         self.planner.complete(name)
 
     def fail(self, name: str) -> None:
-        """Tell that ``name`` failed, if it played."""
+        """Note that ``name`` has failed, if it was being played."""
         self.playing.discard(name)
         self.planner.fail(name)

@@ -1,69 +1,50 @@
-"""One run of a workflow's steps under simpleflow: its selectors, its history's markers, its submissions.
+"""One run of a workflow's steps under simpleflow: its selectors, its markers, its submissions.
 
-On SWF a run is one replay of the execution's history; on the local executor it is the run itself.
+On SWF a run is one replay of the execution's history, on the local executor the one call of the workflow's `run`.
 """
 
 import logging
-from bisect import bisect_left
 from collections import Counter
-from collections.abc import Iterator
-from contextlib import contextmanager
-from dataclasses import replace
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from simpleflow import futures
-from simpleflow.task import MarkerTask
 
 from asyncsteps._errors import StepDeadlockError
-from asyncsteps._plan.model import Action, Decision, Status, step_details
-from asyncsteps._plan.names import as_selectors, check_step_name
-from asyncsteps.store._location import normalise_prefix
+from asyncsteps._plan.model import Action, Decision, StepRules
+from asyncsteps._plan.names import as_selectors
 from asyncsteps.swf import _simpleflow as sf
-from asyncsteps.swf._constants import (
-    HISTORY_WARNING_EVENTS,
-    HISTORY_WARNING_INTERVAL,
-    MAX_HISTORY_EVENTS,
-    MAX_RESULT_CHARS,
-)
-from asyncsteps.swf._done.payload import size
 from asyncsteps.swf._steps.done_names import NotListedYet
-from asyncsteps.swf._steps.history import MarkerIndex
-from asyncsteps.swf._steps.hooks import overrides
-from asyncsteps.swf._steps.prefix_state import Addition, Place
+from asyncsteps.swf._steps.history import has_new_failures, warn_of_length
+from asyncsteps.swf._steps.marker_log import MarkerLog, recordable
+from asyncsteps.swf._steps.prefix_state import Addition, PrefixState
+from asyncsteps.swf._steps.step import Step
 from asyncsteps.swf._steps.submission import Submission, step_future
-
-if TYPE_CHECKING:
-    from asyncsteps.swf._steps.step import Step
 
 _logger = logging.getLogger("asyncsteps.swf")
 
-_ENDS_BADLY = ("failed_id", "timed_out_id", "terminated_id", "canceled_id")
-"""Where simpleflow keeps the number of the event with which a task ended badly."""
+_RUN = "_asyncsteps_run"
+"""Where a workflow keeps the run of its steps."""
 
 
 class StepsRun:
-    """What the steps of a workflow depend on in one run.
+    """The steps of a workflow in one run.
 
     Args:
         workflow: The workflow, with the mixin.
 
     Attributes:
-        markers: What the history has decided.
-        rides: Whether markers ride along with other decisions: on SWF, inside of `run`, which flushes them.
-        riding: How many markers this replay has added.
+        markers: The markers of its steps.
         over: Whether `run` has ended.
     """
 
     def __init__(self, workflow: Any) -> None:
         self.workflow = workflow
-        self.markers = MarkerIndex({})
-        self.rides = False
-        self.riding = 0
+        self.markers = MarkerLog(workflow)
         self.over = False
         self._history: Any = None
         self._failed: bool | None = None
         self._additions: list[Addition] = []
-        self._places: dict[tuple[str, str], Place] = {}
+        self._states: dict[tuple[str, str], PrefixState] = {}
         self._given: set[str] = set()
         self._forces_dependents = False
         self._warned_of_prefix = False
@@ -72,21 +53,21 @@ class StepsRun:
         self._submitting: list[str] = []
 
     def bind(self) -> None:
-        """Read what the history of the current replay has fixed; once."""
+        """Read the history of the current replay, once."""
         history = sf.swf_history(self.workflow.executor)
         if history is not None and self._history is None:
             self._history = history
-            self.markers = MarkerIndex(history.markers)
-            _warn_of_length(history, self.workflow)
+            self.markers.read(history)
+            warn_of_length(history, self.workflow)
 
     def belongs_to_this_replay(self) -> bool:
-        """Whether the executor still plays the history that this run was made for."""
+        """Whether the executor still replays the history that this run was made for."""
         return self._history is None or sf.swf_history(self.workflow.executor) is self._history
 
-    def has_new_failures(self) -> bool:
-        """Whether a task failed since the last decision; always outside of SWF."""
+    def _has_new_failures(self) -> bool:
+        """Whether a task failed since the last decision; always true outside SWF."""
         if self._failed is None:
-            self._failed = self._history is None or _failed_lately(self._history)
+            self._failed = self._history is None or has_new_failures(self._history)
         return self._failed
 
     # Selectors.
@@ -95,8 +76,8 @@ class StepsRun:
         """Force, or skip, what the selectors match, in submissions not yet decided."""
         addition = (forces, selectors, reason)
         self._additions.append(addition)
-        for place in self._places.values():
-            place.add(addition)
+        for state in self._states.values():
+            state.add(addition)
         if not self._forces_dependents:
             self._given.update(selectors)
 
@@ -104,18 +85,17 @@ class StepsRun:
         """The selectors that force, or that skip, in order of addition."""
         return list(dict.fromkeys(it for forces, added, _ in self._additions if forces is forcing for it in added))
 
-    @contextmanager
-    def forcing_dependents(self) -> Iterator[None]:
-        """A block in which forced selectors are a step's, not the user's, who is warned about those in vain."""
+    def _force_dependents(self, selectors: list[str], reason: str) -> None:
+        """Force a step's dependents through the workflow's hook, with no warning when they match no step."""
         self._forces_dependents = True
         try:
-            yield
+            self.workflow.add_forced_steps(selectors, reason)
         finally:
             self._forces_dependents = False
 
     def warn_of_unmatched(self) -> None:
         """Log the user's selectors that matched no step."""
-        unmatched_there = [set(place.planner.unmatched(given=self._given)) for place in self._places.values()]
+        unmatched_there = [set(state.planner.unmatched(given=self._given)) for state in self._states.values()]
         unmatched = [
             selector
             for selector in dict.fromkeys(it for _, added, _ in self._additions for it in added)
@@ -137,7 +117,7 @@ class StepsRun:
     # Submissions.
 
     def list_done(self) -> list[str]:
-        """The names that are done: on SWF as the execution listed them first, elsewhere as of now.
+        """List the done names: on SWF as the execution listed them first, elsewhere as of now.
 
         Raises:
             ExecutionBlocked: While the listing is under way.
@@ -145,18 +125,18 @@ class StepsRun:
         if not sf.runs_on_swf(self.workflow.executor):
             return list(self.workflow.submit(self.workflow.get_steps_done_activity()).result)
         try:
-            return list(self._place().done.listed().sorted)
+            return list(self._state().done.listed().sorted)
         except NotListedYet as blocked:
             return list(blocked.future.result or ())  # raises while the listing is under way
 
-    def submit(self, step: "Step") -> futures.Future:
+    def submit(self, step: Step) -> futures.Future:
         """Submit a step.
 
-        A second submission of a name waits for the first to end: its future stays pending until a replay finds the
-        first one finished.
+        A second submission of a name waits for the first: its future stays pending until a replay finds the first
+        one finished.
 
         Raises:
-            StepDeadlockError: When that would be for ever, since the step is part of its own activities.
+            StepDeadlockError: When the step is part of its own activities, and would wait for itself.
         """
         self.bind()
         name = step.step_name
@@ -173,100 +153,80 @@ class StepsRun:
         self._latest[name] = future
         return future
 
-    def _play(self, step: "Step") -> futures.Future:
+    def _play(self, step: Step) -> futures.Future:
         name = step.step_name
-        place = self._place()
-        check_step_name(name, prefix=normalise_prefix(place.prefix))
-        place.planner.withdraw_invalidated = self.workflow.withdraw_invalidated
+        state = self._state()
+        state.planner.withdraw_invalidated = self.workflow.withdraw_invalidated
         rules = step.rules()
-        recorded = self.markers.take_decision(name)
+        recorded = self.markers.recorded.take_decision(name)
         if recorded is not None:
-            # A fixed decision's withdrawal, if any, is the history's to tell: `done` then only asks for its phase.
-            place.planner.recall(rules)
+            state.planner.recall(rules)
+            # The history tells what a recorded decision withdraws: `done` only asks for the phase.
             decision, done = recorded.decision, True
         else:
-            done = place.is_done(name)
-            if place.done.is_leaving(name):
+            state.check_key(name)
+            done = state.is_done(name)
+            decided = self._decide(rules, state, done=done)
+            if decided is None:
                 return futures.Future()
-            self._heed_overridden_getters()
-            decision = place.planner.decide(rules, done=done)
-            if decision.action is Action.RUN and place.done.are_leaving(rules.force_steps_if_executed):
-                # Another step withdraws marks that this one invalidates too: they go before its activities start.
-                return futures.Future()
-            if sf.runs_on_swf(self.workflow.executor):
-                decision = _recordable(name, decision)
+            decision = decided
         self._submissions[name] += 1
-        phases = place.planner.phases(rules, decision, done=done)
-        return Submission(self, place, step, phases, recorded, number=self._submissions[name]).play()
+        submission = Submission(
+            self.workflow,
+            step,
+            phases=state.planner.phases(rules, decision, done=done),
+            state=state,
+            markers=self.markers,
+            force_dependents=self._force_dependents,
+            recorded=recorded,
+            number=self._submissions[name],
+        )
+        future = submission.play()
+        if submission.failed and self._has_new_failures():
+            _logger.error("step %r failed; it is not marked done by this", name)
+        return future
 
-    def _place(self) -> Place:
+    def _decide(self, rules: StepRules, state: PrefixState, *, done: bool) -> Decision | None:
+        """Decide a submission, or give None while a pending withdrawal keeps it waiting."""
+        if state.done.has_pending_withdrawal(rules.name):
+            return None
+        self._honour_overridden_getters()
+        decision = state.planner.decide(rules, done=done)
+        if decision.action is Action.RUN and state.done.have_pending_withdrawal(rules.force_steps_if_executed):
+            # Another step withdraws marks that this one invalidates too; they go before its activities start.
+            return None
+        if not sf.runs_on_swf(self.workflow.executor):
+            return decision
+        return recordable(decision, lambda shorter: state.planner.phases(rules, shorter, done=done))
+
+    def _state(self) -> PrefixState:
         where = (self.workflow.get_step_bucket(), self.workflow.get_step_path_prefix())
-        if where not in self._places:
-            self._places[where] = Place(self.workflow, *where, self._additions)
-        return self._places[where]
+        if where not in self._states:
+            self._states[where] = PrefixState(self.workflow, *where, self._additions)
+        return self._states[where]
 
-    def _heed_overridden_getters(self) -> None:
-        # As in simpleflow, what get_forced_steps() and get_skipped_steps() give is what counts.
+    def _honour_overridden_getters(self) -> None:
+        # As in simpleflow, an override of get_forced_steps() or get_skipped_steps() has the last word.
         for hook, forces in (("get_forced_steps", True), ("get_skipped_steps", False)):
-            if overrides(self.workflow, hook):
+            if self.workflow._overrides_hook(hook):  # noqa: SLF001 - the mixin's own
                 known = set(self.selectors(forcing=forces))
                 more = [it for it in getattr(self.workflow, hook)() if it not in known]
                 if more:
                     self.add_selectors(as_selectors(more), None, forces=forces)
 
-    def ride(self, marker: MarkerTask, marker_id: str) -> None:
-        """Let a marker ride along with the decisions of this replay."""
-        self.riding += 1
-        sf.ride_along(self.workflow.executor, marker, marker_id)
 
-    def flush(self) -> None:
-        """End the replay with its pending markers, when there are any, instead of closing the execution.
-
-        Raises:
-            ExecutionBlocked: When there are.
-        """
-        if not (self.rides and self.riding):
-            return
-        if self.markers.refused:
-            _logger.error(
-                "SWF refuses to record markers of steps (RecordMarkerFailed: the decider's role needs "
-                "swf:RecordMarker); %d are lost",
-                self.riding,
-            )
-            return
-        sf.flush_markers(self.workflow.executor)
+def run_of(workflow: Any) -> StepsRun:
+    """The run of a workflow's steps, made at its first use in a replay."""
+    run: StepsRun | None = workflow.__dict__.get(_RUN)
+    if run is None or not run.belongs_to_this_replay():
+        run = workflow.__dict__[_RUN] = StepsRun(workflow)
+    return run
 
 
-def _recordable(name: str, decision: Decision) -> Decision:
-    """The decision with as many reasons as a marker holds; for one more SWF would refuse the response."""
-    reasons = decision.reasons
-
-    def first(count: int) -> Decision:
-        return replace(decision, reasons=(*reasons[:count], f"and {len(reasons) - count} more"))
-
-    def fits(shorter: Decision) -> bool:
-        return size(step_details(name, Status.COMPLETED, shorter)) <= MAX_RESULT_CHARS
-
-    if not reasons or fits(decision):
-        return decision
-    return first(bisect_left(range(len(reasons)), True, key=lambda count: not fits(first(count))) - 1)
-
-
-def _failed_lately(history: Any) -> bool:
-    last = history.completed_decision_id or 0
-    tasks = (*history.activities.values(), *history.child_workflows.values())
-    return any(task.get(end, 0) > last for task in tasks for end in _ENDS_BADLY)
-
-
-def _warn_of_length(history: Any, workflow: Any) -> None:
-    """Warn once an interval when the history nears SWF's limit: deciders have no memory but the history."""
-    count = len(history.events)
-    before = history.completed_decision_id or 0
-    if count >= HISTORY_WARNING_EVENTS and before // HISTORY_WARNING_INTERVAL < count // HISTORY_WARNING_INTERVAL:
-        _logger.warning(
-            "workflow %s has %d history events, and SWF ends an execution at %d: continue as new (the done marks "
-            "let the next execution skip what is done)",
-            workflow.get_run_context().get("workflow_id", "unknown"),
-            count,
-            MAX_HISTORY_EVENTS,
-        )
+def start_run(workflow: Any) -> StepsRun:
+    """The run for a call of `run` that starts now; it keeps the selectors that were added before."""
+    if run_of(workflow).over:
+        del workflow.__dict__[_RUN]  # the local executor plays the same object again
+    run = run_of(workflow)
+    run.bind()
+    return run

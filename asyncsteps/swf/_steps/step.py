@@ -1,4 +1,4 @@
-"""`Step`, the submittable: what to play under a name, with simpleflow's signature and attributes."""
+"""`Step`, the submittable: what to play under a name, with the signature and attributes of simpleflow's."""
 
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
@@ -9,11 +9,15 @@ from simpleflow.base import SubmittableContainer
 from asyncsteps._errors import StepDefinitionError
 from asyncsteps._plan.model import StepRules
 from asyncsteps._plan.names import as_selectors, check_step_name
-from asyncsteps.swf._convert.convert import to_simpleflow
-from asyncsteps.swf._steps.run_hook import run_of, workflow_of
+from asyncsteps._tasks.step import Step as NativeStep
+from asyncsteps.swf._convert.convert import convert, to_simpleflow
+from asyncsteps.swf._errors import NotConvertibleError
+from asyncsteps.swf._steps.entered import workflow_of
 
 if TYPE_CHECKING:
     from simpleflow.executor import Executor
+
+__all__ = ["Step", "to_simpleflow"]
 
 
 class Step(SubmittableContainer):
@@ -21,12 +25,12 @@ class Step(SubmittableContainer):
 
     Args:
         step_name: Name of the step.
-        activities: What to play: a submittable of simpleflow (an activity, a task, a chain, a group, ...), a tuple
-            of an activity and its arguments, or a native one of asyncsteps; not a list.
+        activities: What to play: a submittable of simpleflow's (an activity, a task, a chain, a group, ...), a
+            tuple of an activity and its arguments, or a native submittable; not a list.
         force: Whether to force this submission even if the step is done.
         activities_if_step_already_done: What to play when the step is skipped.
         emit_signal: Whether to send the signal ``step.{step_name}`` once the step is played or skipped.
-        force_steps_if_executed: Selectors of the dependents, forced in what follows when this step is played.
+        force_steps_if_executed: Selectors of the dependents, which are forced when this step is played.
         bubbles_exception_on_failure: Whether a failure reaches the surrounding chain.
 
     Raises:
@@ -68,7 +72,7 @@ class Step(SubmittableContainer):
             raise
 
     def rules(self) -> StepRules:
-        """What the planner needs to know."""
+        """What the planner needs to know of the step."""
         return StepRules(
             self.step_name,
             force=bool(self.force),
@@ -84,12 +88,31 @@ class Step(SubmittableContainer):
             StepDefinitionError: When that workflow lacks the mixin.
             StepNameError: When prefix and name make too long a key.
         """
-        return run_of(workflow_of(executor)).submit(self)
+        future: futures.Future = workflow_of(executor)._submit_step(self)  # noqa: SLF001 - the mixin's own
+        return future
 
     def propagate_attribute(self, attr: str, val: Any) -> None:
-        """Propagate an attribute to the activities and the alternative ones."""
+        """Propagate an attribute to the activities and the alternative activities."""
         for activities in (self.activities, self.activities_if_step_already_done):
             if isinstance(activities, type):  # a child workflow, as simpleflow's own task of it does
                 setattr(activities, attr, val)
             elif activities is not None:
                 activities.propagate_attribute(attr, val)
+
+
+@convert.register
+def _convert_step(native: NativeStep) -> Step:
+    if native.save_result:
+        raise NotConvertibleError(
+            repr(native),
+            "save_result=True is for native runs: what simpleflow records of a done step has no result",
+        )
+    return Step(
+        native.step_name,
+        native.activities,
+        force=native.force,
+        activities_if_step_already_done=native.activities_if_step_already_done,
+        emit_signal=native.emit_signal,
+        force_steps_if_executed=list(native.force_steps_if_executed),
+        bubbles_exception_on_failure=native.bubbles_exception_on_failure,
+    )

@@ -1,19 +1,17 @@
-"""One submission of a step under simpleflow: its phases, in their order, as the links of a chain."""
+"""One submission of a step under simpleflow: its phases in their order, as the links of a chain."""
 
-import logging
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from simpleflow import activity, futures
 from simpleflow.base import SubmittableContainer
 from simpleflow.canvas import Chain
 from simpleflow.exceptions import AggregateException, ExecutionBlocked
-from simpleflow.task import ActivityTask, MarkerTask
-from simpleflow.utils import json_dumps
+from simpleflow.task import ActivityTask
 
 from asyncsteps._plan.model import (
-    STEP_MARKER,
     EmitSignal,
     ForceDependents,
     MarkDone,
@@ -27,94 +25,85 @@ from asyncsteps.swf import _simpleflow as sf
 from asyncsteps.swf._done.payload import size
 from asyncsteps.swf._steps.done_names import Withdrawal
 from asyncsteps.swf._steps.history import Recorded
-from asyncsteps.swf._steps.prefix_state import Place
+from asyncsteps.swf._steps.marker_log import MarkerLog
+from asyncsteps.swf._steps.prefix_state import PrefixState
+from asyncsteps.swf._steps.step import Step
 from asyncsteps.swf.tasks import MarkStepDoneTask, WithdrawStepsDoneTask
 
-if TYPE_CHECKING:
-    from asyncsteps.swf._steps.run import StepsRun
-    from asyncsteps.swf._steps.step import Step
-
-_logger = logging.getLogger("asyncsteps.swf")
-
 _DECISION_CHARS = 2_000
-"""More than the JSON of a decision takes beside its details or input."""
+"""An upper bound of what the JSON of a decision takes beside its details or input, in characters."""
 
 
 class _Link(SubmittableContainer):
-    """A link of the chain that is worked out when the chain reaches it."""
+    """A link of the chain that is made when the chain reaches it."""
 
     def __init__(self, submit: Callable[[], futures.Future]) -> None:
         self._submit = submit
 
     def submit(self, executor: Any) -> futures.Future:
-        """Work it out."""
+        """Make and submit it; called by simpleflow."""
         del executor
         return self._submit()
 
 
+@dataclass(slots=True, eq=False)
 class Submission:
     """One submission of a step in one run.
 
-    Args:
-        run: The run.
-        place: Where the step is recorded as done.
+    Attributes:
+        workflow: The workflow, with the mixin.
         step: The step.
         phases: The planner's phases.
-        recorded: The marker that fixed the decision, or None where it was taken now.
-        number: Counts the submissions of the name in the run, from 1.
+        state: The state of the steps under the workflow's bucket and prefix.
+        markers: The run's markers.
+        force_dependents: Forces the steps that selectors match, for a reason.
+        recorded: The recorded decision; None when it was taken now.
+        number: The number of this submission among those of the name in the run, from 1.
+        failed: Whether it has ended, and failed.
     """
 
-    def __init__(
-        self,
-        run: "StepsRun",
-        place: Place,
-        step: "Step",
-        phases: tuple[Phase, ...],
-        recorded: Recorded | None,
-        *,
-        number: int,
-    ) -> None:
-        self._run = run
-        self._place = place
-        self._workflow = run.workflow
-        self._step = step
-        self._phases = phases
-        self._recorded = recorded
-        self._number = number
-        self._completion: str | None = None
-        self._ended = False
+    workflow: Any
+    step: Step
+    phases: tuple[Phase, ...]
+    state: PrefixState
+    markers: MarkerLog
+    force_dependents: Callable[[list[str], str], None]
+    recorded: Recorded | None
+    number: int
+    failed: bool = False
+    _completion: str | None = None
+    _ended: bool = False
 
     def play(self) -> futures.Future:
         """Submit the phases as one chain; the future is `step_future`'s."""
-        chain = Chain(bubbles_exception_on_failure=self._step.bubbles_exception_on_failure)
+        chain = Chain(bubbles_exception_on_failure=self.step.bubbles_exception_on_failure)
         try:
             for link in self._links():
                 chain.append(link)
-            future = self._workflow.submit(chain)
+            future = self.workflow.submit(chain)
         except ExecutionBlocked:
             raise
         except Exception:
-            self._place.fail(self._step.step_name)
+            self.state.fail(self.step.step_name)
             raise
         if future.finished and not self._ended:
-            self._place.fail(self._step.step_name)
-            if self._run.has_new_failures():
-                _logger.error("step %r failed; it is not marked done by this", self._step.step_name)
+            self.failed = True
+            self.state.fail(self.step.step_name)
         return step_future(future)
 
     def _links(self) -> Iterator[Any]:
-        withdraw = next((phase for phase in self._phases if isinstance(phase, Withdraw)), None)
-        for phase in self._phases:
+        withdraw = next((phase for phase in self.phases if isinstance(phase, Withdraw)), None)
+        for phase in self.phases:
             match phase:
-                case ForceDependents():
-                    self._force(phase)
+                case ForceDependents(selectors, reason):
+                    self.force_dependents(list(selectors), reason)
                 case RecordStatus(status=Status.SCHEDULED):
-                    self._place.begin(self._step.step_name)
+                    self.state.begin(self.step.step_name)
                     yield _Link(partial(self._announce, phase, self._withdrawal(withdraw)))
                 case Withdraw():
-                    pass  # goes out with the marker before it
+                    pass  # it goes out with the marker before it
                 case Play(what):
-                    yield getattr(self._step, what)
+                    yield getattr(self.step, what)
                 case MarkDone():
                     yield _Link(self._mark)
                 case RecordStatus(status=Status.COMPLETED):
@@ -122,75 +111,66 @@ class Submission:
                 case RecordStatus():
                     yield _Link(partial(self._skip, phase))
                 case EmitSignal(name):
-                    yield self._workflow.signal(name, propagate=False)
-
-    def _force(self, phase: ForceDependents) -> None:
-        with self._run.forcing_dependents():
-            self._workflow.add_forced_steps(list(phase.selectors), phase.reason)
+                    yield self.workflow.signal(name, propagate=False)
 
     # Marking and markers.
 
     def _mark(self) -> futures.Future:
-        # A recorded completion says that the mark was made, by whichever activity: an execution that began under
+        # A recorded completion proves that the mark was made, by whichever activity: an execution that began under
         # simpleflow's own steps goes on here.
-        self._completion = self._run.markers.take_completion(self._step.step_name)
+        self._completion = self.markers.recorded.take_completion(self.step.step_name)
         if self._completion is not None:
             return sf.finished()
-        return self._workflow.submit(
+        return self.workflow.submit(
             ActivityTask(
-                self._activity(MarkStepDoneTask), self._place.bucket, self._place.prefix, self._step.step_name
+                self._activity(MarkStepDoneTask), self.state.bucket, self.state.prefix, self.step.step_name
             )
         )
 
     def _complete(self, phase: RecordStatus) -> futures.Future:
         self._ended = True
-        self._place.complete(self._step.step_name)
+        self.state.complete(self.step.step_name)
         return self._record(phase, self._completion)
 
     def _skip(self, phase: RecordStatus) -> futures.Future:
         self._ended = True
-        return self._record(phase, self._recorded.details if self._recorded is not None else None)
+        return self._record(phase, self.recorded.details if self.recorded is not None else None)
 
     def _record(self, phase: RecordStatus, recorded: str | None) -> futures.Future:
         if recorded is not None:
             return sf.finished(recorded)
-        details = dict(phase.details)
-        marker = self._workflow.record_marker(STEP_MARKER, details)
-        if not (self._run.rides and isinstance(marker, MarkerTask)):
-            return self._workflow.submit(marker)
-        self._run.ride(marker, f"{self._step.step_name}-{phase.status}-{self._number}")
-        return sf.finished(json_dumps(details))
+        return self.markers.record(phase, self.number)
 
     # Withdrawing.
 
     def _withdrawal(self, phase: Withdraw | None) -> Withdrawal | None:
-        """What a submission withdraws: what history says, else what is invalidated now; None: nothing."""
+        """What the submission withdraws: what the history says, else what it invalidates now; None: nothing."""
         if phase is None:
             return None
-        name, place = self._step.step_name, self._place
-        known = place.done.known_withdrawal(name, self._number)
+        name, state = self.step.step_name, self.state
+        known = state.done.known_withdrawal(name, self.number)
         if known is not None and known.args:
             return known
-        if known is None and self._recorded is not None:
+        if known is None and self.recorded is not None:
             return None
-        own = (phase.own,) if phase.own is not None and place.done.is_done(phase.own) else ()
-        names = place.planner.invalidated(phase, [*own, *place.done.under(phase.dependents)])
+        own = (phase.own,) if phase.own is not None and state.done.is_done(phase.own) else ()
+        names = state.planner.invalidated(phase, [*own, *state.done.matching(phase.dependents)])
         if not names:
             return None
-        keep = [kept for kept in place.marked | place.playing if kept != phase.own]
-        return place.done.new_withdrawal(name, self._number, names, under=phase.dependents, keep=keep)
+        keep = [kept for kept in state.marked | state.playing if kept != phase.own]
+        return state.done.new_withdrawal(name, self.number, names, under=phase.dependents, keep=keep)
 
     def _announce(self, phase: RecordStatus, withdrawal: Withdrawal | None) -> futures.Future:
-        """The marker ``scheduled`` and the withdrawal, in one response: a replay that finds one finds both."""
-        executor = self._workflow.executor
-        recorded = self._recorded.details if self._recorded is not None else None
+        """Record ``scheduled`` and withdraw, in one response: a replay that finds one of them finds both."""
+        executor = self.workflow.executor
+        recorded = self.recorded.details if self.recorded is not None else None
         if withdrawal is None:
             return self._record(phase, recorded)
         if recorded is None and sf.runs_on_swf(executor):
-            chars = size(dict(phase.details)) + size([withdrawal.args, withdrawal.kwargs]) + 2 * _DECISION_CHARS
+            chars = size(phase.details) + size([withdrawal.args, withdrawal.kwargs]) + 2 * _DECISION_CHARS
             sf.make_room(executor, decisions=2, chars=chars)
         marker = self._record(phase, recorded)
-        withdrawing = self._workflow.submit(
+        withdrawing = self.workflow.submit(
             sf.activity_task(
                 executor,
                 self._activity(WithdrawStepsDoneTask),
@@ -204,18 +184,18 @@ class Submission:
         return withdrawing
 
     def _activity(self, callable_: type) -> Any:
-        return activity.Activity(callable_, **self._workflow._get_step_activity_params())  # noqa: SLF001 - the mixin's
+        return activity.Activity(callable_, **self.workflow._get_step_activity_params())  # noqa: SLF001 - the mixin's
 
 
 def step_future(inner: futures.Future, *, listing: bool = False) -> futures.Future:
-    """The future of a step, in the shape of simpleflow's: a chain of the listing and the step's own chain.
+    """Make the future of a step in the shape of simpleflow's: that of a chain of the listing and the step's chain.
 
-    Its result is ``[None, results]``: None stands for the list of done steps, ``results`` are those of the chain's
-    links, the second that of the activities (of a skipped step: the first, of the alternative ones).
+    Its result is ``[None, results]``. None stands for the list of done steps. ``results`` are those of the links
+    of the step's chain; the activities' is the second, the alternative activities' of a skipped step the first.
 
     Args:
         inner: The future of the step's chain.
-        listing: Whether ``inner`` is that of the listing instead.
+        listing: Whether ``inner`` is the future of the listing instead.
     """
     future = futures.Future()
     if inner.finished:

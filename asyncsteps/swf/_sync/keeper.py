@@ -1,4 +1,4 @@
-"""What is opened once for an event loop, kept open for all calls from sync code, and closed with the loop.
+"""Context managers that are entered once per event loop, shared by calls from sync code, and left with the loop.
 
 Making an S3 client costs many times what a request costs, and every mark of a done step is a call of its own.
 """
@@ -7,7 +7,6 @@ import asyncio
 from collections.abc import AsyncIterator, Callable, Hashable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from contextvars import ContextVar
-from functools import partial
 from typing import Any, TypeVar
 
 T = TypeVar("T")
@@ -16,36 +15,34 @@ T = TypeVar("T")
 class Keeper:
     """Keeps context managers entered on one event loop, each in a task of its own.
 
-    A task of its own enters and leaves it, so that whoever opened it first may be cancelled without closing it
-    for the others, and so that cancelling all tasks of the loop closes it.
+    That task enters and leaves it. So whoever asks first may be cancelled without closing it for the others, and
+    cancelling all tasks of the loop closes it.
     """
 
     def __init__(self) -> None:
-        self._opened: dict[Hashable, asyncio.Future[Any]] = {}
-        self._tasks: set[asyncio.Task[None]] = set()
+        self._kept: dict[Hashable, tuple[asyncio.Task[None], asyncio.Future[Any]]] = {}
 
     async def get(self, key: Hashable, make: Callable[[], AbstractAsyncContextManager[T]]) -> T:
-        """What ``make`` gave when ``key`` was asked for first, entered; made and entered now if that is now.
+        """Return what is kept under ``key``; at the first call, make and enter it.
 
         Raises:
             Exception: What entering raised; the next call tries again.
         """
-        opened: asyncio.Future[T] | None = self._opened.get(key)
-        if opened is None:
-            opened = self._opened[key] = asyncio.get_running_loop().create_future()
+        if key not in self._kept:
+            opened: asyncio.Future[T] = asyncio.get_running_loop().create_future()
             task = asyncio.create_task(_keep(make, opened))
-            self._tasks.add(task)
-            task.add_done_callback(partial(self._left, key, opened))
-        return await asyncio.shield(opened)
+            self._kept[key] = task, opened
+            task.add_done_callback(lambda _: self._forget(key))
+        resource: T = await asyncio.shield(self._kept[key][1])
+        return resource
 
-    def _left(self, key: Hashable, opened: "asyncio.Future[Any]", task: asyncio.Task[None]) -> None:
-        self._tasks.discard(task)
-        self._opened.pop(key, None)
+    def _forget(self, key: Hashable) -> None:
+        _, opened = self._kept.pop(key)
         opened.cancel()
 
     async def aclose(self) -> None:
         """Leave all context managers, and raise what leaving them raised."""
-        tasks = list(self._tasks)
+        tasks = [task for task, _ in self._kept.values()]
         for task in tasks:
             task.cancel()
         ended = await asyncio.gather(*tasks, return_exceptions=True)
@@ -71,7 +68,7 @@ keeper: ContextVar[Keeper | None] = ContextVar("asyncsteps_keeper", default=None
 
 @asynccontextmanager
 async def shared(key: Hashable, make: Callable[[], AbstractAsyncContextManager[T]]) -> AsyncIterator[T]:
-    """What ``make`` gives, entered: the one that is kept open under ``key``, or one for this block alone."""
+    """Enter what is kept under ``key``, or, where nothing keeps it, one for this block alone."""
     keeping = keeper.get()
     if keeping is None:
         async with make() as resource:

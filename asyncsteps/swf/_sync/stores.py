@@ -10,10 +10,10 @@ from asyncsteps.swf._sync.keeper import shared
 
 
 def use_store(bucket: str, prefix: str) -> AbstractAsyncContextManager[StepStore]:
-    """A store of ``bucket`` (bare or ``host/bucket``) and ``prefix``, encrypted as ``SIMPLEFLOW_S3_SSE`` says.
+    """Open the store of ``bucket`` (bare or ``host/bucket``) and ``prefix``, encrypted by ``SIMPLEFLOW_S3_SSE``.
 
-    It is kept open for the calls that follow, where the loop does so, while the environment stays the same that
-    botocore reads endpoint, region and credentials from.
+    Where the loop keeps things open, it stays open for the calls that follow, as long as the environment that
+    botocore reads endpoint, region and credentials from stays the same.
     """
     environment = frozenset(item for item in os.environ.items() if item[0].startswith("AWS_"))
     sse = "AES256" if settings.SIMPLEFLOW_S3_SSE else None

@@ -1,0 +1,261 @@
+"""In whose slot an activity runs that another has submitted; `max_parallel` holds whatever is cancelled."""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+
+import anyio
+import pytest
+from run_support import run_over
+from virtual_time import run_virtually
+
+from asyncsteps import (
+    ActivityTimeoutError,
+    Chain,
+    Group,
+    MarkerTask,
+    MemoryStore,
+    SignalTask,
+    Step,
+    StepRun,
+    activity,
+)
+
+
+class Gauge:
+    """Counts what runs at once; what waits for what it has submitted does not run."""
+
+    def __init__(self) -> None:
+        self.running = self.peak = 0
+
+    def begin(self) -> None:
+        self.running += 1
+        self.peak = max(self.peak, self.running)
+
+    def end(self) -> None:
+        self.running -= 1
+
+    async def work(self, seconds: float) -> None:
+        self.begin()
+        try:
+            await anyio.sleep(seconds)
+        finally:
+            self.end()
+
+
+def test_what_has_begun_ends_before_other_work_begins() -> None:
+    """Of 200 steps that each submit an activity, four are marked after each 0.02 s, and not 200 at the end."""
+    gauge = Gauge()
+    marked: list[float] = []
+
+    async def main() -> None:
+        loop = asyncio.get_running_loop()
+
+        async def outer() -> None:
+            await gauge.work(0.01)
+            await run.submit(gauge.work, 0.01)
+
+        def note(marker: object) -> None:
+            if getattr(marker, "details", {}).get("status") == "completed":
+                marked.append(round(loop.time(), 6))
+
+        async with run_over(MemoryStore(), max_parallel=4, on_marker=note) as run:
+            await run.submit(Group(*(Step(f"s.{number:03d}", outer) for number in range(200))))
+
+    run_virtually(main())
+    assert gauge.peak == 4
+    assert marked == sorted(round(0.02 * (number // 4 + 1), 6) for number in range(200))
+
+
+def test_what_runs_beside_the_first_queues_ahead_of_what_has_not_begun() -> None:
+    order: list[str] = []
+
+    async def main() -> None:
+        async def inner(name: str) -> None:
+            order.append(name)
+            await anyio.sleep(1)
+
+        async def outer(name: str) -> None:
+            order.append(name)
+            await run.submit(Group(*((inner, f"{name}.{number}") for number in range(3))))
+
+        async with run_over(MemoryStore(), max_parallel=1) as run:
+            await run.submit(Group((outer, "a"), (outer, "b")))
+
+    run_virtually(main())
+    assert order == ["a", "a.0", "a.1", "a.2", "b", "b.0", "b.1", "b.2"]
+
+
+def test_waiting_for_a_slot_counts_into_no_start_to_close_timeout() -> None:
+    """Neither into that of what waits nor into that of what has submitted it."""
+
+    async def main() -> None:
+        @activity(start_to_close_timeout=1.5)
+        async def inner() -> None:
+            await anyio.sleep(1)
+
+        @activity(start_to_close_timeout=2.5)
+        async def outer() -> None:
+            await run.submit(Group(inner(), inner()))
+
+        async with run_over(MemoryStore(), max_parallel=2) as run:
+            await run.submit(Group(*(outer() for _ in range(10))))
+
+    run_virtually(main())
+
+
+def test_what_it_submits_counts_into_a_start_to_close_timeout() -> None:
+    async def main() -> None:
+        @activity(start_to_close_timeout=1)
+        async def outer() -> None:
+            await run.submit(anyio.sleep, 2)
+
+        async with run_over(MemoryStore(), max_parallel=1) as run:
+            with pytest.raises(ActivityTimeoutError, match="start_to_close_timeout of 1 s"):
+                await run.submit(outer)
+            await run.submit(anyio.sleep, 0)
+
+    run_virtually(main())
+
+
+@pytest.mark.parametrize("item", [SignalTask("s"), MarkerTask("m")])
+async def test_signals_and_markers_yield_no_slot(item: object) -> None:
+    gauge = Gauge()
+
+    async def sends(run: StepRun) -> None:
+        gauge.begin()
+        for _ in range(3):
+            await run.submit(item)
+            await anyio.lowlevel.checkpoint()
+        gauge.end()
+
+    async with run_over(MemoryStore(), max_parallel=1) as run:
+        await run.submit(Group(*((sends, run) for _ in range(5))))
+    assert gauge.peak == 1
+
+
+async def _by_scope(work: Awaitable[object]) -> None:
+    with anyio.move_on_after(0.3):
+        await work
+
+
+async def _by_task(work: Awaitable[object]) -> None:
+    task = asyncio.ensure_future(work)
+    asyncio.get_running_loop().call_later(0.3, task.cancel)
+    await asyncio.wait({task})
+
+
+async def _by_asyncio(work: Awaitable[object]) -> None:
+    try:
+        async with asyncio.timeout(0.3):
+            await work
+    except TimeoutError:
+        pass
+
+
+async def _by_group(work: Awaitable[object]) -> None:
+    async def fails() -> None:
+        await anyio.sleep(0.3)
+        raise ValueError
+
+    try:
+        async with asyncio.TaskGroup() as tasks:
+            tasks.create_task(fails())
+            tasks.create_task(_awaited(work))
+    except* ValueError:
+        pass
+
+
+async def _awaited(work: Awaitable[object]) -> None:
+    await work
+
+
+@pytest.mark.parametrize("cancel", [_by_scope, _by_task, _by_asyncio, _by_group])
+@pytest.mark.parametrize("nested", ["activity", "signal", "step", "group", "chain"])
+def test_the_limit_holds_after_any_cancellation_of_a_nested_submission(
+    cancel: Callable[[Awaitable[object]], Awaitable[None]], nested: str
+) -> None:
+    gauge = Gauge()
+
+    async def main() -> None:
+        def submission() -> object:
+            match nested:
+                case "activity":
+                    return (gauge.work, 1)
+                case "signal":
+                    return Chain((gauge.work, 0.01), Step("never", (run.wait_signal, "never")))
+                case "step":
+                    return Step("held", (gauge.work, 1))
+                case "group":
+                    return Group((gauge.work, 1), (gauge.work, 1), max_parallel=2)
+                case _:
+                    return Chain((gauge.work, 0.1), (gauge.work, 1))
+
+        async def outer() -> None:
+            await gauge.work(0.1)
+            await cancel(run.submit(submission()))
+            await gauge.work(0.5)
+
+        async with run_over(MemoryStore(), max_parallel=1) as run:
+            await run.submit(Group(*(outer for _ in range(6))))
+            assert run._parts.limiter.free == 1
+
+    run_virtually(main())
+    assert gauge.peak == 1
+
+
+def test_a_slot_is_lent_to_others_while_what_it_waits_for_needs_one() -> None:
+    """A step that another activity holds, and a signal that another sends, under a limit of one."""
+
+    async def main() -> None:
+        async def waits_for_a_signal() -> None:
+            await run.submit(Step("a", (run.wait_signal, "go")))
+
+        async def waits_for_a_step() -> None:
+            await run.submit(Step("held", anyio.lowlevel.checkpoint))
+
+        async def sends() -> None:
+            await anyio.sleep(1)
+            await run.signal("go")
+
+        async with run_over(MemoryStore(), max_parallel=1) as run:
+            await run.submit(
+                Group(
+                    waits_for_a_signal,
+                    Step("held", Chain((run.wait_signal, "step.a"), sends, (anyio.sleep, 1))),
+                    waits_for_a_step,
+                    Chain((anyio.sleep, 1), SignalTask("step.a")),
+                )
+            )
+            assert run._parts.limiter.free == 1
+
+    run_virtually(main())
+
+
+def test_queued_and_running_are_told_apart() -> None:
+    async def main() -> None:
+        async with run_over(MemoryStore(), max_parallel=1) as run:
+            async with anyio.create_task_group() as tasks:
+                for name in ("a", "b"):
+                    tasks.start_soon(run.submit, Step(name, (anyio.sleep, 10)))
+                await anyio.sleep(1)
+                assert (run.under_way, run.queued) == (("a",), ("b",))
+            completed = [marker for marker in run.markers if marker.details["status"] == "completed"]
+            assert [marker.details["step"] for marker in completed] == ["a", "b"]
+            assert all(marker.started is not None for marker in completed)
+            assert all(marker.started is None for marker in run.markers if marker not in completed)
+            outcome = await run.submit(Step("c", (anyio.sleep, 0)))
+            assert outcome.queued <= outcome.started <= outcome.finished
+
+    run_virtually(main())
+
+
+async def test_a_queued_step_that_is_cancelled_never_ran() -> None:
+    async with run_over(MemoryStore(), max_parallel=1) as run:
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(run.submit, Step("a", anyio.sleep_forever))
+            tasks.start_soon(run.submit, Step("b", anyio.sleep_forever))
+            await anyio.wait_all_tasks_blocked()
+            tasks.cancel_scope.cancel()
+        ends = {marker.details["step"]: marker.started for marker in run.markers[2:]}
+        assert ends["a"] is not None
+        assert ends["b"] is None
