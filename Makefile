@@ -5,10 +5,10 @@ BIN := $(VENV)/bin
 DEMO_STORE ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test check format bench dist clean
+.PHONY: help demo test test-long simulate mutants check format bench dist clean
 
 help:  ## List the targets (the default).
-	@sed -En 's/^([a-z]+):[^#]*## (.*)/make \1|\2/p' $(MAKEFILE_LIST) | awk -F'|' '{ printf "%-12s %s\n", $$1, $$2 }'
+	@sed -En 's/^([a-z-]+):[^#]*## (.*)/make \1|\2/p' $(MAKEFILE_LIST) | awk -F'|' '{ printf "%-12s %s\n", $$1, $$2 }'
 
 $(BIN)/python:
 	@command -v $(PYTHON) >/dev/null || { echo "asyncsteps needs $(PYTHON), 3.11 or newer: install it, or name one with PYTHON=..." >&2; exit 1; }
@@ -33,6 +33,19 @@ test: $(VENV)/.test.installed  ## Run the tests, against real servers and proces
 	$(BIN)/python -m pytest -q -n 2 --cov --cov-report= $(CORE_TESTS)
 	@$(BIN)/python -m coverage report --include=$(CORE) --fail-under=100
 	$(BIN)/python -m pytest -n 2 --dist loadgroup $(CORE_TESTS:%=--ignore=%)
+
+test-long: $(VENV)/.test.installed  ## Run the tests that take minutes.
+	$(BIN)/python -m pytest -n 2 --dist loadgroup -m long
+
+# Histories at random, of which `make test` plays 2,000: SEEDS is how many, or FIRST..END; SEED is one, printed.
+SEEDS ?= 10000
+SIMULATION := PYTHONPATH=tests:tests/support $(BIN)/python -m simulation
+
+simulate: $(VENV)/.test.installed  ## Play histories at random: SEEDS=10000, or SEED=1.
+	$(SIMULATION) $(if $(SEED),--seed $(SEED),--seeds $(SEEDS)) $(if $(JOBS),--jobs $(JOBS))
+
+mutants: $(VENV)/.test.installed  ## Print which history catches each mutant.
+	$(SIMULATION) --mutants
 
 check: $(VENV)/.dev.installed  ## Check format, lint and types.
 	$(BIN)/ruff format --check .

@@ -132,7 +132,10 @@ class Dispatch:
                         for _ in range(workers):
                             tasks.start_soon(play_turns, end)
         ended = [each for each in played if each is not None]
-        assert len(ended) == len(members)
+        if len(ended) < len(
+            members
+        ):  # a member's task was cancelled by itself, which the task group does not tell
+            raise asyncio.CancelledError
         return self._container_played(group, ended)
 
     async def _play_chain(self, chain: Chain) -> Played:

@@ -47,6 +47,7 @@ class Failures:
     def __init__(self) -> None:
         self._failures: dict[int, _Failure] = {}
         self._of_step: dict[str, list[int]] = {}
+        self._made_good: dict[int, Exception] = {}
 
     @property
     def errors(self) -> list[Exception]:
@@ -54,8 +55,8 @@ class Failures:
         return [each.error for each in self._failures.values() if each.attempt is None or each.attempt.counts]
 
     def add(self, error: Exception) -> bool:
-        """Add a failure, unless it is listed; return whether it was added."""
-        if id(error) in self._failures:  # an id stands for its error as long as this holds it
+        """Add a failure, unless it is listed or was made good; return whether it was added."""
+        if id(error) in self._failures or id(error) in self._made_good:  # held, so that no other has its id
             return False
         self._failures[id(error)] = _Failure(error, _current.get())
         if isinstance(error, StepFailedError):
@@ -73,7 +74,7 @@ class Failures:
     def made_good(self, step: str) -> None:
         """Drop the failures of a step that was played well later."""
         for key in self._of_step.pop(step, ()):
-            del self._failures[key]
+            self._made_good[key] = self._failures.pop(key).error
 
     @contextmanager
     def attempt(self, before: Attempt | None) -> Iterator[Attempt]:

@@ -118,6 +118,13 @@ class Limiter:
         else:
             self._free += 1
 
+    def resume(self, slot: "Slot") -> None:
+        """Hand a permit to a slot that has to take one, whether or not it waits for it yet."""
+        waiter = next((each for each in self._nested if each.slot is slot), _Waiter(slot))
+        if waiter in self._nested:
+            self._nested.remove(waiter)
+        waiter.grant(None)
+
     def offer(self, lender: "Slot") -> bool:
         """Lend the permit of ``lender`` to the first that waits within it; return whether any does."""
         waiter = next((each for each in self._nested if lender in each.slot.enclosing_slots()), None)
@@ -140,6 +147,7 @@ class _Waiter:
         self.slot.hold(lender)
         if not self.granted.done():  # else it is being cancelled, and gives the permit back
             self.granted.set_result(None)
+        self.slot.settle()  # it may have submitted something since it began to wait
 
 
 class Slot:
@@ -162,15 +170,13 @@ class Slot:
         self.outer = _current.get()
         self.enclosing = limiter.current()
         self.task: asyncio.Task[object] | None = None
-        self.ended = False
+        self.ended = self.holds = self.parked = False
         self.blocked = 0
-        self.holds = False
-        self.parked = False
         self.lender: Slot | None = None
         self._submissions = 0
+        self._resuming: asyncio.Future[None] | None = None
         self._clock: anyio.CancelScope | None = None
-        self._pauses = 0
-        self._left = math.inf
+        self._pauses, self._left = 0, math.inf
         self._token: Token[Slot | None] | None = None
 
     async def __aenter__(self) -> Self:
@@ -218,22 +224,27 @@ class Slot:
         while lender is not None and lender.ended:
             lender = lender.lender
         if lender is None:
-            lender = next((slot for slot in self.enclosing_slots() if slot.parked), None)
-            if lender is None:
+            parked = next((slot for slot in self.enclosing_slots() if slot.parked), None)
+            if parked is None:
                 self.limiter.release()
-                return
-            lender.lender = None
+            else:
+                self.limiter.resume(parked)
+            return
         lender.holds, lender.parked = True, False
         lender.settle()
 
     def settle(self) -> None:
         """Put an idle permit to use: within this slot, or elsewhere while something within is blocked."""
         if self.idle and not self.limiter.offer(self) and self.blocked:
-            self.holds, self.parked = False, True
-            if self.lender is not None:
-                self.lender.parked = True  # it is not to wait for what was lent, but to take another
-                self.lender = None
+            self._park()
             self.limiter.release()
+
+    def _park(self) -> None:
+        """Have this slot, and those whose permit it was lent, take another one and not wait for what was lent."""
+        self.holds, self.parked = False, True
+        lender, self.lender = self.lender, None
+        if lender is not None:
+            lender._park()  # noqa: SLF001 - its own kind
 
     async def yielded(self, work: Callable[[], Awaitable[T]]) -> T:
         """Yield the slot while ``work``, which the activity has submitted, is under way.
@@ -247,8 +258,22 @@ class Slot:
             return await work()
         finally:
             self._submissions -= 1
-            if not (self._submissions or self.ended) and self.parked and not self.limiter.take(self):
-                await uninterrupted(asyncio.ensure_future(self.limiter.acquire(self, resuming=True)))
+            if not (self._submissions or self.ended) and self.parked:
+                await self._resume()
+
+    async def _resume(self) -> None:
+        """Take a permit again: one, however many tasks of the activity wait for that."""
+        if self._resuming is None:
+            if self.limiter.take(self):
+                return
+            self._resuming = asyncio.ensure_future(self.limiter.acquire(self, resuming=True))
+        resuming = self._resuming
+        try:
+            await uninterrupted(resuming)
+        finally:
+            self._resuming = None if self._resuming is resuming else self._resuming
+            if self.ended:
+                self.give_back()
 
     @contextmanager
     def deadline(self, seconds: float) -> Iterator[anyio.CancelScope]:

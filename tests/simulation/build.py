@@ -1,0 +1,99 @@
+"""What a history says is to be submitted, made into submittables."""
+
+from collections.abc import Awaitable, Callable, Mapping
+from functools import lru_cache
+from itertools import pairwise
+from typing import Any
+
+from asyncsteps import ActivityTask, Chain, Group, MarkerTask, SignalTask, Step, WaitForSignal
+from asyncsteps._tasks.activity import Activity
+from asyncsteps._tasks.attributes import ActivityAttributes
+from asyncsteps._tasks.submittable import Submittable
+from simulation.facts import Attempts
+from simulation.spec import Act, Item, Many, Mark, Ref, Select, Send, StepDef, Wait
+
+PlayAct = Callable[[Act, str | None, Attempts], Awaitable[object]]
+"""Plays an attempt at an activity of a step (None: of none)."""
+
+
+@lru_cache(maxsize=4096)
+def _attributes(act: Act) -> ActivityAttributes:
+    return ActivityAttributes(
+        name=f"act{act.ident}",
+        retry=act.retry,
+        retry_wait=act.retry_wait,
+        start_to_close_timeout=act.timeout,
+        raises_on_failure=False if act.quiet else None,
+    )
+
+
+class Builder:
+    """Makes submittables.
+
+    Args:
+        steps: The steps by name.
+        play: Plays an activity.
+        breaks: Told of a broken rule.
+    """
+
+    def __init__(self, steps: Mapping[str, StepDef], play: PlayAct, breaks: Callable[[str, str], object]) -> None:
+        self._steps = steps
+        self._play = play
+        self._breaks = breaks
+
+    def make(self, item: Item, owner: str | None) -> Submittable:
+        match item:
+            case Act():
+                return self._make_act(item, owner)
+            case Ref():
+                return self._make_step(item)
+            case Many():
+                return self._make_many(item, owner)
+            case Send():
+                return SignalTask(item.name)
+            case Wait():
+                return WaitForSignal(item.name)
+            case Mark():
+                return MarkerTask(item.name, {"of": owner})
+            case Select():
+                raise TypeError(item)
+
+    def _make_step(self, ref: Ref) -> Submittable:
+        step = self._steps.get(ref.name)
+        if step is None:
+            return MarkerTask("gone")
+        return Step(
+            step.name,
+            self.make(step.body, step.name),
+            force=ref.force,
+            activities_if_step_already_done=step.alternative and self._make_act(step.alternative, None),
+            emit_signal=step.emits,
+            force_steps_if_executed=step.deps,
+            bubbles_exception_on_failure=step.bubbles,
+            save_result=step.saves,
+        )
+
+    def _make_many(self, item: Many, owner: str | None) -> Submittable:
+        members = [self.make(member, owner) for member in item.members]
+        if item.send_result:
+            for number, (before, member) in enumerate(pairwise(item.members), start=1):
+                if isinstance(member, Act):
+                    members[number] = self._make_act(member, owner, sent_by=before)
+        if item.kind == "group":
+            return Group(*members, max_parallel=item.max_parallel, bubbles_exception_on_failure=item.bubbles)
+        return Chain(
+            *members,
+            send_result=item.send_result,
+            break_on_failure=item.break_on_failure,
+            bubbles_exception_on_failure=item.bubbles,
+        )
+
+    def _make_act(self, act: Act, owner: str | None, *, sent_by: Item | None = None) -> ActivityTask[Any]:
+        attempts = Attempts()
+
+        async def work(*args: object) -> object:
+            if isinstance(sent_by, Act) and args[0][0] != sent_by.ident:  # type: ignore[index]
+                self._breaks("result", f"activity {act.ident} was given {args} after {sent_by.ident}")
+            return await self._play(act, owner, attempts)
+
+        return ActivityTask(Activity(work, _attributes(act)))

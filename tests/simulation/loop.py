@@ -1,0 +1,199 @@
+"""An event loop in virtual time whose ready callbacks run in an order that a seed decides."""
+
+import asyncio
+import heapq
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+from random import Random
+from typing import Any, TypeVar
+
+from anyio._backends import _asyncio as anyio_backend
+
+T = TypeVar("T")
+
+_BUSY = 50
+"""Turns in a row after which some time has passed although something was ready all the time."""
+
+_TICK = 0.05
+"""How much, in seconds; more each time."""
+
+_LONGEST = 60_000
+"""Callbacks after which a history is taken to go round in circles."""
+
+
+_MOST_BLOCKS = 50
+"""How many blocks of a task that is dropped may wait again as they end."""
+
+
+class KilledError(BaseException):
+    """The process of this loop is gone."""
+
+
+class HungError(BaseException):
+    """Nothing is ready, nothing is scheduled, and the program has not ended; or it goes round in circles."""
+
+
+class OrderedSet(dict[Any, None]):
+    """A set in order of addition: those of the standard library have an order that depends on addresses."""
+
+    def add(self, item: object) -> None:
+        self[item] = None
+
+    def discard(self, item: object) -> None:
+        self.pop(item, None)
+
+    def remove(self, item: object) -> None:
+        del self[item]
+
+
+class _Task(asyncio.Task[Any]):
+    """A task whose place in sets depends on its number and not on its address."""
+
+    def __init__(self, coro: Any, *, loop: "SimulatedLoop", **options: Any) -> None:
+        self.number = len(loop.tasks)
+        loop.tasks.append(self)
+        super().__init__(coro, loop=loop, **options)
+
+    def __hash__(self) -> int:
+        return self.number
+
+
+@contextmanager
+def ordered_scopes() -> Iterator[None]:
+    """Have anyio's cancel scopes keep what they hold in order of addition."""
+    scope: Any = anyio_backend.CancelScope
+    original = scope.__init__
+
+    def init(self: Any, *args: Any, **kwargs: Any) -> None:
+        original(self, *args, **kwargs)
+        self._tasks, self._child_scopes = OrderedSet(), OrderedSet()
+
+    scope.__init__ = init
+    try:
+        yield
+    finally:
+        scope.__init__ = original
+
+
+class SimulatedLoop(asyncio.BaseEventLoop):
+    """Time passes when every task waits, and then at once; what is ready at one time runs in any order.
+
+    Args:
+        random: Decides the order.
+        start: The time at the beginning, in seconds.
+        lag: How likely a ready callback is put off behind those that become ready meanwhile; None: first come,
+            first served.
+        jitter: By how many seconds a timer may be late.
+        kill_at: The number of the callback before which the process is killed; None: it is not.
+    """
+
+    def __init__(
+        self, random: Random, *, start: float, lag: float | None, jitter: float, kill_at: int | None
+    ) -> None:
+        super().__init__()
+        self.tasks: list[asyncio.Task[Any]] = []
+        self.killed = False
+        self.ran = 0
+        self.errors: list[str] = []
+        self._random = random
+        self._now = start
+        self._lag = lag
+        self._jitter = jitter
+        self._kill_at = kill_at
+        self._busy = 0
+        self.set_task_factory(lambda loop, coro, **options: _Task(coro, loop=self, **options))
+        self.set_exception_handler(self._note)
+
+    def time(self) -> float:
+        return self._now
+
+    def alive(self) -> list[asyncio.Task[Any]]:
+        """The tasks that have not ended; faster than `asyncio.all_tasks`, which looks at those of all loops."""
+        return [task for task in self.tasks if not task.done()]
+
+    def kill(self) -> None:
+        """Have nothing run any more once the current callback awaits."""
+        self.killed = True
+
+    def _note(self, loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
+        if "never retrieved" not in context["message"]:
+            self.errors.append(f"{context['message']}: {context.get('exception')!r}")
+
+    def _process_events(self, event_list: object) -> None:
+        pass
+
+    def _write_to_self(self) -> None:
+        pass
+
+    def _run_once(self) -> None:
+        ready: Any = self._ready  # type: ignore[attr-defined]
+        self._pass_time(ready, self._scheduled)  # type: ignore[attr-defined]
+        batch = list(ready)
+        ready.clear()
+        if self._lag is not None and len(batch) > 1:
+            self._random.shuffle(batch)
+        for handle in batch:
+            if handle._cancelled:
+                continue
+            if self._lag and self._random.random() < self._lag:
+                ready.append(handle)
+            else:
+                self._call(handle)
+        if self.killed:
+            raise KilledError
+        if self.ran > _LONGEST:
+            raise HungError("it goes round in circles")
+
+    def _pass_time(self, ready: Any, timers: Any) -> None:
+        """Have time pass where nothing is ready, and make what is due ready."""
+        while timers and timers[0]._cancelled:
+            heapq.heappop(timers)._scheduled = False
+        self._busy += 1
+        if not ready:
+            self._busy = 0
+            if not timers:
+                raise HungError("nothing is ready and nothing is scheduled")
+            late = self._random.random() * self._jitter if self._jitter else 0.0
+            self._now = max(self._now, timers[0]._when + late)
+        elif self._busy % _BUSY == 0:
+            self._now += _TICK * (self._busy // _BUSY)
+        while timers and timers[0]._when <= self._now:
+            timer = heapq.heappop(timers)
+            timer._scheduled = False
+            ready.append(timer)
+
+    def _call(self, handle: asyncio.Handle) -> None:
+        if self.ran == self._kill_at:
+            self.killed = True
+        if self.killed:
+            raise KilledError
+        self.ran += 1
+        handle._run()
+
+    def bury(self) -> None:
+        """Drop the tasks that are left, as a process that is killed drops them; close the loop."""
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # that of coroutines which were never awaited
+            for task in self.alive():
+                _drop(task)
+            self._ready.clear()  # type: ignore[attr-defined]
+            self._scheduled.clear()  # type: ignore[attr-defined]
+            self.tasks.clear()
+        self.close()
+
+
+def _drop(task: "asyncio.Task[Any]") -> None:
+    coro, waiter = task.get_coro(), task._fut_waiter  # type: ignore[attr-defined]
+    setattr(task, "_log_destroy_pending", False)  # noqa: B010 - typeshed does not know it
+    for _ in range(_MOST_BLOCKS):
+        try:
+            if coro is not None:
+                coro.close()
+        except BaseException:  # noqa: BLE001 - its blocks end in the wrong task and context, and may wait again
+            continue
+        break
+    if isinstance(waiter, asyncio.Future) and not isinstance(waiter, asyncio.Task):
+        waiter.cancel()  # which drops its callbacks, and the task with them
+    asyncio._unregister_task(task)
+    anyio_backend._task_states.pop(task, None)

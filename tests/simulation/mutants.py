@@ -1,0 +1,165 @@
+"""Mutants of the engine: each takes away one thing that it does, and the simulator is to notice."""
+
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from typing import Any
+from unittest.mock import patch
+
+from asyncsteps._plan.model import EmitSignal, MarkDone, Phase, Play, StepRules, Withdraw
+from asyncsteps._plan.planner import Planner
+from asyncsteps._run.done_cache import DoneCache
+from asyncsteps._run.done_marks import StoredMarks
+from asyncsteps._run.failures import Failures
+from asyncsteps._run.known_names import KnownNames
+from asyncsteps._run.lifetime import Lifetime
+from asyncsteps._run.name_locks import NameLocks
+from asyncsteps._tasks.limiter import Limiter, Slot
+from asyncsteps.store._protocol import DonePage
+
+_phases = Planner.phases
+
+
+def _reordered(order: Callable[[list[Phase]], list[Phase]]) -> Callable[..., tuple[Phase, ...]]:
+    def phases(self: Planner, step: StepRules, decision: Any, *, done: bool) -> tuple[Phase, ...]:
+        return tuple(order(list(_phases(self, step, decision, done=done))))
+
+    return phases
+
+
+def _before(phases: list[Phase], moved: type[Phase], other: type[Phase]) -> list[Phase]:
+    """The phases, with that of the one kind before that of the other."""
+    first = [phase for phase in phases if isinstance(phase, moved)]
+    at = next((index for index, phase in enumerate(phases) if isinstance(phase, other)), None)
+    if at is None:
+        return phases
+    return [
+        *(phase for phase in phases[:at] if phase not in first),
+        *first,
+        *(phase for phase in phases[at:] if phase not in first),
+    ]
+
+
+def _mark_before_the_activity_ends() -> Any:
+    return patch.object(Planner, "phases", _reordered(lambda phases: _before(phases, MarkDone, Play)))
+
+
+def _drop_the_withdrawal() -> Any:
+    return patch.object(
+        Planner,
+        "phases",
+        _reordered(lambda phases: [phase for phase in phases if not isinstance(phase, Withdraw)]),
+    )
+
+
+def _signal_before_the_mark() -> Any:
+    return patch.object(Planner, "phases", _reordered(lambda phases: _before(phases, EmitSignal, MarkDone)))
+
+
+def _drop_the_re_read_after_a_failed_page() -> Any:
+    async def ask(self: StoredMarks, call: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Any:
+        return await call(*args, **kwargs)
+
+    return patch.object(StoredMarks, "_ask", ask)
+
+
+def _swallow_a_page() -> Any:
+    """One that does not answer yet is followed by the next, and its names are lost."""
+    ask = StoredMarks._ask
+
+    async def swallowing(self: StoredMarks, call: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Any:
+        try:
+            return await ask(self, call, *args, **kwargs)
+        except Exception:
+            if call.__name__ != "done_page":
+                raise
+            return DonePage((), None)
+
+    return patch.object(StoredMarks, "_ask", swallowing)
+
+
+def _swallow_the_names_of_a_page() -> Any:
+    learn = KnownNames.learn
+
+    def forgetful(self: KnownNames, low: str, high: str | None, names: Any) -> None:
+        learn(self, low, high, list(names)[:-1])
+
+    return patch.object(KnownNames, "learn", forgetful)
+
+
+def _release_a_slot_twice() -> Any:
+    release = Limiter.release
+
+    def twice(self: Limiter) -> None:
+        release(self)
+        release(self)
+
+    return patch.object(Limiter, "release", twice)
+
+
+def _release_no_slot_when_cancelled() -> Any:
+    def give_back(self: Slot) -> None:
+        self.holds = False
+
+    return patch.object(Slot, "give_back", give_back)
+
+
+def _forget_the_own_mark_in_the_cache() -> Any:
+    return patch.object(DoneCache, "marked", lambda self, name: None)
+
+
+def _keep_what_was_known_after_a_mark_that_failed() -> Any:
+    return patch.object(DoneCache, "forget", lambda self: None)
+
+
+def _withdraw_marks_of_this_run_too() -> Any:
+    def complete(self: Planner, name: str) -> None:
+        self._begun.pop(name)
+
+    return patch.object(Planner, "complete", complete)
+
+
+def _play_one_name_twice_at_once() -> Any:
+    async def wait(self: NameLocks, name: str, enclosing: Any) -> None:
+        return None
+
+    return patch.object(NameLocks, "_wait", wait)
+
+
+def _leave_without_cancelling() -> Any:
+    async def cancel(self: Lifetime) -> None:
+        self.close()
+
+    return patch.object(Lifetime, "cancel", cancel)
+
+
+def _list_what_was_made_good() -> Any:
+    return patch.object(Failures, "made_good", lambda self, step: None)
+
+
+MUTANTS: Mapping[str, Callable[[], Any]] = {
+    "mark before the activity ends": _mark_before_the_activity_ends,
+    "drop the withdrawal": _drop_the_withdrawal,
+    "drop the re-read after a failed page": _drop_the_re_read_after_a_failed_page,
+    "swallow a page": _swallow_a_page,
+    "swallow a name of a page": _swallow_the_names_of_a_page,
+    "release a slot twice": _release_a_slot_twice,
+    "release no slot": _release_no_slot_when_cancelled,
+    "forget the own mark in the cache": _forget_the_own_mark_in_the_cache,
+    "keep what was known after a mark that failed": _keep_what_was_known_after_a_mark_that_failed,
+    "signal before the mark": _signal_before_the_mark,
+    "withdraw marks of this run too": _withdraw_marks_of_this_run_too,
+    "play one name twice at once": _play_one_name_twice_at_once,
+    "leave without cancelling": _leave_without_cancelling,
+    "list what was made good": _list_what_was_made_good,
+}
+"""Each mutant by what it does, and how it is made."""
+
+
+@contextmanager
+def mutated(name: str | None) -> Iterator[None]:
+    """Have the engine be that mutant inside the block; None: as it is."""
+    if name is None:
+        yield
+        return
+    with MUTANTS[name]():
+        yield

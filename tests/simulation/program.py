@@ -1,0 +1,269 @@
+"""A run of a history's workflow: its specification made into submittables, its tasks, its end."""
+
+import asyncio
+from collections.abc import Mapping
+from typing import Any
+
+import anyio
+
+from asyncsteps import (
+    Signal,
+    StepFailedError,
+    StepOutcome,
+    StepRun,
+)
+from asyncsteps._errors import AsyncstepsError
+from asyncsteps._tasks.submittable import Submittable
+from simulation.bucket import Client
+from simulation.build import Builder
+from simulation.facts import Attempts, enclosing
+from simulation.loop import OrderedSet, SimulatedLoop
+from simulation.model import RunModel
+from simulation.spec import (
+    Act,
+    History,
+    Lane,
+    RunSpec,
+    Select,
+    StepDef,
+    Submission,
+)
+
+IDLE = 1000.0
+"""Seconds after which the block is left though not all has ended."""
+
+
+class ActError(Exception):
+    """An activity failed, as it was told to."""
+
+
+class LeftError(Exception):
+    """The block is left by an exception."""
+
+
+class Program:
+    """One run.
+
+    Args:
+        history: The history.
+        spec: The run.
+        model: Told of all that happens.
+        steps: The steps by name.
+    """
+
+    def __init__(self, history: History, spec: RunSpec, model: RunModel, steps: Mapping[str, StepDef]) -> None:
+        self._history = history
+        self._spec = spec
+        self._model = model
+        self._steps = steps
+        self._builder = Builder(steps, self._act, model.breaks)
+        self._made: dict[int, int] = {}
+        self._run: StepRun
+
+    async def main(self, client: Client, loop: SimulatedLoop) -> None:
+        """The program."""
+        spec, model = self._spec, self._model
+        async with client:
+            self._run = run = StepRun(
+                client,
+                workflow_id="w",
+                run_id=model.run_id,
+                force=spec.force,
+                skip=spec.skip,
+                max_parallel=self._history.max_parallel,
+                withdraw_invalidated=spec.withdraws,
+                on_marker=model.marker,
+                mark_timeout=spec.mark_timeout,
+                step_activity_params={"retry": spec.retry, "start_to_close_timeout": spec.timeout},
+            )
+            parts: Any = run._parts
+            send = parts.signals.send
+
+            def observed(signal: Signal) -> None:
+                if model.alive:
+                    model.sends(signal.name)
+                send(signal)
+
+            parts.signals.send = observed
+            parts.lifetime._submissions = OrderedSet()
+            lanes = [asyncio.ensure_future(self._walk(lane)) for lane in self._history.lanes]
+            me = asyncio.current_task()
+            assert me is not None
+            for after in spec.cancel_at:
+                loop.call_later(after, self._cancel, me)
+            try:
+                async with run:
+                    await _ended(lanes, within=IDLE if spec.leave_at is None else spec.leave_at)
+                    _leave(spec)
+            except (LeftError, asyncio.CancelledError):
+                model.note("left")
+            self._check_left(client, loop)
+        while not all(lane.done() for lane in lanes):
+            try:
+                await _ended(lanes)
+            except asyncio.CancelledError:
+                continue
+        for lane in lanes:
+            lane.result()
+        self._check_failures()
+
+    def _cancel(self, task: "asyncio.Task[Any]") -> None:
+        self._model.note("cancel", "the program")
+        task.cancel()
+
+    def _check_left(self, client: Client, loop: SimulatedLoop) -> None:
+        """Check that nothing is left over when the block is."""
+        model, parts = self._model, self._run._parts
+        model.note("end of the block")
+        places = [_place(task) for task in loop.alive()]
+        engines = [place for place in places if not place.startswith("Program.")]
+        if engines:
+            model.breaks("orphan", f"{len(engines)} tasks outlive the block: {engines}")
+        if model.running:
+            model.breaks("orphan", f"{model.running} activities outlive the block")
+        if client.under_way:
+            model.breaks("orphan", f"{client.under_way} requests outlive the block")
+        if parts.limiter.free != self._history.max_parallel:
+            model.breaks(
+                "slots", f"{parts.limiter.free} of {self._history.max_parallel} slots are free at the end"
+            )
+        if self._run.under_way or self._run.queued:
+            model.breaks("names", f"{self._run.under_way} and {self._run.queued} are held at the end")
+
+    def _check_failures(self) -> None:
+        expected = sorted(failed.name for failed in self._model.failed if failed.counts)
+        listed = sorted(error.step for error in self._run.failures if isinstance(error, StepFailedError))
+        if expected != listed:
+            self._model.breaks("failures", f"listed are {listed}, where {expected} is right")
+        for error in self._run.failures:
+            self._check_error(error)
+
+    async def _walk(self, lane: Lane) -> None:
+        for submission in lane.submissions:
+            if submission.delay:
+                await asyncio.sleep(submission.delay)
+            try:
+                await self._submit(submission, None)
+            except asyncio.CancelledError:
+                pass
+            except Exception as error:  # noqa: BLE001 - each is looked at
+                self._check_error(error)
+
+    def _check_error(self, error: BaseException) -> None:
+        if not self._model.alive:
+            return
+        if isinstance(error, BaseExceptionGroup):
+            for each in error.exceptions:
+                self._check_error(each)
+        elif not isinstance(error, AsyncstepsError | ActError | TimeoutError | asyncio.CancelledError):
+            self._model.breaks("engine", f"{type(error).__name__}: {error}")
+
+    async def _submit(self, submission: Submission, owner: str | None) -> None:
+        item = submission.item
+        if isinstance(item, Select):
+            self._model.adds(item.kind, item.selector, item.reason)
+            add = self._run.add_forced_steps if item.kind == "force" else self._run.add_skipped_steps
+            add(item.selector, item.reason)
+            return
+        made = self._builder.make(item, owner)
+        loop = asyncio.get_running_loop()
+        match submission.how:
+            case "scope":
+                with anyio.move_on_after(submission.after):
+                    await self._play(made)
+            case "anyio_timeout":
+                with anyio.fail_after(submission.after):
+                    await self._play(made)
+            case "timeout":
+                async with asyncio.timeout(submission.after):
+                    await self._play(made)
+            case "task":
+                async with asyncio.TaskGroup() as tasks:
+                    loop.call_later(submission.after, tasks.create_task(self._play(made)).cancel)
+            case _:
+                await self._play(made)
+
+    async def _play(self, item: Submittable) -> None:
+        result = await self._run.submit(item)
+        if isinstance(result, StepOutcome) and self._model.alive:
+            self._check_outcome(result)
+
+    def _check_outcome(self, outcome: StepOutcome) -> None:
+        self._model.note("outcome", outcome.step, outcome.status.value)
+        step = self._steps[outcome.step]
+        recalled = outcome.status == "skipped" and not outcome.forced and step.saves and step.alternative is None
+        if recalled and not (
+            outcome.has_result and (isinstance(outcome.result, list) or not isinstance(step.body, Act))
+        ):
+            self._model.breaks("result", f"{outcome.step} is skipped, and its result is not what was saved")
+        if (outcome.status == "failed") is outcome.has_result:
+            self._model.breaks("result", f"{outcome.step} is {outcome.status}: {outcome.has_result=}")
+
+    async def _act(self, act: Act, owner: str | None, attempts: Attempts) -> object:
+        model = self._model
+        attempts.begun += 1
+        token = enclosing.set((*enclosing.get(), (attempts, attempts.begun)))
+        self._made[act.ident] = made = self._made.get(act.ident, 0) + 1
+        model.begins(owner, act)
+        how = "cancelled"
+        try:
+            await asyncio.sleep(act.seconds)
+            await self._submit_nested(act, owner)
+            if self._spec.fails and made <= act.fails:
+                how = "badly"
+                _fail(act)
+            how = "well"
+        except Exception:
+            how = "badly"
+            raise
+        else:
+            return [act.ident, model.run_id]
+        finally:
+            if model.alive:
+                try:
+                    if act.lingers and how == "cancelled":
+                        with anyio.CancelScope(shield=True):
+                            await asyncio.sleep(act.lingers)
+                finally:
+                    enclosing.reset(token)
+                    model.ends(owner, act, how)
+
+    async def _submit_nested(self, act: Act, owner: str | None) -> None:
+        if not act.nested:
+            return
+        self._model.pauses()
+        try:
+            if act.side_by_side:
+                async with anyio.create_task_group() as tasks:
+                    for submission in act.nested:
+                        tasks.start_soon(self._submit, submission, owner)
+            else:
+                for submission in act.nested:
+                    await self._submit(submission, owner)
+        except Exception as error:
+            self._check_error(error)
+            if not act.swallows:
+                raise
+        finally:
+            if self._model.alive:
+                self._model.resumes()
+
+
+def _place(task: "asyncio.Task[Any]") -> str:
+    return str(getattr(task.get_coro(), "__qualname__", "?"))
+
+
+def _leave(spec: RunSpec) -> None:
+    if spec.leave_at is not None:
+        raise LeftError
+
+
+def _fail(act: Act) -> None:
+    if act.how == "cancelled":
+        raise asyncio.CancelledError
+    raise ActError(f"act {act.ident}")
+
+
+async def _ended(lanes: "list[asyncio.Task[None]]", *, within: float | None = None) -> None:
+    if lanes:
+        await asyncio.wait(lanes, timeout=within)

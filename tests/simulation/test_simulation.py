@@ -1,0 +1,94 @@
+"""Histories at random keep every rule; a seed is a history, byte for byte; what is broken on purpose is found."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+from random import Random
+
+import pytest
+
+from simulation.bucket import Bucket, Client
+from simulation.campaign import catch, failures
+from simulation.generate import generate
+from simulation.history import tell
+from simulation.loop import SimulatedLoop
+from simulation.mutants import MUTANTS, mutated
+from simulation.shrink import shrink
+from simulation.spec import History, RunSpec, show
+
+TESTS = Path(__file__).parent.parent
+CHUNKS, CHUNK = 8, 250
+
+
+@pytest.mark.parametrize("chunk", range(CHUNKS))
+def test_no_history_breaks_a_rule(chunk: int) -> None:
+    """A failing seed is replayed, shrunk and printed by ``make simulate SEED=...``."""
+    assert list(failures(range(chunk * CHUNK, (chunk + 1) * CHUNK))) == []
+
+
+def told_by_another_process(hash_seed: str) -> str:
+    code = (
+        "from simulation.generate import generate\nfrom simulation.history import tell\n"
+        "from simulation.spec import show\n"
+        "for seed in range(150): print(show(generate(seed)), tell(generate(seed)))"
+    )
+    environment = {
+        **os.environ,
+        "PYTHONHASHSEED": hash_seed,
+        "PYTHONPATH": f"{TESTS}{os.pathsep}{TESTS / 'support'}",
+    }
+    return subprocess.run(
+        [sys.executable, "-W", "ignore", "-c", code], check=True, capture_output=True, text=True, env=environment
+    ).stdout
+
+
+def test_a_seed_is_one_history_in_every_process() -> None:
+    first = told_by_another_process("1")
+    assert len(first) > 100_000
+    assert told_by_another_process("2") == first
+
+
+def test_a_history_is_the_same_again_in_one_process() -> None:
+    assert [str(tell(generate(seed))) for seed in range(50)] == [str(tell(generate(seed))) for seed in range(50)]
+
+
+def test_a_history_that_breaks_a_rule_is_shrunk() -> None:
+    with mutated("drop the withdrawal"):
+        failure = catch("drop the withdrawal")
+        assert failure is not None
+        history = generate(failure.seed)
+        small = shrink(history, failure.rules[0])
+        assert failure.rules[0] in tell(small).broken
+        assert len(show(small)) < len(show(history)) / 2
+
+
+@pytest.mark.parametrize("first_wins", [False, True])
+def test_a_mark_may_leave_the_first_one_as_it_is(first_wins: bool) -> None:
+    class Watch:
+        alive = True
+
+        def requests(self, number: int, what: str, fault: object) -> None: ...
+
+        def marks(self, name: str, record: object) -> None: ...
+
+        def withdraws(self, name: str) -> None: ...
+
+    history = History(0, (), (), (), done=("a",))
+    bucket = Bucket(history)
+    random = Random(0)
+    loop = SimulatedLoop(random, start=0.0, lag=0.0, jitter=0.0, kill_at=None)
+
+    async def marked() -> bool:
+        async with Client(bucket, RunSpec(), watch=Watch(), random=random, loop=loop) as client:
+            return await client.mark_done("a", {"run_id": "late"}, first_wins=first_wins)
+
+    assert loop.run_until_complete(marked()) is not first_wins
+    assert (bucket.records["a"]["run_id"] == "late") is not first_wins
+    loop.bury()
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("mutant", MUTANTS)
+def test_a_mutant_of_the_engine_is_caught(mutant: str) -> None:
+    assert catch(mutant) is not None

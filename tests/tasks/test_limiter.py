@@ -1,0 +1,77 @@
+"""What waits deep within activities gives their slots to others, and each of them takes another one."""
+
+import anyio
+from run_support import run_over
+from virtual_time import run_virtually
+
+from asyncsteps import Chain, Group, MemoryStore
+
+
+def test_every_activity_around_one_that_waits_takes_a_slot_again() -> None:
+    running: list[int] = [0]
+    peak: list[int] = [0]
+
+    async def work() -> None:
+        running[0] += 1
+        peak[0] = max(peak[0], running[0])
+        await anyio.sleep(1)
+        running[0] -= 1
+
+    async def main() -> None:
+        async def middle() -> None:
+            await run.submit(run.wait_signal, "go")
+
+        async def outer() -> None:
+            await run.submit(middle)
+            await work()
+
+        async def sends() -> None:
+            await run.signal("go")
+
+        async with run_over(MemoryStore(), max_parallel=1) as run:
+            await run.submit(Group(outer, Chain(sends, Group(work, work, work))))
+            assert run._parts.limiter.free == 1
+
+    run_virtually(main())
+    assert peak == [1]
+
+
+def test_a_slot_that_is_taken_again_serves_what_was_submitted_while_it_was_waited_for() -> None:
+    async def main() -> None:
+        async def gives_up() -> None:
+            with anyio.move_on_after(1):
+                await run.wait_signal("never")
+
+        async def submits_later() -> None:
+            await anyio.sleep(2)
+            await run.submit(anyio.sleep, 1)
+
+        async def outer() -> None:
+            async with anyio.create_task_group() as tasks:
+                tasks.start_soon(gives_up)
+                tasks.start_soon(submits_later)
+
+        async with run_over(MemoryStore(), max_parallel=1) as run:
+            await run.submit(Group(outer, (anyio.sleep, 3)))
+            assert run._parts.limiter.free == 1
+
+    run_virtually(main())
+
+
+def test_tasks_of_one_activity_take_one_slot_again_between_them() -> None:
+    async def main() -> None:
+        async def gives_up(after: float) -> None:
+            await anyio.sleep(after)
+            with anyio.move_on_after(0.5):
+                await run.wait_signal("never")
+
+        async def outer() -> None:
+            async with anyio.create_task_group() as tasks:
+                for number in range(3):
+                    tasks.start_soon(gives_up, float(number))
+
+        async with run_over(MemoryStore(), max_parallel=1) as run:
+            await run.submit(Group(outer, (anyio.sleep, 5), (anyio.sleep, 5)))
+            assert run._parts.limiter.free == 1
+
+    run_virtually(main())
