@@ -8,7 +8,7 @@ from typing import Any, Protocol, TypeVar
 
 from asyncsteps._errors import EndpointUnreachableError, StoreError, ThrottledError
 from asyncsteps._plan.names import is_step_name, matches
-from asyncsteps.store._common import BaseStore, StepSorter
+from asyncsteps.store._common import BaseStore, KeyFilter
 from asyncsteps.store._protocol import DonePage, OnProgress
 from simulation.loop import SimulatedLoop
 from simulation.spec import FaultKind, History, RunSpec
@@ -129,7 +129,7 @@ class Client(BaseStore):
         return DonePage(tuple(names), through)
 
     async def _batches(
-        self, under: str, sorter: StepSorter, on_progress: OnProgress | None
+        self, under: str, key_filter: KeyFilter, on_progress: OnProgress | None
     ) -> AsyncGenerator[list[str], None]:
         start: str | None = ""
         while start is not None:

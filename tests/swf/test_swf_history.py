@@ -74,7 +74,9 @@ class TestFixedDecisions:
         swf = play(run)
         assert [it["reasons"] for it in swf.markers] == [[], [], ["Step is forced"], ["Step is forced"]]
         assert [args for name, args in swf.calls if name == "work"] == [[1], [2]]
-        assert swf.scheduled.count(WITHDRAW) == 1  # the mark of the first: a failure of the second leaves it undone
+        assert (
+            swf.scheduled.count(WITHDRAW) == 1
+        )  # the mark of the first: a failure of the second leaves it undone
 
     def test_what_the_run_played_is_not_forced_again_by_what_came_before(self) -> None:
         swf = play(sequence(["a", "a"]), kwargs={"force": "a"})
