@@ -7,11 +7,12 @@ class AsyncstepsError(Exception):
 
 def error_text(error: BaseException | None) -> str:
     """The type of an error and its text, as far as it has one: its ``__str__`` may fail as anything may."""
+    kind = type(error).__name__
     try:
-        text = str(error)
+        text = "".join(str(error))  # a plain str, of whatever subclass of it
     except Exception:  # noqa: BLE001 - whatever it raises, the type still tells something
         text = ""
-    return f"{type(error).__name__}: {text}" if text else type(error).__name__
+    return f"{kind}: {text}" if text else kind
 
 
 class StepNameError(AsyncstepsError, ValueError):

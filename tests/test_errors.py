@@ -109,3 +109,37 @@ def test_a_store_error_names_where() -> None:
 @pytest.mark.parametrize("kind", [errors.StoreURLError, errors.RecordError])
 def test_what_was_given_wrong_is_a_value_error_too(kind: type[errors.StoreError]) -> None:
     assert issubclass(kind, ValueError)
+
+
+class Untellable(Exception):  # noqa: N818 - its name is of no interest
+    def __init__(self, text: object) -> None:
+        super().__init__()
+        self.text = text
+
+    def __str__(self) -> str:
+        if isinstance(self.text, str):
+            return self.text
+        raise RuntimeError
+
+
+class Falsy(str):
+    __slots__ = ()
+
+    def __bool__(self) -> bool:
+        raise RuntimeError
+
+    def __format__(self, spec: str) -> str:
+        raise RuntimeError
+
+
+@pytest.mark.parametrize(
+    ("error", "told"),
+    [
+        (ValueError("no luck"), "ValueError: no luck"),
+        (ValueError(), "ValueError"),
+        (Untellable(None), "Untellable"),
+        (Untellable(Falsy("odd")), "Untellable: odd"),
+    ],
+)
+def test_any_error_can_be_told(error: Exception, told: str) -> None:
+    assert errors.error_text(error) == told

@@ -1,7 +1,7 @@
 """The frozen records of steps: definition, decision, phases, markers, outcomes."""
 
 from collections.abc import Mapping
-from dataclasses import InitVar, dataclass, field
+from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
 from typing import Any, Literal
@@ -152,13 +152,8 @@ class StepOutcome:
     started: datetime
     finished: datetime
     error: BaseException | None = None
-    value: InitVar[Any] = None
     problem: Exception | None = field(default=None, repr=False)
-    _value: Any = field(init=False, repr=False)
-
-    def __post_init__(self, value: Any) -> None:
-        """Keep the result."""
-        object.__setattr__(self, "_value", value)
+    _value: Any = field(default=None, repr=False)
 
     @property
     def result(self) -> Any:
@@ -176,13 +171,3 @@ class StepOutcome:
     def has_result(self) -> bool:
         """Whether `result` can be read."""
         return self.problem is None
-
-
-def step_details(name: str, status: Status, decision: Decision) -> dict[str, Any]:
-    """The details of a step's marker, with simpleflow's keys in simpleflow's order."""
-    return {
-        "step": name,
-        "status": status.value,
-        "forced": decision.forced,
-        "reasons": list(decision.reasons),
-    }

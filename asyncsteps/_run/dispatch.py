@@ -2,7 +2,7 @@
 
 import asyncio
 import contextlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from contextlib import AbstractContextManager
 from dataclasses import replace
 from typing import Any
@@ -12,7 +12,7 @@ import anyio.lowlevel
 
 from asyncsteps._errors import RunClosedError, StepDefinitionError
 from asyncsteps._run.dry_run import PlanEndsError, Unknown
-from asyncsteps._run.failures import Attempt
+from asyncsteps._run.failures import Attempts
 from asyncsteps._run.name_locks import enclosing_step, note_running
 from asyncsteps._run.parts import RunParts
 from asyncsteps._run.played import Played, join_failures
@@ -37,6 +37,14 @@ class _Running:
         pass
 
 
+class _RunningAttempts(Attempts):
+    """Attempts that note at their beginning that an activity runs within the enclosing steps."""
+
+    def __enter__(self) -> None:
+        note_running()
+        super().__enter__()
+
+
 class Dispatch:
     """Plays submittables for one run. Failures of activities are returned, not raised.
 
@@ -55,7 +63,7 @@ class Dispatch:
     async def play(self, item: Submittable) -> Played:  # noqa: PLR0911 - one way for each kind
         """Play a submittable of any kind."""
         now = asyncio.get_running_loop().time()
-        if now - self._turn > _LONGEST_TURN:
+        if now - self._turn > _LONGEST_TURN and not isinstance(item, SignalTask | MarkerTask):
             # What is skipped, or does not wait, would hold the event loop for as long as there is more of it.
             await anyio.lowlevel.checkpoint()
             self._turn = asyncio.get_running_loop().time()
@@ -99,16 +107,8 @@ class Dispatch:
         """What is entered around each attempt, in its slot."""
         if not task.attributes.retry:
             return _Running
-        before: Attempt | None = None
-
-        @contextlib.contextmanager
-        def attempt() -> Iterator[None]:
-            nonlocal before
-            note_running()
-            with self._parts.failures.attempt(before) as before:
-                yield
-
-        return attempt
+        attempts = _RunningAttempts()
+        return lambda: attempts
 
     async def _play_group(self, group: Group) -> Played:
         members = list(group.activities)

@@ -61,8 +61,9 @@ async def finish(work: Coroutine[Any, Any, object], *, timeout: float) -> Finish
     try:
         await uninterrupted(task, on_cancel=lambda: timers.append(loop.call_later(timeout, cancel)))
     except asyncio.CancelledError as cancellation:
-        # One of the caller's, unless the work raised it; then the caller has none to raise.
-        cancelled = None if task.cancelled() and not timers else cancellation
+        # The caller's, unless it is only the work's own.
+        caller = asyncio.current_task()
+        cancelled = cancellation if caller is not None and caller.cancelling() else None
     except Exception:  # noqa: BLE001, S110 - it is told below
         pass
     finally:

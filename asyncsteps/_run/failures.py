@@ -1,44 +1,84 @@
 """What failed in a run, less what a later attempt made good."""
 
 import logging
-from collections.abc import Iterator
-from contextlib import contextmanager
-from contextvars import ContextVar
+from contextvars import ContextVar, Token
 from dataclasses import dataclass
+from types import TracebackType
 
 from asyncsteps._errors import StepFailedError, error_text
 
 logger = logging.getLogger("asyncsteps")
 
 
-class Attempt:
+class _Attempt:
     """One attempt at an activity that may be attempted again.
 
     Attributes:
         outer: The attempt that it is made within, or None.
-        superseded: Whether another attempt followed it.
+        ended: Whether it has ended.
+        superseded: Whether another attempt that followed it has ended, with a result or with a failure.
     """
 
-    __slots__ = ("outer", "superseded")
+    __slots__ = ("ended", "outer", "superseded")
 
-    def __init__(self, outer: "Attempt | None") -> None:
-        self.outer = outer
-        self.superseded = False
+    def __init__(self) -> None:
+        self.outer = _innermost()
+        self.ended = self.superseded = False
 
     @property
     def counts(self) -> bool:
-        """Whether neither this nor an attempt around it was followed by another."""
-        return not self.superseded and (self.outer is None or self.outer.counts)
+        """Whether neither this nor an attempt around it was superseded."""
+        attempt: _Attempt | None = self
+        while attempt is not None and not attempt.superseded:
+            attempt = attempt.outer
+        return attempt is None
 
 
-_current: ContextVar[Attempt | None] = ContextVar("asyncsteps_attempt", default=None)
-"""The innermost attempt that the current code belongs to."""
+_current: ContextVar[_Attempt | None] = ContextVar("asyncsteps_attempt", default=None)
+"""The attempt that the current code was started by."""
+
+
+def _innermost() -> _Attempt | None:
+    """The innermost attempt that the current code belongs to; a task may outlive the one that started it."""
+    attempt = _current.get()
+    while attempt is not None and attempt.ended:
+        attempt = attempt.outer
+    return attempt
+
+
+class Attempts:
+    """The attempts at one activity: each is a block, and what fails in it counts unless another one follows."""
+
+    def __init__(self) -> None:
+        self._before: list[_Attempt] = []
+        self._attempt: _Attempt | None = None
+        self._token: Token[_Attempt | None] | None = None
+
+    def __enter__(self) -> None:
+        self._attempt = _Attempt()
+        self._token = _current.set(self._attempt)
+
+    def __exit__(
+        self,
+        exc_type: type[BaseException] | None,
+        exc_value: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        assert self._attempt is not None
+        assert self._token is not None
+        _current.reset(self._token)
+        self._attempt.ended = True
+        if exc_type is None or issubclass(exc_type, Exception):  # a cancelled attempt makes nothing good
+            for before in self._before:
+                before.superseded = True
+            self._before.clear()
+        self._before.append(self._attempt)
 
 
 @dataclass(frozen=True, slots=True)
 class _Failure:
     error: Exception
-    attempt: Attempt | None
+    attempt: _Attempt | None
 
 
 class Failures:
@@ -56,9 +96,12 @@ class Failures:
 
     def add(self, error: Exception) -> bool:
         """Add a failure, unless it is listed or was made good; return whether it was added."""
-        if id(error) in self._failures or id(error) in self._made_good:  # held, so that no other has its id
+        if id(error) in self._made_good:  # held, as those listed are, so that no other has its id
             return False
-        self._failures[id(error)] = _Failure(error, _current.get())
+        listed = id(error) in self._failures
+        self._failures[id(error)] = _Failure(error, _innermost())  # the last attempt that it came from decides
+        if listed:
+            return False
         if isinstance(error, StepFailedError):
             self._of_step.setdefault(error.step, []).append(id(error))
         return True
@@ -75,19 +118,3 @@ class Failures:
         """Drop the failures of a step that was played well later."""
         for key in self._of_step.pop(step, ()):
             self._made_good[key] = self._failures.pop(key).error
-
-    @contextmanager
-    def attempt(self, before: Attempt | None) -> Iterator[Attempt]:
-        """Make an attempt inside the block: what fails there counts unless another attempt follows.
-
-        Args:
-            before: The attempt that this one follows; its failures no longer count.
-        """
-        if before is not None:
-            before.superseded = True
-        attempt = Attempt(_current.get())
-        token = _current.set(attempt)
-        try:
-            yield attempt
-        finally:
-            _current.reset(token)

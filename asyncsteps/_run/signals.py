@@ -40,10 +40,15 @@ class Signals:
         return self.sent[name]
 
     def give_up(self) -> bool:
-        """End all waits, since nothing is left that could send a signal; return whether there were any."""
-        waited_for = {name: waiters for name, waiters in self._waiters.items() if len(waiters)}
-        self._waiters.clear()
-        for name, waiters in waited_for.items():
-            logger.warning("the run ends, and nothing has sent the signal %r that it waits for", name)
-            waiters.wake(RunClosedError(f"the run has ended, and nothing has sent the signal {name!r}"))
-        return bool(waited_for)
+        """End the waits for one signal, since nothing is left that could send it; return whether there were any.
+
+        What waited may, at its end, send what others wait for: those are ended when nothing is left again.
+        """
+        name = next((name for name, waiters in self._waiters.items() if len(waiters)), None)
+        if name is None:
+            return False
+        logger.warning("the run ends, and nothing has sent the signal %r that it waits for", name)
+        self._waiters.pop(name).wake(
+            RunClosedError(f"the run has ended, and nothing has sent the signal {name!r}")
+        )
+        return True

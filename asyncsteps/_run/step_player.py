@@ -67,7 +67,7 @@ class _Execution:
             started=self.lock.started or self.decided or finished,
             finished=finished,
             error=error,
-            value=self.result,
+            _value=self.result,
             problem=self.problem,
         )
 

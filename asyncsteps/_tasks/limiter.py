@@ -8,7 +8,6 @@ something within it waits for another step or for a signal, since that may take 
 
 import asyncio
 import math
-from collections import deque
 from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar, Token
@@ -38,8 +37,8 @@ class Limiter:
     def __init__(self, total: int) -> None:
         self.threads = anyio.CapacityLimiter(math.inf)
         self._free = total
-        self._nested: deque[_Waiter] = deque()
-        self._outermost: deque[_Waiter] = deque()
+        self._nested: dict[_Waiter, None] = {}
+        self._outermost: dict[_Waiter, None] = {}
 
     @property
     def free(self) -> int:
@@ -80,17 +79,17 @@ class Limiter:
         """
         if self.take(slot):
             return
-        waiter = _Waiter(slot)
-        queue = self._nested if resuming or slot.enclosing is not None else self._outermost
-        queue.append(waiter)
-        paused = [slot, *slot.enclosing_slots()]
+        enclosing = list(slot.enclosing_slots())
+        queue = self._nested if resuming or enclosing else self._outermost
+        slot.waiter = waiter = _Waiter(slot, queue, *(each.waiting for each in enclosing))
+        paused = [slot, *enclosing]
         for each in paused:
             each.pause()
         try:
             await waiter.granted
         except asyncio.CancelledError:
             if waiter in queue:
-                queue.remove(waiter)
+                waiter.leave()
             else:  # granted in the same moment
                 slot.give_back()
             raise
@@ -114,36 +113,42 @@ class Limiter:
         """Give a permit back: to the first that waits within another activity, else to the first that waits."""
         queue = self._nested or self._outermost
         if queue:
-            queue.popleft().grant(None)
+            next(iter(queue)).grant(None)
         else:
             self._free += 1
 
     def resume(self, slot: "Slot") -> None:
         """Hand a permit to a slot that has to take one, whether or not it waits for it yet."""
-        waiter = next((each for each in self._nested if each.slot is slot), _Waiter(slot))
-        if waiter in self._nested:
-            self._nested.remove(waiter)
-        waiter.grant(None)
+        (slot.waiter or _Waiter(slot)).grant(None)
 
     def offer(self, lender: "Slot") -> bool:
         """Lend the permit of ``lender`` to the first that waits within it; return whether any does."""
-        waiter = next((each for each in self._nested if lender in each.slot.enclosing_slots()), None)
+        waiter = next(iter(lender.waiting), None)
         if waiter is None:
             return False
-        self._nested.remove(waiter)
         waiter.grant(lender)
         return True
 
 
 class _Waiter:
-    """A slot that waits for a permit."""
+    """A slot that waits for a permit, in the limiter's queue and in those of the slots around it."""
 
-    def __init__(self, slot: "Slot") -> None:
+    def __init__(self, slot: "Slot", *queues: "dict[_Waiter, None]") -> None:
         self.slot = slot
         self.granted: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self._queues = queues
+        for queue in queues:
+            queue[self] = None
+
+    def leave(self) -> None:
+        """Wait no longer."""
+        self.slot.waiter = None
+        for queue in self._queues:
+            del queue[self]
 
     def grant(self, lender: "Slot | None") -> None:
         """Hand a permit over: that of ``lender``, or one of the limiter's own."""
+        self.leave()
         self.slot.hold(lender)
         if not self.granted.done():  # else it is being cancelled, and gives the permit back
             self.granted.set_result(None)
@@ -163,19 +168,28 @@ class Slot:
         parked: Whether its permit went to others while it was blocked, so that it has to take another one.
         task: The task that the activity runs in, or that waits for its thread.
         lender: The slot whose permit it holds; None where it is one of the limiter's own.
+        borrower: The slot that its permit is lent to, or None.
+        waiter: How it waits for a permit, or None.
+        waiting: What waits for a permit within it, in order.
     """
 
     def __init__(self, limiter: Limiter) -> None:
         self.limiter = limiter
         self.outer = _current.get()
+        while self.outer is not None and self.outer.ended:
+            self.outer = self.outer.outer
         self.enclosing = limiter.current()
         self.task: asyncio.Task[object] | None = None
-        self.ended = self.holds = self.parked = False
+        self.ended: bool = False
+        self.holds = self.parked = False
         self.blocked = 0
         self.lender: Slot | None = None
+        self.borrower: Slot | None = None
+        self.waiter: _Waiter | None = None
+        self.waiting: dict[_Waiter, None] = {}
         self._submissions = 0
         self._resuming: asyncio.Future[None] | None = None
-        self._clock: anyio.CancelScope | None = None
+        self.clock: anyio.CancelScope | None = None
         self._pauses, self._left = 0, math.inf
         self._token: Token[Slot | None] | None = None
 
@@ -194,6 +208,7 @@ class Slot:
         assert self._token is not None
         _current.reset(self._token)
         self.ended = True
+        self.task = None
         self.give_back()
 
     @property
@@ -214,6 +229,7 @@ class Slot:
         self.holds, self.parked, self.lender = True, False, lender
         if lender is not None:
             lender.holds = False
+            lender.borrower = self
 
     def give_back(self) -> None:
         """Return the permit, if this holds one, to its lender, to a slot around it that lacks one, or to all."""
@@ -230,7 +246,7 @@ class Slot:
             else:
                 self.limiter.resume(parked)
             return
-        lender.holds, lender.parked = True, False
+        lender.holds, lender.parked, lender.borrower = True, False, None
         lender.settle()
 
     def settle(self) -> None:
@@ -241,7 +257,7 @@ class Slot:
 
     def _park(self) -> None:
         """Have this slot, and those whose permit it was lent, take another one and not wait for what was lent."""
-        self.holds, self.parked = False, True
+        self.holds, self.parked, self.borrower = False, True, None
         lender, self.lender = self.lender, None
         if lender is not None:
             lender._park()  # noqa: SLF001 - its own kind
@@ -258,8 +274,18 @@ class Slot:
             return await work()
         finally:
             self._submissions -= 1
-            if not (self._submissions or self.ended) and self.parked:
-                await self._resume()
+            if not (self._submissions or self.ended or self.holds):
+                self._give_up_loan()
+                if self.parked:
+                    await self._resume()
+
+    def _give_up_loan(self) -> None:
+        """Leave the permit to what outlives the submission that it was lent for, and take another one."""
+        if self.borrower is not None:
+            self.borrower.lender, self.borrower = self.lender, None
+            if self.lender is not None:
+                self.lender.borrower = None
+            self.lender, self.parked = None, True
 
     async def _resume(self) -> None:
         """Take a permit again: one, however many tasks of the activity wait for that."""
@@ -275,25 +301,40 @@ class Slot:
             if self.ended:
                 self.give_back()
 
-    @contextmanager
-    def deadline(self, seconds: float) -> Iterator[anyio.CancelScope]:
+    def deadline(self, seconds: float) -> "_Deadline":
         """Cancel the block after ``seconds``, not counting the time in which anything within waits for a slot."""
-        with anyio.move_on_after(seconds) as scope:
-            self._clock = scope
-            try:
-                yield scope
-            finally:
-                self._clock = None
+        return _Deadline(self, seconds)
 
     def pause(self) -> None:
         """Stop the clock of `deadline`."""
         self._pauses += 1
-        if self._clock is not None and self._pauses == 1:
-            self._left = self._clock.deadline - anyio.current_time()
-            self._clock.deadline = math.inf
+        if self.clock is not None and self._pauses == 1:
+            self._left = self.clock.deadline - anyio.current_time()
+            self.clock.deadline = math.inf
 
     def unpause(self) -> None:
         """Let the clock of `deadline` go on."""
         self._pauses -= 1
-        if self._clock is not None and self._pauses == 0:
-            self._clock.deadline = anyio.current_time() + self._left
+        if self.clock is not None and self._pauses == 0:
+            self.clock.deadline = anyio.current_time() + self._left
+
+
+class _Deadline:
+    """The block of `Slot.deadline`; a generator's would set attributes of the errors that pass through it."""
+
+    def __init__(self, slot: Slot, seconds: float) -> None:
+        self._slot = slot
+        self._scope = anyio.move_on_after(seconds)
+
+    def __enter__(self) -> anyio.CancelScope:
+        self._slot.clock = self._scope.__enter__()
+        return self._slot.clock
+
+    def __exit__(
+        self,
+        exc_type: type[BaseException] | None,
+        exc_value: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> bool:
+        self._slot.clock = None
+        return bool(self._scope.__exit__(exc_type, exc_value, traceback))

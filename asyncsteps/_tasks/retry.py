@@ -1,17 +1,22 @@
 """How a callable is called, and called again: attempts under timeouts, on the loop or in a worker thread."""
 
 import asyncio
-import functools
 import inspect
 import logging
 from collections.abc import Awaitable, Callable
 from inspect import isawaitable, iscoroutinefunction
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 import anyio
 import anyio.to_thread
 
-from asyncsteps._errors import ActivityCancelledError, ActivityTimeoutError, StepDefinitionError, error_text
+from asyncsteps._errors import (
+    ActivityCancelledError,
+    ActivityTimeoutError,
+    RunClosedError,
+    StepDefinitionError,
+    error_text,
+)
 from asyncsteps._tasks.attributes import LONGEST_RETRY_WAIT, ActivityAttributes
 from asyncsteps._tasks.limiter import Limiter, Slot
 from asyncsteps._tasks.shield import uninterrupted
@@ -52,17 +57,15 @@ async def call(name: str, function: Callable[[], Any], *, threads: anyio.Capacit
         StepDefinitionError: When it returned a generator or a coroutine, whose code has not run.
     """
     task = asyncio.current_task()
-    cancellings = 0 if task is None else task.cancelling()
     try:
         if is_async_callable(function):
             result = await function()
         else:
-            thread = asyncio.ensure_future(anyio.to_thread.run_sync(function, limiter=threads))
-            result = await uninterrupted(thread, on_cancel=functools.partial(_warn_of_thread, name))
+            result = await _in_thread(name, function, threads)
             if isawaitable(result):
                 result = await result
     except asyncio.CancelledError as error:
-        if task is None or task.cancelling() > cancellings:
+        if task is None or task.cancelling():
             raise
         raise ActivityCancelledError(name) from error
     unplayed = next((what for test, what in _UNPLAYED if test(result)), None)
@@ -75,8 +78,31 @@ async def call(name: str, function: Callable[[], Any], *, threads: anyio.Capacit
     return result
 
 
-def _warn_of_thread(name: str) -> None:
-    logger.warning("activity %s is cancelled or timed out, and its thread cannot be stopped: waiting for it", name)
+async def _in_thread(name: str, function: Callable[[], T], threads: anyio.CapacityLimiter | None) -> T:
+    """Call ``function`` in a worker thread, and wait for it whatever cancels the waiting.
+
+    The thread hears of a cancellation by ``anyio.from_thread.check_cancelled()``, and in what it submits.
+    """
+    scope = anyio.CancelScope()
+
+    async def thread() -> tuple[T | None, BaseException | None]:
+        with scope:
+            try:
+                return await anyio.to_thread.run_sync(function, limiter=threads), None
+            except (KeyboardInterrupt, SystemExit) as error:  # raised by a task, they would end the event loop
+                return None, error
+        raise asyncio.CancelledError
+
+    def cancel() -> None:
+        logger.warning(
+            "activity %s is cancelled or timed out, and its thread cannot be stopped: waiting for it", name
+        )
+        scope.cancel()
+
+    result, error = await uninterrupted(asyncio.ensure_future(thread()), on_cancel=cancel)
+    if error is not None:
+        raise error
+    return cast("T", result)
 
 
 async def within(seconds: float | None, name: str, which: str, work: Callable[[], Awaitable[T]]) -> T:
@@ -142,7 +168,10 @@ async def attempts(
             )
 
         def is_retried(error: BaseException) -> bool:
-            return isinstance(error, Exception) and (retried or attributes.is_retried)(error)
+            # A run that has ended takes nothing more, however often it is tried.
+            if not isinstance(error, Exception) or isinstance(error, RunClosedError):
+                return False
+            return (retried or attributes.is_retried)(error)
 
         retrying = tenacity.AsyncRetrying(
             stop=tenacity.stop_after_attempt(attributes.retry + 1),

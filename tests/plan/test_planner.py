@@ -19,7 +19,6 @@ from asyncsteps._plan.model import (
     Status,
     StepRules,
     Withdraw,
-    step_details,
 )
 from asyncsteps._plan.planner import REASON_DONE, REASON_FORCED, Planner
 
@@ -122,6 +121,16 @@ def test_skipping_does_not_wear_off(planner: Planner) -> None:
 
 
 # Playing (section 3)
+
+
+def step_details(name: str, status: Status, decision: Decision) -> dict[str, Any]:
+    """What a marker says, with simpleflow's keys in simpleflow's order."""
+    return {
+        "step": name,
+        "status": str(status),
+        "forced": decision.forced,
+        "reasons": list(decision.reasons),
+    }
 
 
 def scheduled(decision: Decision, name: str = "a") -> RecordStatus:
