@@ -7,10 +7,10 @@ from simulation.spec import Act, Item, Many
 
 
 class Attempts:
-    """The attempts at one activity task."""
+    """The attempts at one activity task: how many have begun, and the last that ended other than cancelled."""
 
     def __init__(self) -> None:
-        self.begun = 0
+        self.begun = self.concluded = 0
 
 
 enclosing: ContextVar[tuple[tuple[Attempts, int], ...]] = ContextVar("simulation_attempts", default=())
@@ -53,4 +53,4 @@ class Failed:
 
     @property
     def counts(self) -> bool:
-        return not self.made_good and all(attempts.begun == number for attempts, number in self.within)
+        return not self.made_good and all(number >= attempts.concluded for attempts, number in self.within)

@@ -202,7 +202,8 @@ class Program:
     async def _act(self, act: Act, owner: str | None, attempts: Attempts) -> object:
         model = self._model
         attempts.begun += 1
-        token = enclosing.set((*enclosing.get(), (attempts, attempts.begun)))
+        number = attempts.begun
+        token = enclosing.set((*enclosing.get(), (attempts, number)))
         self._made[act.ident] = made = self._made.get(act.ident, 0) + 1
         model.begins(owner, act)
         how = "cancelled"
@@ -226,6 +227,8 @@ class Program:
                             await asyncio.sleep(act.lingers)
                 finally:
                     enclosing.reset(token)
+                    if how != "cancelled":
+                        attempts.concluded = number
                     model.ends(owner, act, how)
 
     async def _submit_nested(self, act: Act, owner: str | None) -> None:
