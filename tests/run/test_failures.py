@@ -1,6 +1,7 @@
 """What `run.failures` lists, what a failed step's result says, and errors that are hard to tell."""
 
 import asyncio
+import dataclasses
 from typing import Any
 
 import anyio
@@ -204,3 +205,76 @@ async def test_a_step_that_is_played_again_in_its_run_and_fails_is_not_done() ->
             "completed",
             "completed",
         ]
+
+
+async def test_a_task_that_outlives_its_attempt_fails_for_good() -> None:
+    gate = anyio.Event()
+    left: list[asyncio.Future[Any]] = []
+    async with run_over(MemoryStore()) as run:
+
+        async def fails_late() -> None:
+            await gate.wait()
+            raise ValueError("late")
+
+        @activity(retry=1, retry_wait=0)
+        async def starts() -> None:
+            if not left:
+                left.append(asyncio.ensure_future(run.submit(Step("late", fails_late))))
+                await anyio.wait_all_tasks_blocked()
+                raise ValueError("again")
+            gate.set()
+            await asyncio.wait(left)
+
+        await run.submit(starts)
+        assert failed_steps(run.failures) == ["late"]
+
+
+async def test_an_attempt_that_is_cancelled_makes_nothing_good() -> None:
+    async with run_over(MemoryStore()) as run:
+        attempts = 0
+
+        @activity(retry=1, retry_wait=0)
+        async def unlucky() -> None:
+            nonlocal attempts
+            attempts += 1
+            if attempts == 2:
+                await anyio.sleep_forever()
+            await run.submit(Step("inner", fails))
+            raise ValueError("again")
+
+        with anyio.move_on_after(0.05):
+            await run.submit(unlucky)
+        assert failed_steps(run.failures) == ["inner"]
+
+
+async def test_an_error_that_is_raised_by_two_attempts_is_listed() -> None:
+    shared = ValueError("shared")
+    async with run_over(MemoryStore()) as run:
+
+        async def raises() -> None:
+            raise shared
+
+        @activity(retry=1, retry_wait=0)
+        async def unlucky() -> None:
+            await run.submit(Group(raises, bubbles_exception_on_failure=False))
+            raise KeyError
+
+        with pytest.raises(KeyError):
+            await run.submit(unlucky)
+        assert run.failures == [shared]
+
+
+async def test_an_error_that_refuses_attributes_stays_itself() -> None:
+    @dataclasses.dataclass(frozen=True)
+    class FrozenError(Exception):
+        code: int
+
+    async with run_over(MemoryStore()) as run:
+        for attributes in ({"retry": 1, "retry_wait": 0}, {"start_to_close_timeout": 5}):
+
+            @activity(**attributes)  # type: ignore[call-overload, untyped-decorator]
+            async def raises() -> None:
+                raise FrozenError(7)
+
+            with pytest.raises(FrozenError):
+                await run.submit(raises)

@@ -306,3 +306,48 @@ async def test_what_returns_code_that_has_not_run_is_a_failure(wrap: Any) -> Non
             assert isinstance(outcome.error, StepDefinitionError), given
             assert "whose code has not run" in str(outcome.error)
     assert store.done == []
+
+
+async def test_a_wait_that_the_end_of_the_block_ends_is_not_tried_again() -> None:
+    attempts: list[int] = []
+
+    @activity(retry=10, retry_wait=30)
+    async def waits(run: StepRun) -> None:
+        attempts.append(1)
+        await run.wait_signal("never")
+
+    async def submit(run: StepRun) -> None:
+        with pytest.raises(RunClosedError):
+            await run.submit(waits(run))
+
+    async with anyio.create_task_group() as tasks, run_over(MemoryStore()) as run:
+        tasks.start_soon(submit, run)
+        await anyio.wait_all_tasks_blocked()
+    assert attempts == [1]
+
+
+def test_a_signal_that_is_sent_after_a_submission_is_not_missed() -> None:
+    """However long the event loop has been held by then."""
+
+    async def main() -> None:
+        got: list[str] = []
+
+        async def waits(run: StepRun) -> None:
+            got.append((await run.wait_signal("go")).name)
+
+        async def sends(run: StepRun) -> None:
+            await run.submit(noop)
+            await run.signal("go")
+
+        async with anyio.create_task_group() as tasks, run_over(MemoryStore()) as run:
+            tasks.start_soon(waits, run)
+            tasks.start_soon(sends, run)
+            await asyncio.sleep(0)
+        assert got == ["go"]
+
+    class SlowLoop(TickingLoop):
+        def time(self) -> float:
+            return super().time() * 100
+
+    with asyncio.Runner(loop_factory=SlowLoop) as runner:
+        runner.run(main())

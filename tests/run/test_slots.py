@@ -1,9 +1,11 @@
 """In whose slot an activity runs that another has submitted; `max_parallel` holds whatever is cancelled."""
 
 import asyncio
+import time
 from collections.abc import Awaitable, Callable
 
 import anyio
+import anyio.from_thread
 import pytest
 from run_support import run_over
 from virtual_time import run_virtually
@@ -17,6 +19,7 @@ from asyncsteps import (
     SignalTask,
     Step,
     StepRun,
+    WaitForSignal,
     activity,
 )
 
@@ -259,3 +262,101 @@ async def test_a_queued_step_that_is_cancelled_never_ran() -> None:
         ends = {marker.details["step"]: marker.started for marker in run.markers[2:]}
         assert ends["a"] is not None
         assert ends["b"] is None
+
+
+def test_the_limit_holds_where_the_innermost_of_three_waits() -> None:
+    gauge = Gauge()
+
+    async def main() -> None:
+        async def innermost() -> None:
+            await run.submit(Chain((gauge.work, 0), WaitForSignal("go")))
+            await gauge.work(1)
+
+        async def middle() -> None:
+            await run.submit(innermost)
+            await gauge.work(1)
+
+        async def outer() -> None:
+            await run.submit(middle)
+            await gauge.work(1)
+
+        async def other() -> None:
+            await gauge.work(3)
+            await run.signal("go")
+            await gauge.work(3)
+
+        async with run_over(MemoryStore(), max_parallel=1) as run:
+            await run.submit(Group(outer, other, (gauge.work, 5)))
+            assert run._parts.limiter.free == 1
+
+    run_virtually(main())
+    assert gauge.peak == 1
+
+
+def test_the_limit_holds_where_a_task_outlives_the_submission_that_lent_its_slot() -> None:
+    gauge = Gauge()
+
+    async def main() -> None:
+        left: list[asyncio.Task[None]] = []
+
+        async def submits() -> None:
+            await run.submit(gauge.work, 5)
+
+        async def outer() -> None:
+            left.append(asyncio.ensure_future(submits()))
+            await asyncio.sleep(0)
+            await run.submit(anyio.sleep, 0)
+            await asyncio.gather(*left)
+            await gauge.work(1)
+
+        async with run_over(MemoryStore(), max_parallel=1) as run:
+            await run.submit(Group(outer, (gauge.work, 2)))
+            assert run._parts.limiter.free == 1
+
+    run_virtually(main())
+    assert gauge.peak == 1
+
+
+def test_a_thread_hears_that_its_activity_is_cancelled() -> None:
+    ended: list[str] = []
+
+    @activity(start_to_close_timeout=0.05)
+    def polls() -> None:
+        try:
+            while True:
+                anyio.from_thread.check_cancelled()
+                time.sleep(0.005)
+        finally:
+            ended.append("polls")
+
+    async def main() -> None:
+        @activity(start_to_close_timeout=0.05)
+        def submits() -> None:
+            try:
+                anyio.from_thread.run(run.submit, anyio.sleep_forever)
+            finally:
+                ended.append("submits")
+
+        async with run_over(MemoryStore(), max_parallel=1) as run:
+            for work in (polls, submits):
+                with pytest.raises(ActivityTimeoutError):
+                    await run.submit(work)
+            assert run._parts.limiter.free == 1
+
+    asyncio.run(main())
+    assert ended == ["polls", "submits"]
+
+
+async def test_a_cancellation_from_before_a_submission_is_no_failure_of_its_activity() -> None:
+    """As Ctrl-C sends it: to the task, while it does something else than to wait."""
+    async with run_over(MemoryStore()) as run:
+
+        async def main() -> None:
+            task = asyncio.current_task()
+            assert task is not None
+            task.cancel()
+            await run.submit(Step("a", anyio.sleep_forever))
+
+        with pytest.raises(asyncio.CancelledError):
+            await asyncio.ensure_future(main())
+        assert run.failures == []
