@@ -1,6 +1,7 @@
 """Which room of asyncsteps may import which: the plan of the house, held module by module."""
 
 import ast
+import re
 import sys
 from functools import lru_cache
 from pathlib import Path
@@ -139,6 +140,18 @@ def test_a_room_imports_only_its_distributions(module: str) -> None:
             assert top in sys.stdlib_module_names or top in distributions, (
                 f"{module or 'asyncsteps'} imports {name}"
             )
+
+
+def test_the_documentation_shows_the_house() -> None:
+    """Each folder is a room of the table in docs/architecture.md, and what a row names is there."""
+    text = (ROOT.parent / "docs" / "architecture.md").read_text(encoding="utf-8")
+    rows = dict(re.findall(r"^\| `([\w/]+)/` \| (.+) \|$", text, re.MULTILINE))
+    folders = {path.parent.relative_to(ROOT).as_posix() for path in ROOT.rglob("*.py")} - {"."}
+    assert rows.keys() == folders
+    for folder, held in rows.items():
+        files = {path.stem for path in (ROOT / folder).glob("*.py")} | {"__main__"}
+        named = {name.removesuffix(".py") for name in re.findall(r"`([a-z_]+(?:\.py)?)`", held)}
+        assert named <= files, folder
 
 
 def test_only_the_command_prints() -> None:
