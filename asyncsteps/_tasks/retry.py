@@ -1,10 +1,10 @@
 """How a callable is called, and called again: attempts under timeouts, on the loop or in a worker thread."""
 
 import asyncio
-import inspect
 import logging
 from collections.abc import Awaitable, Callable
 from inspect import isawaitable, iscoroutinefunction
+from types import AsyncGeneratorType, CoroutineType, GeneratorType
 from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 import anyio
@@ -28,11 +28,8 @@ logger = logging.getLogger("asyncsteps")
 
 T = TypeVar("T")
 
-_UNPLAYED = (
-    (inspect.isgenerator, "a generator"),
-    (inspect.isasyncgen, "an async generator"),
-    (inspect.iscoroutine, "a coroutine"),
-)
+_UNPLAYED = {GeneratorType: "a generator", AsyncGeneratorType: "an async generator", CoroutineType: "a coroutine"}
+"""What is returned by code that has not run."""
 
 
 def is_async_callable(function: Callable[..., Any]) -> bool:
@@ -68,9 +65,9 @@ async def call(name: str, function: Callable[[], Any], *, threads: anyio.Capacit
         if task is None or task.cancelling():
             raise
         raise ActivityCancelledError(name) from error
-    unplayed = next((what for test, what in _UNPLAYED if test(result)), None)
+    unplayed = _UNPLAYED.get(type(result))
     if unplayed is not None:
-        if inspect.iscoroutine(result):
+        if isinstance(result, CoroutineType):
             result.close()  # so that no warning follows that nobody awaited it
         raise StepDefinitionError(
             f"activity {name} returned {unplayed}, whose code has not run: return its result"

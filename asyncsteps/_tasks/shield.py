@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import Callable
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import anyio
 
@@ -17,17 +17,34 @@ async def uninterrupted(future: "asyncio.Future[T]", *, on_cancel: Callable[[], 
         on_cancel: Called once, when the first cancellation arrives and ``future`` is not done.
     """
     try:
-        await asyncio.wait({future})
+        await _done(future)
     except asyncio.CancelledError:
         if on_cancel is not None and not future.done():
             on_cancel()
         with anyio.CancelScope(shield=True):  # keeps out cancelled scopes, but not Task.cancel()
             while not future.done():
                 try:
-                    await asyncio.wait({future})
+                    await _done(future)
                 except asyncio.CancelledError:
                     continue
         if not future.cancelled():
             future.exception()  # retrieved: the cancellation goes first
         raise
     return future.result()
+
+
+async def _done(future: "asyncio.Future[Any]") -> None:
+    """Wait for ``future`` to be done, as `asyncio.wait` does for several; a cancellation does not reach it."""
+    if future.done():
+        return
+    waiter: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+
+    def wake(_: object) -> None:
+        if not waiter.done():
+            waiter.set_result(None)
+
+    future.add_done_callback(wake)
+    try:
+        await waiter
+    finally:
+        future.remove_done_callback(wake)
