@@ -160,7 +160,7 @@ class StoredMarks:
     async def record(self, name: str) -> Mapping[str, Any] | None:
         """The done mark of ``name``, as it is stored now; None when it is gone, which is noted."""
         store, cache, _ = self._opened or await self._open()
-        record = await self._attempt("reading a done step", store.read_done, name)
+        record = await self._work("reading a done step", store.read_done, name)
         if record is None:
             cache.withdrawn([name])
         return record
@@ -176,7 +176,7 @@ class StoredMarks:
         """Mark ``name`` as done."""
         store, cache, _ = self._opened or await self._open()
         finished = await finish(
-            self._attempt("marking a step as done", store.mark_done, name, record), timeout=self._mark_timeout
+            self._work("marking a step as done", store.mark_done, name, record), timeout=self._mark_timeout
         )
         if finished.error is None:
             cache.marked(name)
@@ -195,7 +195,7 @@ class StoredMarks:
         try:
             store, cache, _ = self._opened or await self._open()
             finished = await finish(
-                self._attempt("withdrawing done marks", store.withdraw, names), timeout=self._mark_timeout
+                self._work("withdrawing done marks", store.withdraw, names), timeout=self._mark_timeout
             )
             if finished.error is None:
                 cache.withdrawn(names)
@@ -241,16 +241,19 @@ class StoredMarks:
         policy = self._opened[2]
         if not policy.retry:
             policy = policy.with_attribute("retry", _ASKED_AGAIN)
-        return await self._attempt_by(policy, "asking for done steps", call, *args, **kwargs)
+        return await self._attempt(policy, "asking for done steps", call, *args, **kwargs)
+
+    def _work(
+        self, what: str, function: Callable[P, Coroutine[Any, Any, T]], *args: P.args, **kwargs: P.kwargs
+    ) -> Coroutine[Any, Any, T]:
+        """A call of the store's, with the attempts and timeouts of the policy where it has any."""
+        assert self._opened is not None
+        policy = self._opened[2]
+        if policy.plain:
+            return function(*args, **kwargs)
+        return self._attempt(policy, what, function, *args, **kwargs)
 
     async def _attempt(
-        self, what: str, function: Callable[P, Awaitable[T]], *args: P.args, **kwargs: P.kwargs
-    ) -> T:
-        """Call a function of the store, with the attempts and timeouts of the policy."""
-        assert self._opened is not None
-        return await self._attempt_by(self._opened[2], what, function, *args, **kwargs)
-
-    async def _attempt_by(
         self,
         policy: ActivityAttributes,
         what: str,
@@ -258,8 +261,7 @@ class StoredMarks:
         *args: P.args,
         **kwargs: P.kwargs,
     ) -> T:
-        if policy.plain:
-            return await function(*args, **kwargs)
+        """Call a function of the store, with the attempts and timeouts of a policy."""
         try:
             return await attempts(
                 what,

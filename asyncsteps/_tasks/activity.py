@@ -18,6 +18,9 @@ from asyncsteps._tasks.submittable import Submittable
 P = ParamSpec("P")
 R = TypeVar("R")
 
+_PLAIN = ActivityAttributes()
+"""Of each activity that is given none; checked once."""
+
 SyncRunner = Callable[[Callable[[], Awaitable[Any]]], Any]
 """Runs what gives an awaitable to its end, from sync code."""
 
@@ -83,7 +86,7 @@ class Activity(Generic[P, R]):
         # A class's own attributes, its execute() among them, are for its instances.
         functools.update_wrapper(self, function, updated=() if isclass(function) else ("__dict__",))
         self.function: Callable[..., Any] = function
-        self.attributes = ActivityAttributes() if attributes is None else attributes
+        self.attributes = _PLAIN if attributes is None else attributes
         self.context: Any = None
 
     @property
