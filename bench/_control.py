@@ -29,7 +29,7 @@ class Settings:
 
 @dataclass(frozen=True, slots=True)
 class Seed:
-    """What a bucket is filled with: the names of a shape below a prefix, and one foreign key on either side.
+    """What a bucket is filled with: the names of a shape below a prefix, and one unrecognised key on either side.
 
     Attributes:
         bucket: The bucket.

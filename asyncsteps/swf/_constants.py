@@ -4,7 +4,6 @@ from typing import Any
 
 MINUTE = 60
 HOUR = 60 * MINUTE
-DAY = 24 * HOUR
 
 STEP_ACTIVITY_PARAMS_DEFAULT: dict[str, Any] = {
     "schedule_to_start_timeout": 4 * HOUR,
