@@ -8,7 +8,7 @@ DEMO_STORE ?=
 .PHONY: help demo test test-long simulate mutants check format bench dist clean
 
 help:  ## List the targets (the default).
-	@sed -En 's/^([a-z-]+):[^#]*## (.*)/make \1|\2/p' $(MAKEFILE_LIST) | awk -F'|' '{ printf "%-12s %s\n", $$1, $$2 }'
+	@sed -En 's/^([a-z-]+):[^#]*## (.*)/make \1|\2/p' $(MAKEFILE_LIST) | awk -F'|' '{ printf "%-14s %s\n", $$1, $$2 }'
 
 $(BIN)/python:
 	@command -v $(PYTHON) >/dev/null || { echo "asyncsteps needs $(PYTHON), 3.11 or newer: install it, or name one with PYTHON=..." >&2; exit 1; }
@@ -63,5 +63,5 @@ bench: $(VENV)/.bench.installed  ## Measure the quick set of benchmarks, within 
 dist: $(VENV)/.release.installed  ## Build the sdist and the wheel into dist/.
 	PIP_CONSTRAINT=constraints.txt $(BIN)/python -m build
 
-clean:  ## Remove the environment and all caches.
+clean:  ## Remove the environment and the caches of the tools.
 	rm -rf $(VENV) .mypy_cache .pytest_cache .ruff_cache .hypothesis .coverage .coverage.*

@@ -123,7 +123,7 @@ class Planner:
         return Decision(Action.RUN, forced=False)
 
     def recall(self, step: StepRules) -> None:
-        """Tell of a submission whose decision is on record already, and is not taken again."""
+        """Note a submission whose decision is already recorded, without deciding it again."""
         self._selectable.update(selectors_of(step.name))
 
     def phases(self, step: StepRules, decision: Decision, *, done: bool) -> tuple[Phase, ...]:
@@ -174,29 +174,29 @@ class Planner:
         return RecordStatus(status, details)
 
     def begin(self, name: str, *, outdated: bool = False) -> None:
-        """Tell that ``name`` starts to play, its dependents being forced already.
+        """Note that ``name`` has started. Its dependents must already be forced.
 
         Selectors from before this moment will not force it again once it is played.
 
         Args:
             name: The step's name.
-            outdated: Whether it has a mark yet, which others may withdraw as well until `start` is told: its own
-                withdrawal could fail.
+            outdated: Whether the step has a mark that others may also withdraw before `start`: its own withdrawal
+                could fail.
         """
         self._begun[name] = self._clock
         if outdated:
             self._outdated.add(name)
 
     def start(self, name: str) -> None:
-        """Tell that the activities of ``name``, which began, start: no mark of it is outdated from now on."""
+        """Note that the step's activities have started. Its mark is no longer outdated."""
         self._outdated.discard(name)
 
     def complete(self, name: str) -> None:
-        """Tell that ``name``, which began, was played and marked done by this run."""
+        """Note that this run played ``name`` and marked it done."""
         self._played[name] = self._begun.pop(name)
 
     def fail(self, name: str) -> None:
-        """Tell that ``name``, which began, failed or was cancelled: what forced it forces it still."""
+        """Note that ``name`` failed or was cancelled. Whatever forced it still does."""
         self._begun.pop(name, None)
         self._outdated.discard(name)
 

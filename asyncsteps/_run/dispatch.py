@@ -28,7 +28,7 @@ _LONGEST_TURN = 0.005
 
 
 class _Running:
-    """Notes at its beginning that an activity runs within the enclosing steps."""
+    """A block that notes, on entry, that an activity is running within the enclosing steps."""
 
     def __enter__(self) -> None:
         note_running()
@@ -38,7 +38,7 @@ class _Running:
 
 
 class _RunningAttempts(Attempts):
-    """Attempts that note at their beginning that an activity runs within the enclosing steps."""
+    """Attempts that note, on entry, that an activity is running within the enclosing steps."""
 
     def __enter__(self) -> None:
         note_running()
@@ -153,7 +153,7 @@ class Dispatch:
         return self._container_played(chain, ended)
 
     def _container_played(self, container: Group, ended: list[Played], failure: Played | None = None) -> Played:
-        """How a container ended, from the ends of its members; ``failure`` is the one that broke a chain off."""
+        """Combine the members' outcomes into the container's; ``failure`` is the one that broke a chain off."""
         results = [played.result for played in ended]
         failed = [played for played in ended if played.error is not None]
         if not failed:

@@ -1,6 +1,6 @@
 """Is this name done? A run's answers, at the cost of what the run touches and not of all that was ever done.
 
-One page of a listing, fetched from just before a name, answers for every name in the stretch that it covers. So
+One page of a listing, fetched from just before a name, answers for every name in the range that it covers. So
 what is known is a set of intervals, and a question inside them costs no request.
 """
 
@@ -28,7 +28,7 @@ class Ask(Protocol):
     """Asks the store with a call of its own, again after an error that may pass."""
 
     async def __call__(self, call: Callable[P, Awaitable[T]], /, *args: P.args, **kwargs: P.kwargs) -> T:
-        """Await ``call(*args, **kwargs)``, so often as it takes."""
+        """Await ``call(*args, **kwargs)``, retrying errors that may pass."""
         ...
 
 
@@ -136,11 +136,11 @@ class DoneCache:
         return [*names, *known.between(low, high)]
 
     def marked(self, name: str) -> None:
-        """Tell that this run marked ``name`` as done."""
+        """Note that this run marked ``name`` as done."""
         self._own[name] = True
 
     def withdrawn(self, names: Iterable[str]) -> None:
-        """Tell that this run withdrew the marks of ``names``."""
+        """Note that this run withdrew the marks of ``names``."""
         self._own.update(dict.fromkeys(names, False))
 
     def forget(self) -> None:
@@ -154,7 +154,7 @@ class DoneCache:
             self._known.learn(low, high, names)
 
     async def _ask(self, name: str) -> None:
-        """Wait until ``name`` may be known; raise what kept it from being known."""
+        """Wait for an answer about ``name``, or raise the error that prevented one."""
         question = _Question(name)
         askers = self._pending.setdefault(name, [])
         if not askers:
@@ -168,11 +168,11 @@ class DoneCache:
         finally:
             self._leave(question)
         if question.error is not None:
-            # All that ask raise the same error: its trace is put back, so that it does not grow with each of them.
+            # All askers raise the same error; its traceback is reset, so that it does not grow.
             raise question.error.with_traceback(question.trace)
 
     def _leave(self, question: _Question) -> None:
-        """Take a question back, answered or not, and let another asker of its name fetch in its place."""
+        """Withdraw a question. If it was due to fetch, another asker of the name takes over."""
         if question.fetch:
             self._fetches.remove(question.name)
         askers = self._pending.get(question.name, [])
@@ -244,7 +244,7 @@ class DoneCache:
                 question.turn.set()
 
     def _dispatch(self) -> None:
-        """Have as many pages fetched as the waiting questions are worth, each for questions of its own."""
+        """Start as many page fetches as the waiting questions justify, each for different questions."""
         expected = max(1, int(self._answers_per_page or len(self._order)))
         worth = -(-len(self._order) // expected)
         while len(self._fetches) < min(worth, _MAX_FETCHES):
@@ -257,7 +257,7 @@ class DoneCache:
             question.turn.set()
 
     def _next_to_fetch(self, expected: int) -> str | None:
-        """The very first question, or about the middle of the longest run that waits for one and the same fetch.
+        """The very first question, or about the middle of the longest sequence that waits for one and the same fetch.
 
         A whole number of expected pages after that fetch, so that no page leaves a rest behind.
         """

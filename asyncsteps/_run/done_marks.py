@@ -34,7 +34,7 @@ OpenStore = Callable[[], Awaitable[StepStore]]
 
 @dataclass(frozen=True, slots=True)
 class Finished:
-    """How work that is finished once begun ended.
+    """The outcome of work that is always completed once started.
 
     Attributes:
         error: Why it failed, or None.
@@ -119,7 +119,7 @@ class DoneMarks(Protocol):
         ...
 
     async def withdrawals_ended(self, name: str) -> None:
-        """Wait until no withdrawal of ``name`` is under way, which would take a mark that is made meanwhile."""
+        """Wait for withdrawals of ``name`` under way: they would delete a mark made meanwhile."""
         ...
 
     def forget(self) -> None:

@@ -99,7 +99,7 @@ for _operation in _OPERATIONS.split():
 
 
 def plan_end(error: BaseException) -> PlanEndsError | None:
-    """What ended the plan, when that is all that ``error`` (perhaps a group) tells; else None."""
+    """Return the `PlanEndsError` if ``error``, perhaps a group, consists of nothing else; else None."""
     if isinstance(error, PlanEndsError):
         return error
     if not isinstance(error, BaseExceptionGroup):

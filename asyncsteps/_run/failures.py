@@ -39,7 +39,7 @@ _current: ContextVar[_Attempt | None] = ContextVar("asyncsteps_attempt", default
 
 
 def _innermost() -> _Attempt | None:
-    """The innermost attempt that the current code belongs to; a task may outlive the one that started it."""
+    """Return the innermost attempt that has not ended; a task may outlive the one that started it."""
     attempt = _current.get()
     while attempt is not None and attempt.ended:
         attempt = attempt.outer
@@ -115,6 +115,6 @@ class Failures:
             logger.error("%s", error_text(error), exc_info=error)
 
     def made_good(self, step: str) -> None:
-        """Drop the failures of a step that was played well later."""
+        """Drop the failures of a step that later succeeded."""
         for key in self._of_step.pop(step, ()):
             self._made_good[key] = self._failures.pop(key).error

@@ -129,7 +129,7 @@ class Lifetime:
 
     @contextmanager
     def branches(self, count: int) -> Iterator[Callable[[], None]]:
-        """Count the members that a group plays side by side; gives what each calls at its end."""
+        """Count a group's members as branches; yields a callback for each of them to call when it ends."""
         left = count
         self._branches += count - 1
 

@@ -58,7 +58,7 @@ def checked_workflow_id(given: object) -> str:
 
 
 def as_opener(store: object) -> OpenStore:
-    """What gives a store when it is first needed, from the store itself or from such a callable.
+    """Return a callable that opens the store on first use, from the store itself or such a callable.
 
     Raises:
         StepDefinitionError: When ``store`` is neither.
@@ -79,7 +79,7 @@ def as_opener(store: object) -> OpenStore:
 
 
 def as_policy(given: GivenParams | None) -> Callable[[], ActivityAttributes]:
-    """What gives, when it is first needed, that of the step activities' parameters which means something natively.
+    """Return a callable that gives, on first use, the step activity parameters that apply natively.
 
     Raises:
         StepDefinitionError: When a parameter is refused; for a callable, when it is called.

@@ -139,7 +139,7 @@ class StepRun(RunSelectors):
     def failures(self) -> list[Exception]:
         """What failed so far, each once: `StepFailedError` for a step, and what was not raised to a caller.
 
-        A failure that a later attempt made good is not listed: that of a step which was played well after it, and
+        A failure that a later attempt made good is not listed: that of a step which later succeeded, and
         those within an attempt of an activity which another attempt followed.
         """
         return self._parts.failures.errors

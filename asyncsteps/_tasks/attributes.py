@@ -49,8 +49,8 @@ def is_duration(value: object) -> bool:
     return isinstance(value, int | float) and not isinstance(value, bool) and isfinite(value) and value >= 0
 
 
-def _tells_errors(value: object) -> bool:
-    """Whether ``value`` tells which errors are meant: a type, a tuple of types, or a predicate."""
+def _is_error_filter(value: object) -> bool:
+    """Whether ``value`` is an exception type, a tuple of them, or a predicate."""
     if callable(value) and not isinstance(value, type):
         return True
     types = value if isinstance(value, tuple) else (value,)
@@ -124,7 +124,7 @@ class ActivityAttributes:
                 f"retry_wait={self.retry_wait!r} is refused: it is a number of seconds of at least 0, or a "
                 "callable that takes the number of the failed attempt and returns the seconds"
             )
-        if not _tells_errors(self.retry_on):
+        if not _is_error_filter(self.retry_on):
             raise StepDefinitionError(
                 f"retry_on={self.retry_on!r} is refused: it is an exception type, a tuple of them, or a callable "
                 "that takes the error and returns whether it is worth another attempt"

@@ -1,4 +1,4 @@
-"""How many activities of a run may run at once, and in whose slot one runs that an activity has submitted.
+"""Limits how many activities run at once, and runs those that an activity submits in its own slot first.
 
 An activity holds a slot while it runs. While it waits for what it has submitted, its slot is yielded: the first
 activity that it submitted runs in it, ahead of all others, and only what runs beside that one queues for a slot of
@@ -256,7 +256,7 @@ class Slot:
             self.limiter.release()
 
     def _park(self) -> None:
-        """Have this slot, and those whose permit it was lent, take another one and not wait for what was lent."""
+        """Stop waiting for the permit that was lent: this slot and its lenders take new ones."""
         self.holds, self.parked, self.borrower = False, True, None
         lender, self.lender = self.lender, None
         if lender is not None:

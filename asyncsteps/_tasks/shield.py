@@ -1,4 +1,4 @@
-"""Waiting that no cancellation cuts short."""
+"""Waits for a future without being interrupted by cancellation."""
 
 import asyncio
 from collections.abc import Callable

@@ -290,10 +290,6 @@ def double_task(num: int) -> task.ActivityTask:
     return task.ActivityTask(double, num)
 
 
-class Listed:
-    def __call__(self) -> None: ...
-
-
 class TestDefinition:
     def test_signature_is_simpleflows(self) -> None:
         import inspect
