@@ -257,7 +257,7 @@ class DoneCache:
             question.turn.set()
 
     def _next_to_fetch(self, expected: int) -> str | None:
-        """The very first question, or about the middle of the longest sequence that waits for one and the same fetch.
+        """The very first question, or about the middle of the longest sequence that waits for one fetch.
 
         A whole number of expected pages after that fetch, so that no page leaves a rest behind.
         """
