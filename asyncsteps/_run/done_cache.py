@@ -11,7 +11,7 @@ from typing import ParamSpec, Protocol, TypeVar
 
 import anyio
 
-from asyncsteps._errors import FINAL_ERRORS, StoreError
+from asyncsteps._errors import FINAL_ERRORS
 from asyncsteps._plan.names import EVERYTHING, below, matches
 from asyncsteps._plan.order import just_before
 from asyncsteps._run.known_names import KnownNames
@@ -104,7 +104,7 @@ class DoneCache:
         async def ask(selector: str) -> None:
             try:
                 found.update(await self._matching(selector))
-            except StoreError as error:
+            except Exception as error:  # noqa: BLE001 - raised below, as it is and not within a group
                 errors.append(error)
 
         if len(wanted) == 1:

@@ -301,3 +301,14 @@ def test_answers_are_right_however_names_and_pages_fall(
     store = PagedStore(done_names, page_size=size)
     assert anyio.run(answers) == {name: name in done_names for name in asked}
     assert store.pages <= len(asked) * 2 + len(done_names) // size + 1
+
+
+async def test_what_a_store_raises_comes_out_as_it_is_however_many_ask() -> None:
+    store = PagedStore(numbered(500))
+
+    async def broken(start_after: str = "") -> DonePage:
+        raise OSError(start_after)
+
+    store.done_page = broken  # type: ignore[method-assign]
+    with pytest.raises(OSError, match="step"):
+        await done_steps(store).matching(numbered(3))

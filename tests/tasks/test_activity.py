@@ -389,30 +389,3 @@ async def test_an_activity_cancelled_from_within_is_a_failure() -> None:
     async with run_over(MemoryStore()) as run:
         with pytest.raises(ActivityCancelledError):
             await run.submit(awaits_what_was_cancelled)
-
-
-def generator(count: int = 1) -> Any:
-    yield count
-
-
-async def async_generator() -> Any:
-    yield 1
-
-
-class Yields:
-    def execute(self) -> Any:
-        yield 1
-
-
-class CallYields:
-    def __call__(self) -> Any:
-        yield 1
-
-
-@pytest.mark.parametrize(
-    "given",
-    [generator, async_generator, functools.partial(generator, 1), Yields, CallYields(), functools.partial(Yields)],
-)
-def test_what_yields_is_refused_when_it_is_made(given: Callable[..., Any]) -> None:
-    with pytest.raises(StepDefinitionError, match="return instead of yielding"):
-        Activity(given)
