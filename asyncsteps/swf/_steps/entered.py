@@ -41,3 +41,12 @@ def workflow_of(executor: Any) -> Any:
             "asyncsteps.swf.WorkflowStepMixin too"
         )
     return workflow
+
+
+def hooks_of(workflow: Any) -> Any:
+    """The workflow whose hooks say where the steps of ``workflow`` are marked: as in simpleflow, the executor's.
+
+    On the local executor that is the outermost one, whose children's steps so lie where simpleflow puts them.
+    """
+    outermost = workflow.executor.workflow
+    return outermost if hasattr(outermost, "_submit_step") else workflow

@@ -14,6 +14,7 @@ from asyncsteps._plan.model import Action, Decision, StepRules
 from asyncsteps._plan.names import as_selectors
 from asyncsteps.swf import _simpleflow as sf
 from asyncsteps.swf._steps.done_names import NotListedYet
+from asyncsteps.swf._steps.entered import hooks_of
 from asyncsteps.swf._steps.history import has_new_failures, warn_of_length
 from asyncsteps.swf._steps.marker_log import MarkerLog, recordable
 from asyncsteps.swf._steps.prefix_state import Addition, PrefixState
@@ -200,9 +201,13 @@ class StepsRun:
         return recordable(decision, lambda shorter: state.planner.phases(rules, shorter, done=done))
 
     def _state(self) -> PrefixState:
-        where = (self.workflow.get_step_bucket(), self.workflow.get_step_path_prefix())
+        hooks = hooks_of(self.workflow)
+        where = (hooks.get_step_bucket(), hooks.get_step_path_prefix())
         if where not in self._states:
-            self._states[where] = PrefixState(self.workflow, *where, self._additions)
+            state = self._states[where] = PrefixState(hooks, *where, self._additions)
+            if hooks is not self.workflow:
+                others = run_of(hooks)._state()  # noqa: SLF001 - of this very class
+                state.done, state.marked, state.playing = others.done, others.marked, others.playing
         return self._states[where]
 
     def _honour_overridden_getters(self) -> None:
