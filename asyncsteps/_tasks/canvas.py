@@ -40,6 +40,8 @@ def _from_tuple(given: object) -> Submittable:
         raise StepDefinitionError("an empty tuple cannot be submitted: give (callable, argument, ...)")
     first, *arguments = given
     if not isinstance(first, Submittable):
+        if type(first).__module__.partition(".")[0] == "simpleflow":
+            raise _not_submittable(first)
         if not callable(first):
             raise StepDefinitionError(
                 f"{given!r} cannot be submitted: {first!r} is not callable; give (callable, argument, ...)"
@@ -62,6 +64,11 @@ def _not_submittable(given: object) -> StepDefinitionError:
         remedy += ", SignalTask(name) and WaitForSignal(name)"
     elif isinstance(given, Marker):
         remedy = "it is recorded already; to record one in its turn, give MarkerTask(name, details)"
+    elif type(given).__module__.partition(".")[0] == "simpleflow":
+        remedy = (
+            "it is simpleflow's, which a native chain, group or step does not take; put both into simpleflow's own "
+            "(simpleflow.canvas, asyncsteps.swf.Step), what is native by asyncsteps.swf.to_simpleflow"
+        )
     else:
         remedy = f"give {_FORMS}"
     return StepDefinitionError(f"{given!r} cannot be submitted: {remedy}")
