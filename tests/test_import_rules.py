@@ -35,6 +35,7 @@ ROOMS: dict[str, tuple[set[str], set[str]]] = {
     "swf._done": ({"_errors", "_plan", "store", "store.contract", "swf._sync", "swf.base"}, {"anyio", *AWS}),
     "swf._convert": ({"_errors", "_plan", "_tasks", "swf.base"}, SIMPLEFLOW),
     "swf.tasks": ({"_errors", "_plan", "swf.base", "swf._sync", "swf._done"}, set()),
+    "swf.utils": ({"_plan"}, set()),
     "swf._steps": (
         {"_errors", "_plan", "_tasks", "store.contract", "swf.base"}
         | {"swf._sync", "swf._done", "swf._convert", "swf.tasks"},
@@ -46,7 +47,7 @@ ROOMS: dict[str, tuple[set[str], set[str]]] = {
     ),
     "swf._client": ({"_aws", "_errors", "_plan", "swf.base"}, {"anyio", *AWS}),
     "swf": (
-        {"_errors", "swf.base", "swf.tasks", "swf._steps", "swf._bridge", "swf._client"},
+        {"_errors", "swf.base", "swf.tasks", "swf.utils", "swf._steps", "swf._bridge", "swf._client"},
         set(),
     ),
     "": ({"_errors", "_plan", "_tasks", "_run", "store"}, set()),
@@ -64,6 +65,7 @@ MEMBERS = {
     "swf._errors": "swf.base",
     "swf._logging": "swf.base",
     "swf._simpleflow": "swf.base",
+    "swf.constants": "swf.base",
 }
 
 

@@ -21,7 +21,7 @@ from asyncsteps.swf._errors import (
 from asyncsteps.swf._logging import import_simpleflow
 
 if TYPE_CHECKING:
-    from asyncsteps.swf import tasks
+    from asyncsteps.swf import constants, tasks, utils
     from asyncsteps.swf._bridge.bridge import SimpleflowBridge
     from asyncsteps.swf._client.client import SwfClient
     from asyncsteps.swf._client.errors import (
@@ -85,8 +85,10 @@ __all__ = [
     "WorkflowStepMixin",
     "WorkflowTypeExistsError",
     "WorkflowTypeNotFoundError",
+    "constants",
     "tasks",
     "to_simpleflow",
+    "utils",
 ]
 
 _OVER_SIMPLEFLOW = {
@@ -108,6 +110,8 @@ _OF_THE_CLIENT = {
 }
 """Names whose modules import botocore alone, beside the client's errors."""
 
+_MODULES = {"constants": "constants", "tasks": "tasks", "utils": "utils"}
+
 
 def __getattr__(name: str) -> Any:
     if name not in __all__:
@@ -116,12 +120,13 @@ def __getattr__(name: str) -> Any:
     try:
         if name in _OVER_SIMPLEFLOW:
             import_simpleflow()
-        module = import_module(f"{__name__}.{(_OVER_SIMPLEFLOW | _OF_THE_CLIENT).get(name, '_client.errors')}")
+        where = (_OVER_SIMPLEFLOW | _OF_THE_CLIENT | _MODULES).get(name, "_client.errors")
+        module = import_module(f"{__name__}.{where}")
     except ModuleNotFoundError as error:
         if error.name is None or error.name.partition(".")[0] != "simpleflow":
             raise
         raise MissingExtraError("swf", f"asyncsteps.swf.{name}") from error
-    return module if name == "tasks" else getattr(module, name)
+    return module if name in _MODULES else getattr(module, name)
 
 
 def __dir__() -> list[str]:

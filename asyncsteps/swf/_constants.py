@@ -1,25 +1,4 @@
-"""The defaults of simpleflow's own step package, and the limits of SWF."""
-
-from typing import Any
-
-MINUTE = 60
-HOUR = 60 * MINUTE
-
-STEP_ACTIVITY_PARAMS_DEFAULT: dict[str, Any] = {
-    "schedule_to_start_timeout": 4 * HOUR,
-    "start_to_close_timeout": 1 * MINUTE,
-    "schedule_to_close_timeout": 4 * HOUR + MINUTE,
-    "heartbeat_timeout": 3 * MINUTE,
-    "task_priority": 100,
-    "version": "1.0",
-    "idempotent": True,
-    "raises_on_failure": True,
-    "retry": 1,
-}
-"""Parameters of the listing, marking and withdrawing activities (seconds), the same as simpleflow's."""
-
-UNKNOWN_CONTEXT = {"run_id": "unknown", "workflow_id": "unknown", "version": "unknown"}
-"""What a done mark records when its task runs outside of an execution, as in simpleflow."""
+"""The limits of SWF, and what is kept within them."""
 
 MAX_RESULT_CHARS = 32_768
 """The longest result, input or details of SWF, in characters."""

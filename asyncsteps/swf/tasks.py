@@ -8,7 +8,7 @@ from collections.abc import Iterable
 from typing import Any
 
 from asyncsteps._plan.names import as_selectors, matches
-from asyncsteps.swf._constants import UNKNOWN_CONTEXT
+from asyncsteps.swf.constants import UNKNOWN_CONTEXT
 from asyncsteps.swf._done.payload import part_form, short_form, snapshot_form, unpack
 from asyncsteps.swf._done.snapshots import write_snapshot
 from asyncsteps.swf._errors import short_reasons

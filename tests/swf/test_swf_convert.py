@@ -323,3 +323,37 @@ def test_async_activities_on_the_plain_local_executor() -> None:
     assert play(to_simpleflow(acts.Fetch("users"))) == "users of local"
     with pytest.raises(Exception, match="so it is"):
         play(to_simpleflow(acts.fail("so it is")))
+
+
+# Which container holds what: the table of docs/bridge.md.
+
+NATIVE = [acts.double, acts.double(4), (acts.double, 4), Chain(acts.double(4)), Group(acts.double(4))]
+THEIRS = [acts.theirs, task.ActivityTask(acts.theirs, 4), (acts.theirs, 4), canvas.Chain((acts.theirs, 4))]
+
+
+@pytest.mark.parametrize("container", [Chain, Group, functools.partial(Step, "s")])
+@pytest.mark.parametrize("member", THEIRS)
+def test_a_native_container_refuses_what_is_simpleflows_and_says_where_it_goes(container: Any, member: Any) -> None:
+    with pytest.raises(StepDefinitionError, match=r"it is simpleflow's.*asyncsteps\.swf\.to_simpleflow"):
+        container(member)
+
+
+@pytest.mark.parametrize("container", [canvas.Chain, canvas.Group, functools.partial(SwfStep, "s")])
+def test_a_container_of_simpleflows_kind_holds_both(container: Any) -> None:
+    for member in THEIRS:
+        container(member)
+    for member in NATIVE:
+        container(to_simpleflow(member))
+    mixed = canvas.Chain(task.ActivityTask(acts.theirs, 1), to_simpleflow(Group(acts.double(2), acts.add(2))))
+    assert play(mixed) == [1, [4, 3]]
+
+
+@pytest.mark.parametrize("member", [*NATIVE, *THEIRS])
+def test_a_step_for_simpleflow_takes_both_as_they_are(member: Any) -> None:
+    assert isinstance(SwfStep("s", member), SwfStep)
+
+
+@pytest.mark.parametrize("member", NATIVE)
+def test_what_is_native_goes_into_simpleflows_containers_by_conversion_alone(member: Any) -> None:
+    with pytest.raises(ValueError, match="should be a Submittable"):
+        canvas.Chain(member)

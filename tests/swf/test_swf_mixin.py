@@ -18,7 +18,7 @@ from swf_workflows import ACTIVITIES, LIST, MARK, sequence, start, task, told
 
 from asyncsteps import SelectorError, StepDefinitionError
 from asyncsteps.swf import Step, WorkflowStepMixin
-from asyncsteps.swf._constants import STEP_ACTIVITY_PARAMS_DEFAULT, UNKNOWN_CONTEXT
+from asyncsteps.swf.constants import STEP_ACTIVITY_PARAMS_DEFAULT, UNKNOWN_CONTEXT
 
 
 @activity.with_attributes(task_list="test", version="1")

@@ -20,7 +20,7 @@ from asyncsteps._plan.model import StepRules
 from asyncsteps._plan.names import selectors_of
 from asyncsteps._plan.planner import Planner
 from asyncsteps.swf import Step, WorkflowStepMixin
-from asyncsteps.swf._constants import UNKNOWN_CONTEXT
+from asyncsteps.swf.constants import UNKNOWN_CONTEXT
 from asyncsteps.swf.tasks import GetStepsDoneTask, MarkStepDoneTask, WithdrawStepsDoneTask
 
 pytestmark = pytest.mark.usefixtures("at_moto")

@@ -2,7 +2,7 @@
 
 import abc
 import posixpath
-from collections.abc import Sequence
+from collections.abc import KeysView, Sequence
 from typing import TYPE_CHECKING, Any
 
 from simpleflow import activity, futures, settings, task
@@ -10,7 +10,7 @@ from simpleflow.workflow import Workflow
 
 from asyncsteps._plan.names import as_selectors
 from asyncsteps.swf import _simpleflow as sf
-from asyncsteps.swf._constants import STEP_ACTIVITY_PARAMS_DEFAULT
+from asyncsteps.swf.constants import STEP_ACTIVITY_PARAMS_DEFAULT
 from asyncsteps.swf._steps.run import run_of
 from asyncsteps.swf._steps.run_hook import around_run, is_wrapped
 from asyncsteps.swf._steps.step import Step
@@ -80,6 +80,26 @@ class WorkflowStepMixin(metaclass=abc.ABCMeta):  # noqa: B024 - it has simpleflo
     def get_skipped_steps(self) -> list[str]:
         """The skipped selectors, in order of addition."""
         return run_of(self).selectors(forcing=False)
+
+    @property
+    def steps_forced(self) -> frozenset[str]:
+        """The forced selectors; `add_forced_steps` adds to them."""
+        return frozenset(run_of(self).selectors(forcing=True))
+
+    @property
+    def steps_forced_reasons(self) -> dict[str, KeysView[str]]:
+        """The reasons of each forced selector, in order of addition."""
+        return run_of(self).reasons(forcing=True)
+
+    @property
+    def steps_skipped(self) -> frozenset[str]:
+        """The skipped selectors; `add_skipped_steps` adds to them."""
+        return frozenset(run_of(self).selectors(forcing=False))
+
+    @property
+    def steps_skipped_reasons(self) -> dict[str, KeysView[str]]:
+        """The reasons of each skipped selector, in order of addition."""
+        return run_of(self).reasons(forcing=False)
 
     def _get_step_activity_params(self) -> dict[str, Any]:
         params = dict(STEP_ACTIVITY_PARAMS_DEFAULT)

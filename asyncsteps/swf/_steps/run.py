@@ -5,6 +5,7 @@ On SWF a run is one replay of the execution's history, on the local executor the
 
 import logging
 from collections import Counter
+from collections.abc import KeysView
 from typing import Any
 
 from simpleflow import futures
@@ -19,7 +20,7 @@ from asyncsteps.swf._steps.history import has_new_failures, warn_of_length
 from asyncsteps.swf._steps.marker_log import MarkerLog, recordable
 from asyncsteps.swf._steps.prefix_state import Addition, PrefixState
 from asyncsteps.swf._steps.step import Step
-from asyncsteps.swf._steps.submission import Submission, step_future
+from asyncsteps.swf._steps.submission import StepFuture, Submission, step_future
 
 _logger = logging.getLogger("asyncsteps.swf")
 
@@ -86,6 +87,15 @@ class StepsRun:
         """The selectors that force, or that skip, in order of addition."""
         return list(dict.fromkeys(it for forces, added, _ in self._additions if forces is forcing for it in added))
 
+    def reasons(self, *, forcing: bool) -> dict[str, KeysView[str]]:
+        """The reasons of each of those selectors, in order of addition."""
+        reasons: dict[str, dict[str, None]] = {selector: {} for selector in self.selectors(forcing=forcing)}
+        for forces, added, reason in self._additions:
+            if forces is forcing and reason:
+                for selector in added:
+                    reasons[selector][reason] = None
+        return {selector: told.keys() for selector, told in reasons.items()}
+
     def _force_dependents(self, selectors: list[str], reason: str) -> None:
         """Force a step's dependents through the workflow's hook, with no warning when they match no step."""
         self._forces_dependents = True
@@ -146,7 +156,7 @@ class StepsRun:
         earlier = self._latest.get(name)
         self._submitting.append(name)
         try:
-            future = futures.Future() if earlier is not None and not earlier.done else self._play(step)
+            future = StepFuture() if earlier is not None and not earlier.done else self._play(step)
         except NotListedYet as blocked:
             future = step_future(blocked.future, listing=True)
         finally:
@@ -169,7 +179,7 @@ class StepsRun:
             done = state.is_done(name)
             decided = self._decide(rules, state, done=done)
             if decided is None:
-                return futures.Future()
+                return StepFuture()
             decision = decided
         self._submissions[name] += 1
         submission = Submission(

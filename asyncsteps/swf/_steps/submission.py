@@ -189,17 +189,30 @@ class Submission:
         return activity.Activity(callable_, **self.workflow._get_step_activity_params())  # noqa: SLF001 - the mixin's
 
 
-def step_future(inner: futures.Future, *, listing: bool = False) -> futures.Future:
-    """Make the future of a step in the shape of simpleflow's: that of a chain of the listing and the step's chain.
+class StepFuture(futures.Future):
+    """The future of a step in the shape of simpleflow's: that of a chain of the listing and the step's chain.
 
     Its result is ``[None, results]``. None stands for the list of done steps. ``results`` are those of the links
     of the step's chain; the activities' is the second, the alternative activities' of a skipped step the first.
+
+    Attributes:
+        futures: The futures of the listing and of the step's chain, which has ``futures`` of its own, as far as
+            they are submitted.
+    """
+
+    def __init__(self, *submitted: futures.Future) -> None:
+        super().__init__()
+        self.futures = list(submitted)
+
+
+def step_future(inner: futures.Future, *, listing: bool = False) -> StepFuture:
+    """Make the future of a step.
 
     Args:
         inner: The future of the step's chain.
         listing: Whether ``inner`` is the future of the listing instead.
     """
-    future = futures.Future()
+    future = StepFuture(inner) if listing else StepFuture(sf.finished(), inner)
     if inner.finished:
         error = inner.exception
         before: list[Any] = [] if listing else [None]
