@@ -64,6 +64,7 @@ MEMBERS = {
     "swf._constants": "swf.base",
     "swf._errors": "swf.base",
     "swf._logging": "swf.base",
+    "swf._payload": "swf.base",
     "swf._simpleflow": "swf.base",
     "swf.constants": "swf.base",
 }

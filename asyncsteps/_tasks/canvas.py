@@ -66,8 +66,8 @@ def _not_submittable(given: object) -> StepDefinitionError:
         remedy = "it is recorded already; to record one in its turn, give MarkerTask(name, details)"
     elif type(given).__module__.partition(".")[0] == "simpleflow":
         remedy = (
-            "it is simpleflow's, which a native chain, group or step does not take; put both into simpleflow's own "
-            "(simpleflow.canvas, asyncsteps.swf.Step), what is native by asyncsteps.swf.to_simpleflow"
+            "it is simpleflow's, which a native chain, group or step does not take; put both into simpleflow's "
+            "own (simpleflow.canvas, asyncsteps.swf.Step), what is native by asyncsteps.swf.to_simpleflow"
         )
     else:
         remedy = f"give {_FORMS}"

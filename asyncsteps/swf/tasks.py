@@ -8,12 +8,12 @@ from collections.abc import Iterable
 from typing import Any
 
 from asyncsteps._plan.names import as_selectors, matches
-from asyncsteps.swf.constants import UNKNOWN_CONTEXT
 from asyncsteps.swf._done.payload import part_form, short_form, snapshot_form, unpack
 from asyncsteps.swf._done.snapshots import write_snapshot
 from asyncsteps.swf._errors import short_reasons
 from asyncsteps.swf._sync.loop import run_sync
 from asyncsteps.swf._sync.stores import use_store
+from asyncsteps.swf.constants import UNKNOWN_CONTEXT
 
 __all__ = ["GetStepsDoneTask", "MarkStepDoneTask", "WithdrawStepsDoneTask"]
 

@@ -1,7 +1,7 @@
 """How steps are decided, as plain functions: those of ``simpleflow.step.utils``, with the same answers.
 
-They need no simpleflow. The planner decides by the same rule, and knows more: what the run has played, and decisions
-that the history has fixed.
+They need no simpleflow. The planner decides by the same rule, and knows more: what the run has played, and which
+decisions the history has fixed.
 """
 
 from collections.abc import Collection, Iterable, Mapping

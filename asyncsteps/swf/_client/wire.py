@@ -4,17 +4,14 @@ import datetime as dt
 import json
 from collections.abc import Mapping
 from typing import Any
-from uuid import UUID
 
 from asyncsteps._plan.model import Marker
 from asyncsteps.swf._client.errors import SwfInputError
 from asyncsteps.swf._client.records import CloseStatus, Closure, ExecutionInfo, JumboField
+from asyncsteps.swf._payload import encode_payload, length_problem
 
 JUMBO_PREFIX = "simpleflow+s3://"
 """The start of a payload that simpleflow stored on S3 because it was too long for SWF."""
-
-MAX_PAYLOAD = 32_768
-"""The most characters of an input, a result or details."""
 
 _CLOSING = {
     "WorkflowExecutionCompleted": CloseStatus.COMPLETED,
@@ -91,42 +88,20 @@ def decode(payload: str | None) -> Any:
 
 
 def encode(payload: Any, what: str) -> str:
-    """Encode a payload as simpleflow does: compact JSON with sorted keys.
+    """Encode a payload.
 
     Args:
-        payload: JSON values, and types that simpleflow writes as JSON.
+        payload: What `asyncsteps.swf._payload.encode_payload` takes.
         what: What the payload is, for errors.
 
     Raises:
         SwfInputError: When it cannot be written as JSON, or is too long (SWF's own error repeats all of it).
     """
     try:
-        text = json.dumps(payload, separators=(",", ":"), sort_keys=True, default=_simplify)
-    except (TypeError, ValueError) as error:
+        text = encode_payload(payload)
+    except ValueError as error:
         raise SwfInputError(f"{what} cannot be written as JSON: {error}; give JSON values") from error
-    if len(text) > MAX_PAYLOAD:
-        raise SwfInputError(
-            f"{what} is {len(text):,} characters of JSON, and SWF takes {MAX_PAYLOAD:,}; "
-            "put it on S3 and give its key"
-        )
+    problem = length_problem(len(text))
+    if problem is not None:
+        raise SwfInputError(f"{what} is {problem}")
     return text
-
-
-def _simplify(value: object) -> object:
-    """Encode types that JSON does not have as simpleflow's encoder does."""
-    if isinstance(value, bytes):
-        return value.decode("utf-8", errors="replace")
-    if isinstance(value, dt.datetime):
-        text = value.isoformat()
-        if value.microsecond:
-            text = text[:23] + text[26:]
-        return f"{text.removesuffix('+00:00')}Z" if text.endswith("+00:00") else text
-    if isinstance(value, dt.time):
-        return value.isoformat()[:12] if value.microsecond else value.isoformat()
-    if isinstance(value, dt.date):
-        return value.isoformat()
-    if isinstance(value, UUID):
-        return str(value)
-    if isinstance(value, set | frozenset):
-        return list(value)
-    raise TypeError(f"{type(value).__name__} is no JSON value")

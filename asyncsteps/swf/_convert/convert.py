@@ -1,13 +1,16 @@
 """`to_simpleflow`: convert native activities, chains and groups to simpleflow's, or refuse them with the reason.
 
 Another process may run them: it imports an activity by the name of its type (a module and a name in it), and gets
-the arguments as JSON. Both are checked here, when they are submitted.
+the arguments as JSON, of a length that SWF bounds. All of this is checked here, when they are submitted.
 """
 
+import json
+import os
+from collections.abc import Iterable, Mapping
 from functools import singledispatch
 from typing import Any
 
-from simpleflow import canvas, futures, settings, signal, task
+from simpleflow import canvas, constants, futures, settings, signal, task
 from simpleflow.activity import PRIORITY_NOT_SET
 from simpleflow.activity import Activity as SfActivity
 from simpleflow.base import Submittable as SfSubmittable
@@ -20,8 +23,9 @@ from asyncsteps._tasks.canvas import Chain, Group, as_submittable
 from asyncsteps._tasks.signals import MarkerTask, SignalTask, WaitForSignal
 from asyncsteps._tasks.step import Step
 from asyncsteps._tasks.submittable import Submittable
-from asyncsteps.swf._convert.importable import callable_of_worker, gives_coroutine, json_problem
+from asyncsteps.swf._convert.importable import callable_of_worker, gives_coroutine
 from asyncsteps.swf._errors import NotConvertibleError
+from asyncsteps.swf._payload import length_problem, received
 
 _TAKEN = ("context", "simpleflow_middlewares")
 """Keyword arguments that simpleflow's ``ActivityTask`` keeps for itself."""
@@ -43,8 +47,8 @@ def to_simpleflow(submittable: Any) -> Any:
 
     Raises:
         NotConvertibleError: When a worker could not find an activity by its name (a lambda, a closure, a local
-            function, a method), an ``async def`` is not decorated, an argument is no JSON, or simpleflow has
-            nothing like it.
+            function, a method), an ``async def`` is not decorated, an argument is no JSON, an input is too
+            long for SWF, or simpleflow has nothing like it.
         StepDefinitionError: When it cannot be submitted at all.
     """
     if _is_simpleflow(submittable):
@@ -110,13 +114,13 @@ def convert(native: Submittable) -> Any:
         case Group():
             converted = _group(native)
         case SignalTask():
-            _check_arguments(repr(native), native.signal.args, native.signal.kwargs or {})
             converted = _Signal(native)
         case WaitForSignal():
             converted = signal.WaitForSignal(native.signal_name)
         case MarkerTask():
-            _check_arguments(repr(native), (native.details,), {})
-            converted = task.MarkerTask(native.marker_name, native.details)
+            details = _argument(repr(native), "the details", native.details)
+            _check_length(repr(native), details)
+            converted = task.MarkerTask(native.marker_name, details)
         case _:
             raise NotConvertibleError(repr(native), f"simpleflow has nothing like a {type(native).__name__}")
     return converted
@@ -129,8 +133,9 @@ def _activity_task(native: ActivityTask[Any]) -> task.ActivityTask:
             raise NotConvertibleError(
                 what, f"simpleflow takes an argument called {name} for itself; rename it, or give it by position"
             )
-    _check_arguments(what, native.args, native.kwargs)
-    return task.ActivityTask(_activity(native), *native.args, **native.kwargs)
+    meta = {"meta": native.attributes.meta} if native.attributes.meta else {}
+    args, kwargs = _as_received(what, native.args, native.kwargs, **meta)
+    return task.ActivityTask(_activity(native), *args, **kwargs)
 
 
 def _activity(native: ActivityTask[Any]) -> SfActivity:
@@ -200,9 +205,10 @@ class _Signal(SubmittableContainer):
 
     def __init__(self, native: SignalTask) -> None:
         self._name = native.signal.name
-        self._kwargs = native.signal.kwargs or {}
         self._propagate = native.propagate
-        self.args = list(native.signal.args)
+        self.args, self._kwargs = _as_received(
+            repr(native), native.signal.args, native.signal.kwargs or {}, __propagate=native.propagate
+        )
 
     def submit(self, executor: Executor) -> futures.Future:
         """Send it; called by simpleflow."""
@@ -210,11 +216,38 @@ class _Signal(SubmittableContainer):
         return workflow.submit(workflow.signal(self._name, *self.args, propagate=self._propagate, **self._kwargs))
 
 
-def _check_arguments(what: str, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
-    named = [*((f"argument {position}", value) for position, value in enumerate(args, 1)), *kwargs.items()]
-    for name, value in named:
-        # The result of simpleflow's own future has been JSON before.
-        problem = None if isinstance(value, futures.Future) else json_problem(value)
-        if problem is not None:
-            where = name if name.startswith("argument ") else f"argument {name!r}"
-            raise NotConvertibleError(what, f"{where}, {value!r}, is no JSON: {problem}")
+def _as_received(
+    what: str, args: Iterable[Any], kwargs: Mapping[str, Any], **more: Any
+) -> tuple[list[Any], dict[str, Any]]:
+    """The arguments as whoever gets them through SWF has them, on the local executor too.
+
+    Args:
+        what: Whose they are, for the error.
+        args: The positional ones.
+        kwargs: Those by keyword.
+        more: What else the payload has.
+    """
+    args = [_argument(what, f"argument {position}", value) for position, value in enumerate(args, 1)]
+    kwargs = {name: _argument(what, f"argument {name!r}", value) for name, value in kwargs.items()}
+    _check_length(what, {"args": args, "kwargs": kwargs, **more})
+    return args, kwargs
+
+
+def _argument(what: str, name: str, value: Any) -> Any:
+    if isinstance(value, futures.Future):
+        return value  # its result has been JSON before
+    try:
+        return received(value)
+    except ValueError as error:
+        raise NotConvertibleError(what, f"{name}, {value!r}, is no JSON: {error}") from error
+
+
+def _check_length(what: str, payload: Any) -> None:
+    """Refuse a payload that is too long for SWF, or for simpleflow's jumbo fields where they are set up."""
+    jumbo = bool(os.environ.get("SIMPLEFLOW_JUMBO_FIELDS_BUCKET"))
+    limit = constants.JUMBO_FIELDS_MAX_SIZE if jumbo else constants.MAX_INPUT_LENGTH
+    known = json.dumps(payload, separators=(",", ":"), default=lambda future: None)  # noqa: ARG005 - as json calls it
+    problem = length_problem(len(known), limit)
+    if problem is not None:
+        or_jumbo = "" if jumbo else ", or set SIMPLEFLOW_JUMBO_FIELDS_BUCKET, where simpleflow puts what is longer"
+        raise NotConvertibleError(what, f"its input is {problem}{or_jumbo}")

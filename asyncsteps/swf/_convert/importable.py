@@ -1,6 +1,5 @@
-"""What reaches another process: a callable that it can import by name, and arguments that are JSON."""
+"""What another process can import by name."""
 
-import json
 import sys
 from collections.abc import Callable
 from importlib import import_module
@@ -73,25 +72,3 @@ def gives_coroutine(function: Any) -> bool:
     if isclass(function):
         return is_async_callable(getattr(function, "execute", function.__init__))
     return is_async_callable(function)
-
-
-def json_problem(value: Any) -> str | None:
-    """Why ``value`` is no JSON; None when it is. Keys must be str, and numbers finite."""
-    try:
-        json.dumps(value, allow_nan=False)
-    except (TypeError, ValueError, RecursionError) as error:
-        return str(error)
-    return _odd_key(value)
-
-
-def _odd_key(value: Any) -> str | None:
-    # json.dumps turns an int key into a str, so the activity would get another dict.
-    within: list[Any] = []
-    if isinstance(value, dict):
-        for key in value:
-            if not isinstance(key, str):
-                return f"the key {key!r} is a {type(key).__name__}, and keys are str"
-        within = list(value.values())
-    elif isinstance(value, list | tuple):
-        within = list(value)
-    return next((problem for problem in map(_odd_key, within) if problem is not None), None)

@@ -10,10 +10,10 @@ from simpleflow.workflow import Workflow
 
 from asyncsteps._plan.names import as_selectors
 from asyncsteps.swf import _simpleflow as sf
-from asyncsteps.swf.constants import STEP_ACTIVITY_PARAMS_DEFAULT
 from asyncsteps.swf._steps.run import run_of
 from asyncsteps.swf._steps.run_hook import around_run, is_wrapped
 from asyncsteps.swf._steps.step import Step
+from asyncsteps.swf.constants import STEP_ACTIVITY_PARAMS_DEFAULT
 from asyncsteps.swf.tasks import GetStepsDoneTask
 
 
