@@ -31,7 +31,7 @@ ROOMS: dict[str, tuple[set[str], set[str]]] = {
     "store._s3": ({"_aws", "_errors", "_plan", "store.contract", "store._listing"}, {"anyio", *AWS}),
     "_run": ({"_errors", "_plan", "_tasks", "store.contract", "store"}, {"anyio"}),
     "swf.base": ({"_errors"}, SIMPLEFLOW),
-    "swf._sync": ({"_errors", "store", "store.contract", "swf.base"}, {"anyio", "simpleflow"}),
+    "swf._sync": ({"_errors", "_plan", "store", "store.contract", "swf.base"}, {"anyio", "simpleflow"}),
     "swf._done": ({"_errors", "_plan", "store", "store.contract", "swf._sync", "swf.base"}, {"anyio", *AWS}),
     "swf._convert": ({"_errors", "_plan", "_tasks", "swf.base"}, SIMPLEFLOW),
     "swf.tasks": ({"_errors", "_plan", "swf.base", "swf._sync", "swf._done"}, set()),

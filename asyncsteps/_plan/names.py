@@ -2,6 +2,7 @@
 
 import unicodedata
 from collections.abc import Iterable, Iterator, Mapping
+from typing import Final, Literal
 
 from asyncsteps._errors import SelectorError, StepNameError
 
@@ -12,49 +13,75 @@ EVERYTHING = "*"
 """The selector that matches every name."""
 
 
-def _broken_rule(name: object) -> str | None:
+NameRule = Literal["strict", "simpleflow"]
+"""Which names and selectors are valid: ours, or what simpleflow takes, where the key stays under the prefix."""
+
+STRICT: Final = "strict"
+SIMPLEFLOW: Final = "simpleflow"
+
+_LEADS_OUT = {".", ".."}
+_UNSENDABLE = {"Cc", "Cs"}
+
+
+def _broken_rule(name: object, by: NameRule) -> str | None:
     """The rule of step names that ``name`` breaks, or None."""
-    rule: str | None = None
     if not isinstance(name, str):
-        rule = f"it must be a str, not {type(name).__name__}"
-    elif not name:
-        rule = "it must have at least one segment of at least one character"
-    elif "/" in name:
-        rule = "it must not contain '/', which would leave the steps' prefix"
-    elif not name.isprintable() and any(unicodedata.category(char) in {"Cc", "Cs"} for char in name):
+        return f"it must be a str, not {type(name).__name__}"
+    if not name:
+        return "it must have at least one segment of at least one character"
+    rule = _broken_path(name) if by == SIMPLEFLOW else _broken_segment(name)
+    if rule is None and not name.isprintable() and any(unicodedata.category(char) in _UNSENDABLE for char in name):
         rule = "it must not contain control characters or lone surrogates"
-    elif name == EVERYTHING:
-        rule = "'*' is the selector of all steps"
-    else:
-        segments = name.split(".")
-        if "" in segments:
-            rule = "it must not have an empty segment (a leading, trailing or doubled '.')"
-        elif EVERYTHING in segments:
-            rule = "a segment must not be '*', which stands alone as the selector of all steps"
-        elif len(name.encode()) > MAX_KEY_BYTES:
-            rule = f"it must be at most {MAX_KEY_BYTES} bytes of UTF-8, the longest S3 key"
+    elif rule is None and len(name.encode()) > MAX_KEY_BYTES:
+        rule = f"it must be at most {MAX_KEY_BYTES} bytes of UTF-8, the longest S3 key"
     return rule
 
 
-def is_step_name(name: object) -> bool:
+def _broken_segment(name: str) -> str | None:
+    """The rule of asyncsteps' own for dotted names that ``name`` breaks, or None."""
+    if "/" in name:
+        return "it must not contain '/', which would leave the steps' prefix"
+    if name == EVERYTHING:
+        return "'*' is the selector of all steps"
+    segments = name.split(".")
+    if "" in segments:
+        return "it must not have an empty segment (a leading, trailing or doubled '.')"
+    if EVERYTHING in segments:
+        return "a segment must not be '*', which stands alone as the selector of all steps"
+    return None
+
+
+def _broken_path(name: str) -> str | None:
+    """What leads the key of a name that simpleflow plays out of the steps' prefix, or None."""
+    if name.startswith("/"):
+        return "it must not begin with '/', which would leave the steps' prefix"
+    if not _LEADS_OUT.isdisjoint(name.split("/")):
+        return "it must not have '.' or '..' between slashes, which may lead out of the steps' prefix"
+    return None
+
+
+def is_step_name(name: object, *, by: NameRule = STRICT) -> bool:
     """Whether ``name`` is a valid step name, as `check_step_name` has it."""
-    return _broken_rule(name) is None
+    return _broken_rule(name, by) is None
 
 
-def check_step_name(name: object, *, prefix: str = "") -> str:
+def check_step_name(name: object, *, prefix: str = "", by: NameRule = STRICT) -> str:
     """Return ``name`` when it is a valid step name.
 
     A step name is one or more segments joined by dots, each of one or more characters: no ``/``, no control
-    characters, no empty segment, no segment ``*``; with its prefix at most 1,024 bytes of UTF-8.
+    characters, no empty segment, no segment ``*``; with its prefix at most 1,024 bytes of UTF-8. By the rule
+    ``simpleflow`` dots, ``*`` and ``/`` are characters as others, but that the name does not begin with ``/`` and
+    has no ``.`` or ``..`` between slashes.
 
     Args:
         name: What should be a step name.
         prefix: The key prefix that the name will be stored under.
+        by: The rule.
 
     Raises:
         StepNameError: Naming the rule that is broken.
     """
-    rule = _broken_rule(name)
+    rule = _broken_rule(name, by)
     if rule is not None:
         raise StepNameError(name, rule)
     assert isinstance(name, str)
@@ -68,15 +95,15 @@ def check_step_name(name: object, *, prefix: str = "") -> str:
     return name
 
 
-def check_selector(selector: object) -> str:
-    """Return ``selector`` when it is ``*`` or a well-formed step name.
+def check_selector(selector: object, *, by: NameRule = STRICT) -> str:
+    """Return ``selector`` when it is ``*`` or a well-formed step name; by the rule ``simpleflow`` any str is one.
 
     Raises:
         SelectorError: Naming the rule that is broken.
     """
-    if selector == EVERYTHING:
-        return EVERYTHING
-    rule = _broken_rule(selector)
+    if isinstance(selector, str) and (selector == EVERYTHING or by == SIMPLEFLOW):
+        return selector
+    rule = _broken_rule(selector, by)
     if rule is not None:
         raise SelectorError(selector, rule)
     assert isinstance(selector, str)
@@ -91,10 +118,11 @@ def matches(selector: str, name: str) -> bool:
 def below(selector: str) -> tuple[str, str | None]:
     """Return the bounds ``(low, high)`` of the names below ``selector``, which does not include itself.
 
-    Every name below it lies between the two, and no other name does. Neither bound is a name, so it does not
-    matter whether it is included. ``low`` is also the prefix that these names share. ``high`` is None for ``*``.
+    Every name below it lies between the two, and no other name does. Neither bound is a name by the strict rule,
+    so whether it is included does not matter. ``low`` is also the prefix that these names share. ``high`` is None
+    for ``*``.
     """
-    # "/" follows "." in order of code points, and no step name holds one.
+    # "/" follows "." in order of code points, and no name of the strict rule holds one.
     return ("", None) if selector == EVERYTHING else (f"{selector}.", f"{selector}/")
 
 
@@ -108,30 +136,30 @@ def selectors_of(name: str) -> Iterator[str]:
     yield name
 
 
-def as_selectors(given: object) -> tuple[str, ...]:
+def as_selectors(given: object, *, by: NameRule = STRICT) -> tuple[str, ...]:
     """Normalise what a caller gives as selectors: one ``str`` is one selector.
 
     Raises:
         SelectorError: When one is malformed, or ``given`` is no str and no iterable of str.
     """
     if isinstance(given, str):
-        return (check_selector(given),)
+        return (check_selector(given, by=by),)
     if not isinstance(given, Iterable):
         raise SelectorError(given, f"it must be a str or an iterable of str, not {type(given).__name__}")
-    return tuple(check_selector(selector) for selector in given)
+    return tuple(check_selector(selector, by=by) for selector in given)
 
 
-def as_reasoned_selectors(given: object) -> tuple[tuple[str, str | None], ...]:
+def as_reasoned_selectors(given: object, *, by: NameRule = STRICT) -> tuple[tuple[str, str | None], ...]:
     """Normalise selectors, or a mapping of selector to reason, into pairs of selector and reason.
 
     Raises:
         SelectorError: When a selector is malformed, or a reason is neither a str nor None.
     """
     if not isinstance(given, Mapping):
-        return tuple((selector, None) for selector in as_selectors(given))
+        return tuple((selector, None) for selector in as_selectors(given, by=by))
     pairs: list[tuple[str, str | None]] = []
     for selector, reason in given.items():
         if reason is not None and not isinstance(reason, str):
             raise SelectorError(selector, f"its reason must be a str or None, not {type(reason).__name__}")
-        pairs.append((check_selector(selector), reason))
+        pairs.append((check_selector(selector, by=by), reason))
     return tuple(pairs)

@@ -16,7 +16,7 @@ from asyncsteps._plan.model import (
     StepRules,
     Withdraw,
 )
-from asyncsteps._plan.names import as_selectors, matches, selectors_of
+from asyncsteps._plan.names import STRICT, NameRule, as_selectors, matches, selectors_of
 
 REASON_FORCED = "Step is forced"
 """The reason of ``Step(force=True)``; it comes last."""
@@ -67,10 +67,12 @@ class Planner:
     Args:
         withdraw_invalidated: Whether done marks that a playing invalidates are withdrawn. False: dependents and
             forced steps behave as in simpleflow.
+        names: The rule that selectors keep.
     """
 
-    def __init__(self, *, withdraw_invalidated: bool = True) -> None:
+    def __init__(self, *, withdraw_invalidated: bool = True, names: NameRule = STRICT) -> None:
         self.withdraw_invalidated = withdraw_invalidated
+        self._names = names
         self.forced = Selectors()
         self.skipped = Selectors()
         self._clock = 0
@@ -96,7 +98,7 @@ class Planner:
         self._add(self.skipped, selectors, reason)
 
     def _add(self, to: Selectors, selectors: str | Iterable[str], reason: str | None) -> None:
-        for selector in as_selectors(selectors):
+        for selector in as_selectors(selectors, by=self._names):
             self._clock += 1
             to.add(selector, reason, at=self._clock)
 

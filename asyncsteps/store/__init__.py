@@ -2,6 +2,7 @@
 
 from typing import TYPE_CHECKING
 
+from asyncsteps._plan.names import check_step_name
 from asyncsteps.store._directory.store import DirectoryStore
 from asyncsteps.store._memory import MemoryStore
 from asyncsteps.store._open import open_bucket, open_store
@@ -17,6 +18,7 @@ __all__ = [
     "MemoryStore",
     "S3Store",
     "StepStore",
+    "check_step_name",
     "open_bucket",
     "open_store",
 ]

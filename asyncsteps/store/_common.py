@@ -7,7 +7,15 @@ from collections.abc import AsyncGenerator, AsyncIterator, Iterable, Mapping
 from typing import Any, Self
 
 from asyncsteps._errors import StepNameError, StoreClosedError
-from asyncsteps._plan.names import EVERYTHING, MAX_KEY_BYTES, check_selector, check_step_name, is_step_name
+from asyncsteps._plan.names import (
+    EVERYTHING,
+    MAX_KEY_BYTES,
+    STRICT,
+    NameRule,
+    check_selector,
+    check_step_name,
+    is_step_name,
+)
 from asyncsteps.store._protocol import DonePage, OnForeign, OnProgress
 
 logger = logging.getLogger("asyncsteps.store")
@@ -38,10 +46,12 @@ class KeyFilter:
     Args:
         where: The store's URL, for the log.
         on_foreign: Called with each unrecognised key. None: log one warning when the listing ends.
+        by: The rule of step names.
     """
 
-    def __init__(self, where: str, on_foreign: OnForeign | None) -> None:
+    def __init__(self, where: str, on_foreign: OnForeign | None, *, by: NameRule = STRICT) -> None:
         self._where = where
+        self._by: NameRule = by
         self._on_foreign = on_foreign
         self._unrecognised: list[str] = []
         self._count = 0
@@ -52,7 +62,7 @@ class KeyFilter:
             return keys
         names: list[str] = []
         for key in keys:
-            if is_step_name(key):
+            if is_step_name(key, by=self._by):
                 names.append(key)
             else:
                 self.unrecognised(key)
@@ -84,8 +94,9 @@ class BaseStore(abc.ABC):
     A store can be entered once, and used until its ``async with`` block ends.
     """
 
-    def __init__(self, prefix: str = "") -> None:
+    def __init__(self, prefix: str = "", *, step_names: NameRule = STRICT) -> None:
         self._prefix = prefix
+        self._step_names: NameRule = step_names
         self._state = "not entered yet"
         self._stack = contextlib.AsyncExitStack()
 
@@ -113,7 +124,7 @@ class BaseStore(abc.ABC):
         Raises:
             StepNameError: When it breaks a rule, the length of prefix and name among them.
         """
-        check_step_name(name, prefix=self._prefix)
+        check_step_name(name, prefix=self._prefix, by=self._step_names)
 
     async def list_done(
         self,
@@ -140,9 +151,9 @@ class BaseStore(abc.ABC):
 
         Close the iterator when leaving it early (``contextlib.aclosing``): that stops the requests in flight.
         """
-        check_selector(under)
+        check_selector(under, by=self._step_names)
         self._require_open()
-        return self._iterate(under, KeyFilter(self.url, on_foreign), on_progress)
+        return self._iterate(under, KeyFilter(self.url, on_foreign, by=self._step_names), on_progress)
 
     async def _iterate(
         self, under: str, key_filter: KeyFilter, on_progress: OnProgress | None

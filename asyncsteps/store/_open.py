@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from asyncsteps._aws.redaction import redacted
 from asyncsteps._errors import StoreOptionError
+from asyncsteps._plan.names import SIMPLEFLOW, STRICT, NameRule
 from asyncsteps.store._directory.store import DirectoryStore
 from asyncsteps.store._location import DirectoryLocation, MemoryLocation, S3Location, parse_url, split_bucket
 from asyncsteps.store._memory import MemoryStore
@@ -94,6 +95,7 @@ def open_bucket(
     sse: bool | str | None = None,
     timeout: float | None = None,
     attempts: int | None = None,
+    step_names: NameRule = STRICT,
 ) -> AbstractAsyncContextManager[StepStore]:
     """Open the S3 store that a workflow's hooks ``get_step_bucket()`` and ``get_step_path_prefix()`` name.
 
@@ -110,6 +112,8 @@ def open_bucket(
         sse: See `open_store`.
         timeout: See `open_store`.
         attempts: See `open_store`.
+        step_names: Which keys are steps: those whose names keep the rule of asyncsteps (``strict``), or those that
+            simpleflow would play under this prefix (``simpleflow``).
 
     Raises:
         StoreURLError: When the bucket or the prefix cannot be used, or the host is not one of AWS.
@@ -132,19 +136,29 @@ def open_bucket(
         config=config,
         concurrency=concurrency,
         sse=sse,
+        step_names=step_names,
         timeout=timeout,
         attempts=attempts,
     )
 
 
 def _open_s3(
-    bucket: str, prefix: str, *, concurrency: int, sse: bool | str | None, **options: Any
+    bucket: str,
+    prefix: str,
+    *,
+    concurrency: int,
+    sse: bool | str | None,
+    step_names: NameRule = STRICT,
+    **options: Any,
 ) -> AbstractAsyncContextManager[StepStore]:
     from asyncsteps.store._s3.options import ClientOptions
     from asyncsteps.store._s3.store import S3Store
 
     _check_concurrency(concurrency)
-    return S3Store(bucket, prefix, options=ClientOptions(concurrency=concurrency, **options), sse=sse)
+    if step_names not in {STRICT, SIMPLEFLOW}:
+        raise StoreOptionError(f"step_names={step_names!r} is no rule of step names: {STRICT!r} or {SIMPLEFLOW!r}")
+    client_options = ClientOptions(concurrency=concurrency, **options)
+    return S3Store(bucket, prefix, options=client_options, sse=sse, step_names=step_names)
 
 
 def _check_concurrency(concurrency: object) -> None:

@@ -7,7 +7,7 @@ Their type names are a wire contract: ``asyncsteps.swf.tasks.GetStepsDoneTask`` 
 from collections.abc import Iterable
 from typing import Any
 
-from asyncsteps._plan.names import as_selectors, matches
+from asyncsteps._plan.names import SIMPLEFLOW, STRICT, NameRule, as_selectors, is_step_name, matches
 from asyncsteps.swf._done.payload import part_form, short_form, snapshot_form, unpack
 from asyncsteps.swf._done.snapshots import write_snapshot
 from asyncsteps.swf._errors import short_reasons
@@ -28,14 +28,24 @@ class GetStepsDoneTask:
             `WorkflowStepMixin` reads.
         after: With ``compact``: list only the names greater than this, for a list that comes in parts.
         again: Tells one task from another, where the snapshot that the first one answered is gone.
+        step_names: The rule of the names; other keys are no steps.
     """
 
-    def __init__(self, bucket: str, path: str, compact: bool = False, after: str = "", again: int = 0) -> None:
+    def __init__(
+        self,
+        bucket: str,
+        path: str,
+        compact: bool = False,
+        after: str = "",
+        again: int = 0,
+        step_names: NameRule = STRICT,
+    ) -> None:
         self.bucket = bucket
         self.path = path
         self.compact = compact
         self.after = after
         self.again = again
+        self.step_names: NameRule = step_names
 
     def execute(self) -> list[str] | dict[str, Any]:
         """List the done names, sorted; with ``compact`` in a form of `asyncsteps.swf._done.payload`.
@@ -47,7 +57,7 @@ class GetStepsDoneTask:
             return run_sync(self._list)
 
     async def _list(self) -> list[str] | dict[str, Any]:
-        async with use_store(self.bucket, self.path) as store:
+        async with use_store(self.bucket, self.path, step_names=self.step_names) as store:
             names = await store.list_done()
         if not self.compact:
             return names
@@ -90,7 +100,7 @@ class MarkStepDoneTask:
     async def _mark(self) -> None:
         context = self.context or UNKNOWN_CONTEXT
         record = {key: context.get(key, unknown) for key, unknown in UNKNOWN_CONTEXT.items()}
-        async with use_store(self.bucket, self.path) as store:
+        async with use_store(self.bucket, self.path, step_names=_rule_for(self.step_name)) as store:
             await store.mark_done(self.step_name, record)
 
 
@@ -103,6 +113,7 @@ class WithdrawStepsDoneTask:
         names: The steps whose marks are withdrawn.
         under: Selectors in place of names that are too many for an input; the marks that they match are withdrawn.
         keep: With ``under``: the names whose marks stay, in the compact form of a list.
+        step_names: With ``under``: the rule of the names; other keys are no steps.
     """
 
     def __init__(
@@ -112,11 +123,13 @@ class WithdrawStepsDoneTask:
         names: Iterable[str] = (),
         under: Iterable[str] = (),
         keep: dict[str, Any] | None = None,
+        step_names: NameRule = STRICT,
     ) -> None:
         self.bucket = bucket
         self.path = path
         self.names = list(names)
-        self.under = as_selectors(under)
+        self.under = as_selectors(under, by=step_names)
+        self.step_names: NameRule = step_names if self.under else _rule_for(*self.names)
         self.keep = frozenset(unpack(keep) if keep else ())
 
     def execute(self) -> int:
@@ -130,7 +143,7 @@ class WithdrawStepsDoneTask:
             return run_sync(self._withdraw)
 
     async def _withdraw(self) -> int:
-        async with use_store(self.bucket, self.path) as store:
+        async with use_store(self.bucket, self.path, step_names=self.step_names) as store:
             names = set(self.names)
             if self.under:
                 names.update(
@@ -139,3 +152,8 @@ class WithdrawStepsDoneTask:
                     if name not in self.keep and any(matches(selector, name) for selector in self.under)
                 )
             return len(await store.withdraw(names))
+
+
+def _rule_for(*names: str) -> NameRule:
+    """The rule for names that a decider has chosen: the strict one, whose store all share, where it does."""
+    return STRICT if all(map(is_step_name, names)) else SIMPLEFLOW

@@ -1,5 +1,6 @@
 """Step names and selectors: every rule, and how a selector matches."""
 
+import posixpath
 import re
 import unicodedata
 from typing import Any
@@ -55,6 +56,58 @@ def test_a_bad_name_is_refused_with_the_rule_that_it_breaks(name: Any, rule: str
     with pytest.raises(SelectorError, match=re.escape(rule)) as selector_error:
         check_selector(name)
     assert selector_error.value.selector == name
+
+
+BAD_BY_SIMPLEFLOW: list[tuple[Any, str]] = [
+    (7, "must be a str, not int"),
+    ("", "at least one segment"),
+    ("/evil", "must not begin with '/'"),
+    ("//", "must not begin with '/'"),
+    ("..", "'.' or '..' between slashes"),
+    (".", "'.' or '..' between slashes"),
+    ("../evil", "'.' or '..' between slashes"),
+    ("a/../../evil", "'.' or '..' between slashes"),
+    ("a/..", "'.' or '..' between slashes"),
+    ("a/./b", "'.' or '..' between slashes"),
+    ("a\nb", "control characters"),
+    ("a/\ud800", "lone surrogates"),
+    ("é/" * 342, "at most 1024 bytes"),
+]
+
+
+@pytest.mark.parametrize(("name", "rule"), BAD_BY_SIMPLEFLOW, ids=repr)
+def test_by_simpleflows_rule_what_may_leave_the_prefix_is_refused(name: Any, rule: str) -> None:
+    assert not is_step_name(name, by="simpleflow")
+    with pytest.raises(StepNameError, match=re.escape(rule)):
+        check_step_name(name, by="simpleflow")
+
+
+@pytest.mark.parametrize(
+    "name", ["2026/users", "load..users", "a.", ".a", "*", "a.*", "a/", "a//b", "..a/b..", "..."]
+)
+def test_by_simpleflows_rule_what_stays_under_the_prefix_passes(name: str) -> None:
+    assert not is_step_name(name)
+    assert check_step_name(name, by="simpleflow") == name
+    with pytest.raises(StepNameError, match="1025 bytes"):
+        check_step_name(name, by="simpleflow", prefix="x" * (1025 - len(name)))
+
+
+@given(st.text(max_size=12) | st.text("ab.*/ \n", max_size=8))
+def test_a_name_by_our_rule_is_one_by_simpleflows(name: str) -> None:
+    under = f"w/steps/{name}"
+    if is_step_name(name, by="simpleflow"):
+        assert posixpath.join("w/steps/", name) == under
+        assert posixpath.normpath(under).startswith("w/steps/")
+    else:
+        assert not is_step_name(name)
+
+
+def test_by_simpleflows_rule_every_str_is_a_selector() -> None:
+    assert as_selectors(["", "a.", "/", "*", "a\n"], by="simpleflow") == ("", "a.", "/", "*", "a\n")
+    assert as_reasoned_selectors({"": None, "b..": "why"}, by="simpleflow") == (("", None), ("b..", "why"))
+    for given in (7, [7], {7: "why"}):
+        with pytest.raises(SelectorError, match="must be a str"):
+            as_reasoned_selectors(given, by="simpleflow")
 
 
 def test_the_star_is_a_selector_and_no_name() -> None:

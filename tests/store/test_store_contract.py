@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from asyncsteps._errors import RecordError, SelectorError, StepNameError, StoreClosedError
-from asyncsteps._plan.names import check_step_name
+from asyncsteps._plan.names import NameRule, check_step_name
 from asyncsteps.store import ListingProgress, MemoryStore, StepStore, open_store
 
 OpenStore = Callable[[], AbstractAsyncContextManager[StepStore]]
@@ -217,9 +217,9 @@ async def test_bad_names_are_refused_before_anything_is_done(store: StepStore) -
 async def test_a_name_is_checked_once_a_call(store: StepStore, monkeypatch: pytest.MonkeyPatch) -> None:
     checked: list[str] = []
 
-    def check(name: str, *, prefix: str) -> str:
+    def check(name: str, *, prefix: str, by: NameRule) -> str:
         checked.append(name)
-        return check_step_name(name, prefix=prefix)
+        return check_step_name(name, prefix=prefix, by=by)
 
     monkeypatch.setattr("asyncsteps.store._common.check_step_name", check)
     await store.mark_done("a", RECORD)

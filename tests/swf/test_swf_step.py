@@ -336,7 +336,7 @@ class TestDefinition:
         with pytest.raises(StepDefinitionError, match="list"):
             Step("a", double_task(1), activities_if_step_already_done=[double_task(1)])
 
-    @pytest.mark.parametrize("name", ["", "/evil", "a..b", "*", "a\nb", 7])
+    @pytest.mark.parametrize("name", ["", "/evil", "a/../../b", "..", "a/./b", "a\nb", "x" * 1025, 7])
     def test_a_bad_name_is_refused_when_the_step_is_made(self, name: Any) -> None:
         with pytest.raises(StepNameError):
             Step(name, double_task(1))
@@ -346,7 +346,7 @@ class TestDefinition:
 
     def test_a_malformed_dependent_is_refused(self) -> None:
         with pytest.raises(SelectorError):
-            Step("a", double_task(1), force_steps_if_executed=["b.*"])
+            Step("a", double_task(1), force_steps_if_executed=[7])  # type: ignore[list-item]
 
     def test_an_async_activity_of_simpleflow_is_refused(self) -> None:
         @activity.with_attributes()

@@ -9,7 +9,7 @@ from typing import Any, Self, cast
 
 from asyncsteps._aws.codes import error_code
 from asyncsteps._errors import ListingError, StoreError, StoreOptionError
-from asyncsteps._plan.names import EVERYTHING, MAX_KEY_BYTES, is_step_name, matches
+from asyncsteps._plan.names import EVERYTHING, MAX_KEY_BYTES, STRICT, NameRule, is_step_name, matches
 from asyncsteps.store._common import BaseStore, KeyFilter
 from asyncsteps.store._listing.fetching import list_keys
 from asyncsteps.store._listing.page import Page
@@ -41,6 +41,8 @@ class S3Store(BaseStore):
         prefix: The complete key prefix; a slash is appended unless it is empty or ends in one.
         options: The client to use, or how to create one.
         sse: Server-side encryption of marks: True for ``AES256``, or a name such as ``aws:kms``.
+        step_names: Which keys are steps: those whose names keep the rule of asyncsteps (``strict``), or those that
+            simpleflow would play under this prefix (``simpleflow``).
     """
 
     _client: BucketClient
@@ -53,8 +55,9 @@ class S3Store(BaseStore):
         *,
         options: ClientOptions | None = None,
         sse: bool | str | None = None,
+        step_names: NameRule = STRICT,
     ) -> None:
-        super().__init__(normalise_prefix(prefix))
+        super().__init__(normalise_prefix(prefix), step_names=step_names)
         self._bucket = check_bucket(bucket)
         self._put_params: dict[str, object] = {"ContentType": "application/json"}
         if sse:
@@ -148,9 +151,8 @@ class S3Store(BaseStore):
             if in_order and (not keys or keys[0] > after or after == self._prefix):
                 names = (key[len(self._prefix) :] for key in keys)
                 through = keys[-1][len(self._prefix) :] if page.token is not None else None
-                return DonePage(
-                    tuple(name for name in names if name > start_after and is_step_name(name)), through
-                )
+                known = (name for name in names if is_step_name(name, by=self._step_names))
+                return DonePage(tuple(name for name in known if name > start_after), through)
             self._ordered = False
             logger.warning(
                 "the server at %s gives pages that are out of order or ignore StartAfter: all is listed instead",
@@ -167,7 +169,7 @@ class S3Store(BaseStore):
         if below:
             if len((self._prefix + under).encode()) > MAX_KEY_BYTES:
                 return  # longer than any key
-            if await self._exists(under):
+            if is_step_name(under, by=self._step_names) and await self._exists(under):
                 yield [under]
         batches = list_keys(
             partial(self._fetch, retries_itself=True),

@@ -21,6 +21,7 @@ from asyncsteps._tasks.activity import sync_runner
 from asyncsteps.swf._bridge.executor import BridgeExecutor, workflow_that_plays
 from asyncsteps.swf._bridge.submission import Outcome, Submission, playing, settle
 from asyncsteps.swf._errors import BridgeClosedError
+from asyncsteps.swf._steps.name_rule import rule_of
 from asyncsteps.swf._steps.step import to_simpleflow
 from asyncsteps.swf._sync.keeper import Keeper
 from asyncsteps.swf._sync.loop import on_caller_loop, run_sync
@@ -65,8 +66,8 @@ class SimpleflowBridge:
     ) -> None:
         self._workflow_class = _checked_class(workflow_class)
         self._workflow_id = _checked_id(workflow_id)
-        self._forced = as_reasoned_selectors(force)
-        self._skipped = as_reasoned_selectors(skip)
+        self._forced = as_reasoned_selectors(force, by=rule_of(workflow_class))
+        self._skipped = as_reasoned_selectors(skip, by=rule_of(workflow_class))
         if (self._forced or self._skipped) and not hasattr(workflow_class, "add_forced_steps"):
             raise StepDefinitionError(
                 f"{workflow_class.__name__} has no steps to force or skip: derive it from "

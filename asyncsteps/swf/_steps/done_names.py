@@ -14,6 +14,7 @@ from asyncsteps.swf import _simpleflow as sf
 from asyncsteps.swf._constants import MAX_INPUT_CHARS
 from asyncsteps.swf._done.payload import Snapshot, SortedNames, pack, read_form, size, unpack
 from asyncsteps.swf._done.snapshots import read_snapshot
+from asyncsteps.swf._steps.name_rule import listing_options
 from asyncsteps.swf._sync.loop import run_sync
 from asyncsteps.swf.tasks import GetStepsDoneTask, WithdrawStepsDoneTask
 
@@ -117,7 +118,8 @@ class DoneNames:
 
     def _compact_listing(self, after: str, again: int) -> task.ActivityTask:
         params = self._workflow._get_step_activity_params()  # noqa: SLF001 - the mixin's own
-        more = {key: value for key, value in (("after", after), ("again", again)) if value}
+        more: dict[str, Any] = {key: value for key, value in (("after", after), ("again", again)) if value}
+        more |= listing_options(self._workflow)
         return task.ActivityTask(activity.Activity(GetStepsDoneTask, **params), *self._where, compact=True, **more)
 
     def _result(self, listing: Any) -> Any:
@@ -160,6 +162,7 @@ class DoneNames:
             arguments = {
                 "names": [own for own in names if own not in selected],
                 "under": list(under),
+                **listing_options(self._workflow),
                 "keep": pack(kept for kept in keep if any(matches(selector, kept) for selector in under)),
             }
             if size(arguments) > MAX_INPUT_CHARS:

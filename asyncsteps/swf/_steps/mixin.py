@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING, Any
 from simpleflow import activity, futures, settings, task
 from simpleflow.workflow import Workflow
 
-from asyncsteps._plan.names import as_selectors
+from asyncsteps._plan.names import STRICT, NameRule
 from asyncsteps.swf import _simpleflow as sf
+from asyncsteps.swf._steps.name_rule import check_step, listing_options, rule_of, selectors_of_workflow
 from asyncsteps.swf._steps.run import run_of
 from asyncsteps.swf._steps.run_hook import around_run, is_wrapped
 from asyncsteps.swf._steps.step import Step
@@ -26,6 +27,10 @@ class WorkflowStepMixin(metaclass=abc.ABCMeta):  # noqa: B024 - it has simpleflo
     withdraw_invalidated: bool = True
     """Whether playing a step withdraws the done marks that it invalidates; False: they stay, as in simpleflow."""
 
+    step_names: NameRule = STRICT
+    """Which names and selectors steps may have: ``strict``, by asyncsteps' own rule; or ``simpleflow``, whatever
+    simpleflow plays, where the key stays under the prefix."""
+
     if TYPE_CHECKING:
         # What the mixin uses of `Workflow`.
         executor: Any
@@ -37,6 +42,7 @@ class WorkflowStepMixin(metaclass=abc.ABCMeta):  # noqa: B024 - it has simpleflo
     def __init_subclass__(cls, **kwargs: Any) -> None:
         # `Workflow` usually comes first, so `run` cannot be overridden by inheritance.
         super().__init_subclass__(**kwargs)
+        rule_of(cls)
         run = getattr(cls, "run", None)
         if run is not None and run is not Workflow.run and not is_wrapped(run):
             cls.run = around_run(run)  # type: ignore[attr-defined]
@@ -63,7 +69,7 @@ class WorkflowStepMixin(metaclass=abc.ABCMeta):  # noqa: B024 - it has simpleflo
         Raises:
             SelectorError: When one is malformed.
         """
-        run_of(self).add_selectors(as_selectors(steps), reason, forces=True)
+        run_of(self).add_selectors(selectors_of_workflow(self, steps), reason, forces=True)
 
     def get_forced_steps(self) -> list[str]:
         """The forced selectors, in order of addition."""
@@ -75,7 +81,7 @@ class WorkflowStepMixin(metaclass=abc.ABCMeta):  # noqa: B024 - it has simpleflo
         Raises:
             SelectorError: When one is malformed.
         """
-        run_of(self).add_selectors(as_selectors(steps), reason, forces=False)
+        run_of(self).add_selectors(selectors_of_workflow(self, steps), reason, forces=False)
 
     def get_skipped_steps(self) -> list[str]:
         """The skipped selectors, in order of addition."""
@@ -113,11 +119,19 @@ class WorkflowStepMixin(metaclass=abc.ABCMeta):  # noqa: B024 - it has simpleflo
         return getattr(type(self), name) is not getattr(WorkflowStepMixin, name)
 
     def step(self, *args: Any, **kwargs: Any) -> Step:
-        """Make a `Step`."""
-        return Step(*args, **kwargs)
+        """Make a `Step`.
+
+        Raises:
+            StepNameError: When the name breaks the rule that the workflow sets.
+            SelectorError: When a selector is malformed by that rule.
+        """
+        step = Step(*args, **kwargs)
+        check_step(self, step)
+        return step
 
     def _submit_step(self, step: Step) -> futures.Future:
         """Submit a step to this workflow; `Step.submit` calls it."""
+        check_step(self, step)
         return run_of(self).submit(step)
 
     def get_steps_done_activity(self) -> task.ActivityTask:
@@ -126,6 +140,7 @@ class WorkflowStepMixin(metaclass=abc.ABCMeta):  # noqa: B024 - it has simpleflo
             activity.Activity(GetStepsDoneTask, **self._get_step_activity_params()),
             self.get_step_bucket(),
             self.get_step_path_prefix(),
+            **listing_options(self),
         )
 
     def get_steps_done(self) -> list[str]:

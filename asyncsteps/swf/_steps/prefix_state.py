@@ -7,6 +7,7 @@ from asyncsteps._plan.names import check_step_name
 from asyncsteps._plan.planner import Planner
 from asyncsteps.store._location import normalise_prefix
 from asyncsteps.swf._steps.done_names import DoneNames
+from asyncsteps.swf._steps.name_rule import rule_of
 
 Addition = tuple[bool, tuple[str, ...], str | None]
 """An addition of selectors: whether they force (or skip), the selectors, the reason."""
@@ -31,7 +32,8 @@ class PrefixState:
     def __init__(self, workflow: Any, bucket: str, prefix: str, additions: Iterable[Addition]) -> None:
         self.bucket = bucket
         self.prefix = prefix
-        self.planner = Planner(withdraw_invalidated=workflow.withdraw_invalidated)
+        self._names = rule_of(workflow)
+        self.planner = Planner(withdraw_invalidated=workflow.withdraw_invalidated, names=self._names)
         self.done = DoneNames(workflow, bucket, prefix)
         self.marked: set[str] = set()
         self.playing: set[str] = set()
@@ -56,7 +58,7 @@ class PrefixState:
         Raises:
             StepNameError: When prefix and name make too long a key.
         """
-        check_step_name(name, prefix=normalise_prefix(self.prefix))
+        check_step_name(name, prefix=normalise_prefix(self.prefix), by=self._names)
 
     def is_done(self, name: str) -> bool:
         """Whether ``name`` is done, by this run or before it.

@@ -12,12 +12,12 @@ from simpleflow import futures
 
 from asyncsteps._errors import StepDeadlockError
 from asyncsteps._plan.model import Action, Decision, StepRules
-from asyncsteps._plan.names import as_selectors
 from asyncsteps.swf import _simpleflow as sf
 from asyncsteps.swf._steps.done_names import NotListedYet
 from asyncsteps.swf._steps.entered import hooks_of
 from asyncsteps.swf._steps.history import has_new_failures, warn_of_length
 from asyncsteps.swf._steps.marker_log import MarkerLog, recordable
+from asyncsteps.swf._steps.name_rule import selectors_of_workflow
 from asyncsteps.swf._steps.prefix_state import Addition, PrefixState
 from asyncsteps.swf._steps.step import Step
 from asyncsteps.swf._steps.submission import StepFuture, Submission, step_future
@@ -227,7 +227,7 @@ class StepsRun:
                 known = set(self.selectors(forcing=forces))
                 more = [it for it in getattr(self.workflow, hook)() if it not in known]
                 if more:
-                    self.add_selectors(as_selectors(more), None, forces=forces)
+                    self.add_selectors(selectors_of_workflow(self.workflow, more), None, forces=forces)
 
 
 def run_of(workflow: Any) -> StepsRun:

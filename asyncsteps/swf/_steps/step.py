@@ -8,7 +8,7 @@ from simpleflow.base import SubmittableContainer
 
 from asyncsteps._errors import StepDefinitionError
 from asyncsteps._plan.model import StepRules
-from asyncsteps._plan.names import as_selectors, check_step_name
+from asyncsteps._plan.names import SIMPLEFLOW, as_selectors, check_step_name
 from asyncsteps._tasks.step import Step as NativeStep
 from asyncsteps.swf._convert.convert import convert, to_simpleflow
 from asyncsteps.swf._errors import NotConvertibleError
@@ -23,6 +23,9 @@ __all__ = ["Step", "to_simpleflow"]
 class Step(SubmittableContainer):
     """A named unit of work, recorded as done so that the next run of the workflow skips it.
 
+    A name that no workflow may play is refused when the step is made. The rule that the workflow sets
+    (``step_names``) is applied when the step is submitted.
+
     Args:
         step_name: Name of the step.
         activities: What to play: a submittable of simpleflow's (an activity, a task, a chain, a group, ...), a
@@ -34,8 +37,8 @@ class Step(SubmittableContainer):
         bubbles_exception_on_failure: Whether a failure reaches the surrounding chain.
 
     Raises:
-        StepNameError: When the name breaks a rule.
-        SelectorError: When a selector is malformed.
+        StepNameError: When the name's key could leave the prefix, or not be stored.
+        SelectorError: When a selector is no str.
         StepDefinitionError: When the activities cannot be submitted.
     """
 
@@ -49,7 +52,7 @@ class Step(SubmittableContainer):
         force_steps_if_executed: Sequence[str] | None = None,
         bubbles_exception_on_failure: bool = False,
     ) -> None:
-        self.step_name = check_step_name(step_name)
+        self.step_name = check_step_name(step_name, by=SIMPLEFLOW)
         self.activities = self._submittable(activities)
         self.force = force
         self.activities_if_step_already_done = (
@@ -58,7 +61,7 @@ class Step(SubmittableContainer):
             else None
         )
         self.emit_signal = emit_signal
-        self.force_steps_if_executed = list(as_selectors(force_steps_if_executed or ()))
+        self.force_steps_if_executed = list(as_selectors(force_steps_if_executed or (), by=SIMPLEFLOW))
         self.bubbles_exception_on_failure = bubbles_exception_on_failure
 
     def __repr__(self) -> str:
@@ -78,7 +81,7 @@ class Step(SubmittableContainer):
             force=bool(self.force),
             has_alternative=self.activities_if_step_already_done is not None,
             emit_signal=bool(self.emit_signal),
-            force_steps_if_executed=as_selectors(self.force_steps_if_executed),
+            force_steps_if_executed=as_selectors(self.force_steps_if_executed, by=SIMPLEFLOW),
         )
 
     def submit(self, executor: "Executor") -> futures.Future:
@@ -86,7 +89,8 @@ class Step(SubmittableContainer):
 
         Raises:
             StepDefinitionError: When that workflow lacks the mixin.
-            StepNameError: When prefix and name make too long a key.
+            StepNameError: When the name breaks the workflow's rule, or prefix and name make too long a key.
+            SelectorError: When a selector of the dependents is malformed by that rule.
         """
         future: futures.Future = workflow_of(executor)._submit_step(self)  # noqa: SLF001 - the mixin's own
         return future

@@ -5,11 +5,14 @@ from contextlib import AbstractAsyncContextManager
 
 from simpleflow import settings
 
+from asyncsteps._plan.names import STRICT, NameRule
 from asyncsteps.store import StepStore, open_bucket
 from asyncsteps.swf._sync.keeper import shared
 
 
-def use_store(bucket: str, prefix: str) -> AbstractAsyncContextManager[StepStore]:
+def use_store(
+    bucket: str, prefix: str, *, step_names: NameRule = STRICT
+) -> AbstractAsyncContextManager[StepStore]:
     """Open the store of ``bucket`` (bare or ``host/bucket``) and ``prefix``, encrypted by ``SIMPLEFLOW_S3_SSE``.
 
     Where the loop keeps things open, it stays open for the calls that follow, as long as the environment that
@@ -17,4 +20,7 @@ def use_store(bucket: str, prefix: str) -> AbstractAsyncContextManager[StepStore
     """
     environment = frozenset(item for item in os.environ.items() if item[0].startswith("AWS_"))
     sse = "AES256" if settings.SIMPLEFLOW_S3_SSE else None
-    return shared(("store", bucket, prefix, sse, environment), lambda: open_bucket(bucket, prefix, sse=sse))
+    return shared(
+        ("store", bucket, prefix, sse, step_names, environment),
+        lambda: open_bucket(bucket, prefix, sse=sse, step_names=step_names),
+    )

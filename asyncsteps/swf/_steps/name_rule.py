@@ -1,0 +1,71 @@
+"""The setting ``step_names`` of a workflow: which names and selectors its steps may have."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any, get_args
+
+from asyncsteps._errors import SelectorError, StepDefinitionError, StepNameError
+from asyncsteps._plan.names import SIMPLEFLOW, STRICT, NameRule, as_selectors, check_step_name, is_step_name
+
+if TYPE_CHECKING:
+    from asyncsteps.swf._steps.step import Step
+
+_REMEDY = "; step_names = 'simpleflow' on the workflow takes it as simpleflow does"
+
+
+def rule_of(workflow: Any) -> NameRule:
+    """The rule that a workflow, or a workflow class, sets for the names of its steps.
+
+    Raises:
+        StepDefinitionError: When it is none.
+    """
+    rule: NameRule = getattr(workflow, "step_names", STRICT)
+    if rule not in get_args(NameRule):
+        raise StepDefinitionError(
+            f"step_names = {rule!r} is refused: it is 'strict', which is asyncsteps' own rule, or 'simpleflow'"
+        )
+    return rule
+
+
+def listing_options(workflow: Any) -> dict[str, Any]:
+    """The arguments that tell the listing and withdrawing activities of the workflow's rule; none for our own."""
+    rule = rule_of(workflow)
+    return {} if rule == STRICT else {"step_names": rule}
+
+
+def selectors_of_workflow(workflow: Any, given: object) -> tuple[str, ...]:
+    """What a caller gives as selectors, by the workflow's rule.
+
+    Raises:
+        SelectorError: When one is malformed.
+    """
+    with _telling_the_setting():
+        return as_selectors(given, by=rule_of(workflow))
+
+
+def check_step(workflow: Any, step: "Step") -> None:
+    """Check the names in a step by the workflow's rule.
+
+    Raises:
+        StepNameError: When the step's name breaks it.
+        SelectorError: When a selector of its dependents does.
+    """
+    rule = rule_of(workflow)
+    with _telling_the_setting():
+        check_step_name(step.step_name, by=rule)
+        as_selectors(step.force_steps_if_executed, by=rule)
+
+
+@contextmanager
+def _telling_the_setting() -> Iterator[None]:
+    """Where the other rule takes what is refused, say so."""
+    try:
+        yield
+    except StepNameError as error:
+        if is_step_name(error.name, by=SIMPLEFLOW):
+            raise StepNameError(error.name, error.rule + _REMEDY) from None
+        raise
+    except SelectorError as error:
+        if isinstance(error.selector, str):
+            raise SelectorError(error.selector, error.rule + _REMEDY) from None
+        raise
