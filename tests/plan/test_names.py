@@ -105,9 +105,9 @@ def test_a_name_by_our_rule_is_one_by_simpleflows(name: str) -> None:
 def test_by_simpleflows_rule_every_str_is_a_selector() -> None:
     assert as_selectors(["", "a.", "/", "*", "a\n"], by="simpleflow") == ("", "a.", "/", "*", "a\n")
     assert as_reasoned_selectors({"": None, "b..": "why"}, by="simpleflow") == (("", None), ("b..", "why"))
-    for given in (7, [7], {7: "why"}):
+    for wrong in (7, [7], {7: "why"}):
         with pytest.raises(SelectorError, match="must be a str"):
-            as_reasoned_selectors(given, by="simpleflow")
+            as_reasoned_selectors(wrong, by="simpleflow")
 
 
 def test_the_star_is_a_selector_and_no_name() -> None:
