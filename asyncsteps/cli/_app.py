@@ -9,7 +9,7 @@ from typing import Annotated, Final
 
 from cyclopts import App, CycloptsError, MissingArgumentError, Parameter
 
-from asyncsteps.cli import _output, _run, _store
+from asyncsteps.cli import _check, _output, _run, _store
 from asyncsteps.cli._exit import ExitCode, Interrupted, describe, leaves, report
 
 _HELP: Final = (
@@ -170,6 +170,18 @@ def ls(
     return _store.ls(
         store, selector, depth=depth, names_only=names, endpoint_url=common.endpoint_url, as_json=common.json
     )
+
+
+@app.command
+def check(store: str, /, *, step_names: _check.StepNames = "strict", common: Common = _COMMON) -> int:
+    """Tell which keys of a store are no steps, and why; the exit code is 1 when there are any. It writes nothing.
+
+    Args:
+        store: The URL of the store.
+        step_names: The rule of names: asyncsteps' own, or what a workflow with step_names = "simpleflow" takes.
+        common: Options of every command.
+    """
+    return _check.check(store, step_names=step_names, endpoint_url=common.endpoint_url, as_json=common.json)
 
 
 @app.command

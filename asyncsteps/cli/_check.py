@@ -1,0 +1,80 @@
+"""The command check: which keys of a store are no steps, by asyncsteps' own rule or by simpleflow's."""
+
+from dataclasses import asdict, dataclass
+from typing import Literal
+
+import asyncsteps
+from asyncsteps.cli import _output
+from asyncsteps.cli._exit import ExitCode, run_async
+from asyncsteps.store import check_step_name
+
+StepNames = Literal["strict", "simpleflow"]
+
+
+@dataclass(frozen=True, slots=True)
+class _Unrecognised:
+    """A key that is no step.
+
+    Attributes:
+        key: The key, without the prefix.
+        rule: The rule that it breaks.
+        simpleflow: Whether it is a step for a workflow with ``step_names = "simpleflow"``.
+    """
+
+    key: str
+    rule: str
+    simpleflow: bool
+
+    def __str__(self) -> str:
+        taken = '; step_names = "simpleflow" takes it' if self.simpleflow else ""
+        return f"{self.key!r}: {self.rule}{taken}"
+
+
+def check(url: str, *, step_names: StepNames, endpoint_url: str | None, as_json: bool) -> int:
+    """Tell the keys that are no steps, as they are found; with any the exit code is 1. Nothing is written."""
+
+    async def main() -> int:
+        found: list[_Unrecognised] = []
+        steps = unrecognised = taken = 0
+
+        def see(key: str) -> None:
+            nonlocal steps, unrecognised, taken
+            one = _examine(key, store)
+            if one.simpleflow and step_names == "simpleflow":
+                steps += 1
+                return
+            unrecognised += 1
+            taken += one.simpleflow
+            if as_json:
+                found.append(one)
+            else:
+                _output.emit(str(one))
+
+        async with asyncsteps.open_store(url, endpoint_url=endpoint_url) as store:
+            async for names in store.iter_done(on_foreign=see):
+                steps += len(names)
+        if as_json:
+            keys = [asdict(one) for one in sorted(found, key=lambda one: one.key)]
+            document = {"store": store.url, "step_names": step_names, "steps": steps, "unrecognised": keys}
+            _output.emit_json(document)
+        else:
+            more = f', {taken:,} of which step_names = "simpleflow" takes' if taken else ""
+            told = f"{_output.count(steps, 'done step')}, {_output.count(unrecognised, 'unrecognised key')}"
+            _output.emit(f"{store.url}: {told}{more}")
+        return ExitCode.FAILED if unrecognised else ExitCode.OK
+
+    return run_async(main)
+
+
+def _examine(key: str, store: asyncsteps.StepStore) -> _Unrecognised:
+    if isinstance(store, asyncsteps.DirectoryStore):  # its files have encoded names
+        return _Unrecognised(key, "no step is stored in such a file", simpleflow=False)
+    try:
+        check_step_name(key, by="simpleflow")
+    except asyncsteps.StepNameError as error:
+        return _Unrecognised(key, error.rule, simpleflow=False)
+    try:
+        check_step_name(key)
+    except asyncsteps.StepNameError as error:
+        return _Unrecognised(key, error.rule, simpleflow=True)
+    return _Unrecognised(key, "the store does not recognise it", simpleflow=False)
