@@ -2,6 +2,7 @@
 
 import asyncio
 from pathlib import Path
+from typing import Self
 
 import pytest
 from commands import command, installed
@@ -104,7 +105,7 @@ def test_control_characters_in_keys_do_not_reach_the_terminal(moto_server: MotoS
 async def test_it_reads_alone(mixed: str, fault_proxy: FaultProxy, moto_server: MotoServer) -> None:
     bucket = mixed.split("/")[2]
     before = moto_server.keys(bucket)
-    ended = await asyncio.to_thread(command, "check", mixed, "--endpoint-url", fault_proxy.endpoint)
+    ended = await asyncio.to_thread(installed, "check", mixed, "--endpoint-url", fault_proxy.endpoint)
     assert ended.code == 1
     assert fault_proxy.requests
     assert all(request.is_listing for request in fault_proxy.requests)
@@ -121,7 +122,7 @@ def test_it_tells_keys_while_it_lists_and_holds_no_names(monkeypatch: pytest.Mon
     class Endless:
         url = "s3://bucket/steps/"
 
-        async def __aenter__(self) -> "Endless":
+        async def __aenter__(self) -> Self:
             return self
 
         async def __aexit__(self, *exc_info: object) -> None: ...
