@@ -3,10 +3,12 @@
 import os
 import signal
 import uuid
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator
 
 import pytest
-from servers import FaultProxy, MotoServer, run_fault_proxy, run_moto_server
+from servers import FaultProxy, MotoServer, run_fault_proxy
+
+pytest_plugins = ["asyncsteps.testing.moto"]
 
 
 def pytest_configure() -> None:
@@ -35,13 +37,6 @@ def aws_environment(monkeypatch: pytest.MonkeyPatch) -> None:
 def no_retry_pauses(monkeypatch: pytest.MonkeyPatch) -> None:
     """botocore retries at once: its pauses are random parts of 1, 2, 4, … seconds, and no option shortens them."""
     monkeypatch.setattr("botocore.retryhandler.random.random", lambda: 0.0)
-
-
-@pytest.fixture(scope="session")
-def moto_server() -> Iterator[MotoServer]:
-    """One real moto server a test session (a worker's, under pytest-xdist)."""
-    with run_moto_server() as server:
-        yield server
 
 
 @pytest.fixture

@@ -2,89 +2,17 @@
 
 import asyncio
 import contextlib
-import http.client
-import os
 import re
-import subprocess
-import sys
-import tempfile
-import time
-from collections.abc import AsyncIterator, Callable, Iterator, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, field
 from typing import Self
-from urllib.parse import parse_qs, quote, unquote, urlsplit
+from urllib.parse import parse_qs, unquote, urlsplit
 
-_RUNNING = re.compile(rb"Running on http://127\.0\.0\.1:(\d+)")
-_AUTHORIZATION = (
-    "AWS4-HMAC-SHA256 Credential=testing/20260101/us-east-1/s3/aws4_request, SignedHeaders=host, Signature=none"
-)
+from asyncsteps.testing import MotoServer, run_moto_server
+from asyncsteps.testing._moto_server import _port_of
 
-
-@dataclass(frozen=True, slots=True)
-class MotoServer:
-    """A running moto server. Its S3 is set up by plain HTTP, since it checks no signatures."""
-
-    port: int
-
-    @property
-    def endpoint(self) -> str:
-        return f"http://127.0.0.1:{self.port}"
-
-    def create_bucket(self, bucket: str) -> None:
-        self.request("PUT", f"/{bucket}")
-
-    def put(self, bucket: str, key: str, body: bytes = b"{}") -> None:
-        self.request("PUT", f"/{bucket}/{quote(key)}", body)
-
-    def get(self, bucket: str, key: str) -> bytes:
-        return self.request("GET", f"/{bucket}/{quote(key)}")
-
-    def keys(self, bucket: str) -> list[str]:
-        """Return all keys of a bucket of at most 1,000, in the server's order."""
-        listing = self.request("GET", f"/{bucket}?list-type=2&encoding-type=url").decode()
-        return [unquote(key) for key in re.findall(r"<Key>(.*?)</Key>", listing)]
-
-    def request(self, method: str, target: str, body: bytes | None = None) -> bytes:
-        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=30)
-        with contextlib.closing(connection):
-            connection.request(method, target, body=body, headers={"Authorization": _AUTHORIZATION})
-            response = connection.getresponse()
-            answer = response.read()
-        if response.status >= 300:
-            raise RuntimeError(f"{method} {target}: {response.status} {answer[:500]!r}")
-        return answer
-
-
-@contextlib.contextmanager
-def run_moto_server() -> Iterator[MotoServer]:
-    """Run a moto server as a process, on a free port, and kill it at the end."""
-    with tempfile.TemporaryFile() as log:
-        process = subprocess.Popen(
-            [sys.executable, "-W", "ignore", "-m", "moto.server", "-H", "127.0.0.1", "-p", "0"],
-            stdin=subprocess.DEVNULL,
-            stdout=log,
-            stderr=log,
-            env={**os.environ, "PYTHONUNBUFFERED": "1"},
-        )
-        try:
-            yield MotoServer(_port_of(process, log.fileno()))
-        finally:
-            process.kill()
-            process.wait()
-
-
-def _port_of(process: subprocess.Popen[bytes], log: int, *, seconds: float = 60) -> int:
-    """Poll the server's output for its port; by then it listens."""
-    deadline = time.monotonic() + seconds
-    while True:
-        written = os.pread(log, 100_000, 0)
-        found = _RUNNING.search(written)
-        if found:
-            return int(found.group(1))
-        if process.poll() is not None or time.monotonic() > deadline:
-            raise RuntimeError(f"the moto server did not start: {written.decode(errors='replace')}")
-        time.sleep(0.02)
+__all__ = ["MotoServer", "_port_of", "run_moto_server"]
 
 
 @dataclass(frozen=True, slots=True)

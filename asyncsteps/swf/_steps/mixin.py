@@ -48,8 +48,11 @@ class WorkflowStepMixin(metaclass=abc.ABCMeta):  # noqa: B024 - it has simpleflo
             cls.run = around_run(run)  # type: ignore[attr-defined]
 
     def get_step_bucket(self) -> str:
-        """The S3 bucket of the done marks, bare or as ``host/bucket``; by default from simpleflow's settings."""
-        return f"{settings.SIMPLEFLOW_S3_HOST}/{settings.STEP_BUCKET}"
+        """The S3 bucket of the done marks, bare or as ``host/bucket``; by default from simpleflow's settings.
+
+        Where ``SIMPLEFLOW_S3_HOST`` is empty it is bare.
+        """
+        return "/".join(filter(None, (settings.SIMPLEFLOW_S3_HOST, settings.STEP_BUCKET)))
 
     def get_step_path_prefix(self) -> str:
         """The key prefix of the done marks; by default ``{workflow_id}/steps/``."""

@@ -1,0 +1,24 @@
+"""Fixtures for pytest: a moto server in the place of AWS. ``pytest_plugins = ["asyncsteps.testing.moto"]``."""
+
+from collections.abc import Iterator
+
+import pytest
+
+from asyncsteps.testing._moto_server import MotoServer, run_moto_server
+
+__all__ = ["moto_aws", "moto_server"]
+
+
+@pytest.fixture(scope="session")
+def moto_server() -> Iterator[MotoServer]:
+    """A moto server on a free port, one a session (a worker's, under pytest-xdist)."""
+    with run_moto_server() as server:
+        yield server
+
+
+@pytest.fixture
+def moto_aws(moto_server: MotoServer) -> Iterator[MotoServer]:
+    """The server, empty, as AWS: boto3, aioboto3, simpleflow and asyncsteps ask it for the time of the test."""
+    moto_server.reset()
+    with moto_server.as_aws():
+        yield moto_server
