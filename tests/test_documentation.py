@@ -1,0 +1,224 @@
+"""Every code block of the README and of docs: Python is run, fragments are compiled, commands are parsed.
+
+- A block ``python`` is run as a program, with a moto server in the place of AWS that has the buckets of `BUCKETS`.
+  A first line ``# name.py`` names its file: blocks of a page that have one lie in one folder, and ``test_*.py`` is
+  run by pytest.
+- A block ``python fragment``, which readers see like any other, is compiled.
+- A line ``asyncsteps ...`` of a block is parsed as the command would; placeholders are filled in.
+"""
+
+import ast
+import json
+import os
+import re
+import shlex
+import subprocess
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+from commands import command
+from cyclopts import CycloptsError
+from swf_simulator import SimulatedSwf, workflow_class
+
+from asyncsteps.cli._app import app
+from asyncsteps.testing import MotoServer
+
+ROOT = Path(__file__).parents[1]
+PAGES = sorted(
+    path for path in (*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md")) if path.name != "CHANGELOG.md"
+)
+BUCKETS = ("bucket", "my-bucket")
+
+_FENCED = re.compile(r"^( *)```([^\n]*)\n(.*?)^\1```$", re.DOTALL | re.MULTILINE)
+_INDENTED = re.compile(r"(?:^ {4}.*\n?)+", re.MULTILINE)
+
+
+@dataclass(frozen=True)
+class Block:
+    """A code block.
+
+    Attributes:
+        page: The page, relative to the repository.
+        line: The line at which it begins.
+        info: What follows the fence; None for an indented one.
+        text: The code.
+    """
+
+    page: str
+    line: int
+    info: str | None
+    text: str
+
+    def __str__(self) -> str:
+        return f"{self.page}:{self.line}"
+
+    @property
+    def file(self) -> str | None:
+        """The name of its file, where it has one."""
+        named = re.match(r"# (\w+\.py)\n", self.text)
+        return named[1] if named else None
+
+    def commands(self, program: str) -> list[str]:
+        """The lines that call a program, each with what goes on below it, and without what the shell redirects."""
+        joined = re.sub(r"\\?\n {10,}", " ", self.text)
+        calls = re.findall(rf"^ *(?:\$ )?(?:\.venv/bin/)?({program} .*)$", joined, re.MULTILINE)
+        return [re.split(r"\s+#|\s>", call)[0].strip() for call in calls]
+
+
+def blocks_of(path: Path) -> list[Block]:
+    text = path.read_text(encoding="utf-8")
+    page = str(path.relative_to(ROOT))
+    fenced = [
+        Block(page, text.count("\n", 0, it.start()) + 1, it[2].strip(), it[3]) for it in _FENCED.finditer(text)
+    ]
+    without = _FENCED.sub(lambda it: "\n" * it[0].count("\n"), text)
+    indented = [
+        Block(page, without.count("\n", 0, it.start()) + 1, None, it[0]) for it in _INDENTED.finditer(without)
+    ]
+    return sorted(fenced + indented, key=lambda block: block.line)
+
+
+BLOCKS = [block for path in PAGES for block in blocks_of(path)]
+RUN = [block for block in BLOCKS if block.info == "python"]
+FRAGMENTS = [block for block in BLOCKS if block.info == "python fragment"]
+
+
+def test_every_block_is_of_a_kind_that_is_tested() -> None:
+    fenced = [block for block in BLOCKS if block.info is not None]
+    assert {block.info for block in fenced} <= {"python", "python fragment", "console", "json", ""}
+    assert [block.page for block in fenced if not block.info] == ["docs/architecture.md"]  # a drawing
+    assert len(fenced) == sum(path.read_text(encoding="utf-8").count("\n```") // 2 for path in PAGES)
+    assert len(RUN) >= 5
+    assert {block.page for block in RUN} >= {
+        "README.md",
+        "docs/library.md",
+        "docs/bridge.md",
+    }
+
+
+@pytest.mark.parametrize("block", RUN, ids=str)
+def test_a_python_block_runs(block: Block, tmp_path: Path, moto_aws: MotoServer) -> None:
+    for bucket in BUCKETS:
+        moto_aws.create_bucket(bucket)
+    for other in RUN:
+        if other.page == block.page and other.file is not None:
+            (tmp_path / other.file).write_text(other.text, encoding="utf-8")
+    file = block.file or "block.py"
+    (tmp_path / file).write_text(block.text, encoding="utf-8")
+    runner = ["-m", "pytest", "-q", "-p", "no:cacheprovider"] if file.startswith("test_") else ["-W", "error"]
+    for _ in range(2):  # what is done the second time has other branches to go through
+        ended = subprocess.run(
+            [sys.executable, *runner, file],
+            cwd=tmp_path,
+            env=os.environ | moto_aws.environment | {"PYTHONDONTWRITEBYTECODE": "1"},
+            capture_output=True,
+            text=True,
+            timeout=100,
+            check=False,
+        )
+        assert ended.returncode == 0, ended.stdout + ended.stderr
+        assert "Traceback" not in ended.stderr
+
+
+@pytest.mark.parametrize("block", FRAGMENTS, ids=str)
+def test_a_fragment_compiles(block: Block) -> None:
+    compile(block.text, str(block), "exec", flags=ast.PyCF_ALLOW_TOP_LEVEL_AWAIT, dont_inherit=True)
+
+
+@pytest.mark.parametrize("block", [block for block in BLOCKS if block.info == "json"], ids=str)
+def test_json_is_json(block: Block) -> None:
+    json.loads(block.text)
+
+
+def filled_in(synopsis: str) -> str:
+    """A command line with all the options of a synopsis: no brackets, the first of alternatives, a 1 for an N."""
+    line = re.sub(r"(--[\w-]+) …", r"\1 A=B", synopsis)
+    line = re.sub(r"\|[\w-]+", "", line.translate(str.maketrans("", "", "[]…")))
+    return re.sub(r"\bN\b", "1", line)
+
+
+CALLS = [
+    (block, call)
+    for block in BLOCKS
+    if not (block.info or "").startswith("python")
+    for call in block.commands("asyncsteps")
+]
+
+
+@pytest.mark.parametrize(("block", "call"), CALLS, ids=[f"{block}-{call[:30]}" for block, call in CALLS])
+def test_a_command_parses(block: Block, call: str) -> None:
+    line = filled_in(call) if re.search(r"[\[…]", call) else call
+    _, *tokens = shlex.split(line)
+    try:
+        function, *_ = app.parse_args(tokens, exit_on_error=False, print_error=False)
+    except CycloptsError as error:
+        pytest.fail(f"{block}: {line}: {error}")
+    assert function.__name__ == tokens[0]
+
+
+def test_the_commands_of_the_readme_run(tmp_path: Path) -> None:
+    readme = blocks_of(ROOT / "README.md")
+    for block in readme:
+        if block.file is not None:
+            (tmp_path / block.file).write_text(block.text, encoding="utf-8")
+    calls = [shlex.split(call)[1:] for block in readme if not block.info for call in block.commands("asyncsteps")]
+    assert [words[0] for words in calls] == ["run", "plan", "ls", "forget"]
+    for words in calls:
+        ended = command(*words, *(["--yes"] if words[0] == "forget" else []), cwd=tmp_path)
+        assert ended.code == 0, ended.err
+    assert ended.out == "withdrawn load.a\n"
+
+
+def test_the_synopses_are_complete() -> None:
+    """docs/command.md has every option of every command, but for those of all."""
+    page = ROOT / "docs" / "command.md"
+    synopses = {
+        shlex.split(filled_in(call))[1]: call for block in blocks_of(page) for call in block.commands("asyncsteps")
+    }
+    commands = [name for name in app if not name.startswith("-")]
+    assert sorted(synopses) == sorted(commands)
+    for name in commands:
+        options = {
+            option
+            for argument in app[name].assemble_argument_collection()
+            for option in argument.names
+            if option.startswith("--")
+        }
+        assert {option for option in options if option not in synopses[name]} <= {"--endpoint-url", "--traceback"}
+
+
+@pytest.mark.parametrize("block", BLOCKS, ids=str)
+def test_targets_and_scripts_are_there(block: Block) -> None:
+    makefile = (ROOT / "Makefile").read_text(encoding="utf-8")
+    for call in block.commands("make"):
+        target = next((word for word in call.split()[1:] if "=" not in word), "help")
+        assert re.search(rf"^{re.escape(target)}:", makefile, re.MULTILINE), call
+    for call in block.commands("python3?"):
+        for word in call.split():
+            assert not word.endswith(".py") or (ROOT / word).exists(), call
+
+
+def test_the_example_that_continues_as_new_plays_each_table_once() -> None:
+    (block,) = (block for block in RUN if "continue_as_new" in block.text)
+    module: dict[str, Any] = {"__name__": "ingest"}
+    exec(block.text.replace("1_000", "4"), module)
+    workflow = workflow_class(module["Ingest"], run=module["Ingest"].run)
+    tables = [f"t{number}" for number in range(9)]
+    kwargs: dict[str, Any] = {"tables": tables, "force": ["load.t0"]}
+    done, loaded, executions = {"load.t0"}, list[str](), 0
+    status = "continued"
+    while status == "continued":
+        swf = SimulatedSwf(
+            workflow, {"kwargs": kwargs}, done=done, activities={"ingest.load": module["load"]}
+        ).run()
+        status, done = swf.status, swf.done
+        loaded += [args[0] for name, args in swf.calls if name == "load"]
+        executions += 1
+        if status == "continued":
+            kwargs = json.loads(swf.result["input"])["kwargs"]
+    assert status == "completed"
+    assert executions == 3
+    assert loaded == tables
