@@ -114,10 +114,10 @@ async def test_it_reads_alone(mixed: str, fault_proxy: FaultProxy, moto_server: 
 
 def test_it_tells_keys_while_it_lists_and_holds_no_names(monkeypatch: pytest.MonkeyPatch) -> None:
     """A store whose second batch comes only when the key of the first has been written."""
-    from asyncsteps.cli import _check
+    from asyncsteps.cli import _check, _output
 
     written: list[str] = []
-    monkeypatch.setattr(_check._output, "emit", written.append)
+    monkeypatch.setattr(_output, "emit", written.append)
 
     class Endless:
         url = "s3://bucket/steps/"
@@ -134,6 +134,6 @@ def test_it_tells_keys_while_it_lists_and_holds_no_names(monkeypatch: pytest.Mon
                 assert len(written) == number + 1
                 yield [f"a{n}" for n in range(1000)]
 
-    monkeypatch.setattr(_check.asyncsteps, "open_store", lambda url, endpoint_url: Endless())
+    monkeypatch.setattr(asyncsteps, "open_store", lambda url, endpoint_url: Endless())
     assert _check.check("s3://bucket/steps", step_names="strict", endpoint_url=None, as_json=False) == 1
     assert written[-1].startswith("s3://bucket/steps/: 3,000 done steps, 3 unrecognised keys")

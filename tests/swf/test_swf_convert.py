@@ -328,16 +328,17 @@ def test_sets_are_written_alike_by_every_process() -> None:
     assert len(written) == 1
 
 
+LONG: Any = "x" * 40_000
 EMPTY_INPUT = len('{"args":[""],"kwargs":{}}')
 
 
 @pytest.mark.parametrize(
     ("submittable", "what"),
     [
-        (acts.add("x" * 40_000), "activity swf_activities.add"),
-        (Step("s", Chain(acts.double(1), Group(acts.add(1, b="x" * 40_000)))), "activity swf_activities.add"),  # type: ignore[arg-type]
+        (acts.add(LONG), "activity swf_activities.add"),
+        (Step("s", Chain(acts.double(1), Group(acts.add(1, b=LONG)))), "activity swf_activities.add"),
         ((acts.plain, "x" * (32_768 - EMPTY_INPUT + 1)), "activity swf_activities.plain"),
-        (acts.add("é" * 6_000), "activity swf_activities.add"),  # \u00e9 is six characters
+        (acts.add(LONG[:0] + "é" * 6_000), "activity swf_activities.add"),  # \u00e9 is six characters
         (SignalTask("go", "x" * 40_000), "<signal go>"),
         (MarkerTask("seen", "x" * 40_000), "marker"),
     ],
@@ -357,11 +358,11 @@ def test_what_just_fits_is_taken_by_simpleflow_as_well() -> None:
 
 def test_the_length_and_jumbo_fields_are_told(monkeypatch: pytest.MonkeyPatch) -> None:
     with pytest.raises(NotConvertibleError, match=r"40,025 characters.* or set SIMPLEFLOW_JUMBO_FIELDS_BUCKET"):
-        to_simpleflow(acts.add("x" * 40_000))
+        to_simpleflow(acts.add(LONG))
     monkeypatch.setenv("SIMPLEFLOW_JUMBO_FIELDS_BUCKET", "jumbo/fields")
-    assert to_simpleflow(acts.add("x" * 40_000)).args == ["x" * 40_000]
+    assert to_simpleflow(acts.add(LONG)).args == [LONG]
     with pytest.raises(NotConvertibleError, match=r"SWF takes 5,242,880; put it on S3 and give its key$"):
-        to_simpleflow(acts.add("x" * 6_000_000))
+        to_simpleflow(acts.add(150 * LONG))
 
 
 def test_circular_and_named_arguments() -> None:

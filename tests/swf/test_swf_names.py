@@ -74,10 +74,10 @@ def test_keys_and_decisions_are_simpleflows(prefix: str, moto_server: MotoServer
             for name in NAMES:
                 futures.wait(self.submit(self.step(name, (work, name))))
 
-        hooks = {
-            "get_step_bucket": lambda self: bucket,
-            "get_step_path_prefix": lambda self, side=side: f"{side}/{prefix}",
-        }
+        def where(self: Any, side: str = side) -> str:
+            return f"{side}/{prefix}"
+
+        hooks = {"get_step_bucket": lambda self: bucket, "get_step_path_prefix": where}
         markers[side] = []
         for _ in range(2):
             executor: Any = Executor(workflow_class(Workflow, mixin, run=run, **as_simpleflow(**hooks)))
