@@ -72,7 +72,7 @@ class Planner:
 
     def __init__(self, *, withdraw_invalidated: bool = True, names: NameRule = STRICT) -> None:
         self.withdraw_invalidated = withdraw_invalidated
-        self._names = names
+        self._names: NameRule = names
         self.forced = Selectors()
         self.skipped = Selectors()
         self._clock = 0

@@ -279,9 +279,11 @@ async def test_a_bridge_takes_the_selectors_of_its_workflow(moto_server: MotoSer
         workflow_class(Workflow, WorkflowStepMixin, run=lambda self: None, **attributes, **more)
         for more in ({}, as_simpleflow())
     )
-    for options in ({"force": [""]}, {"skip": {"2026/users": "why"}}):
+    for given in ([""], {"2026/users": "why"}):
         with pytest.raises(SelectorError):
-            SimpleflowBridge(strict, **options)
+            SimpleflowBridge(strict, force=given)
+        with pytest.raises(SelectorError):
+            SimpleflowBridge(strict, skip=given)
     async with SimpleflowBridge(lenient, workflow_id="w", force=[""], skip={"2026/mails": "why"}) as bridge:
         for name in ("2026/users", "2026/mails"):
             await (await bridge.submit(Step(name, (work, name))))

@@ -40,18 +40,22 @@ def play(mixin: Any, prefix: str) -> Any:
     return [marker.details["status"] for marker in executor.list_markers(all=True)]
 
 
+def client(service: str) -> Any:
+    return boto3.client(service)
+
+
 async def test_sync_and_async_clients_take_it_for_aws(moto_aws: MotoServer) -> None:
-    boto3.client("s3").create_bucket(Bucket="one")
+    client("s3").create_bucket(Bucket="one")
     moto_aws.put("one", "steps/load.users")
-    async with aioboto3.Session().client("s3") as client:
-        listed = await client.list_objects_v2(Bucket="one")
+    async with aioboto3.Session().client("s3") as s3:
+        listed: Any = await s3.list_objects_v2(Bucket="one")
         assert [entry["Key"] for entry in listed["Contents"]] == ["steps/load.users"]
     async with asyncsteps.open_store("s3://one/steps") as store:
         assert await store.list_done() == ["load.users"]
     assert [item.key for item in storage.list_keys("one", "steps")] == ["steps/load.users"]
     assert moto_aws.get("one", "steps/load.users") == b"{}"
-    boto3.client("swf").register_domain(name="d", workflowExecutionRetentionPeriodInDays="1")
-    assert boto3.client("swf").list_domains(registrationStatus="REGISTERED")["domainInfos"]
+    client("swf").register_domain(name="d", workflowExecutionRetentionPeriodInDays="1")
+    assert client("swf").list_domains(registrationStatus="REGISTERED")["domainInfos"]
 
 
 def test_the_default_bucket_is_there_for_our_steps_and_simpleflows(moto_aws: MotoServer) -> None:
@@ -74,7 +78,7 @@ def test_the_in_process_mock_serves_simpleflow_and_not_us(monkeypatch: pytest.Mo
     """What docs/simpleflow-tests.md says of it; where this fails, the page is out of date."""
     told = {}
     with mock_aws():
-        boto3.client("s3").create_bucket(Bucket=settings.STEP_BUCKET)
+        client("s3").create_bucket(Bucket=settings.STEP_BUCKET)
         told["theirs"] = play(TheirMixin, "theirs")
         with pytest.raises(TaskFailed, match="object bytes can't be used in 'await' expression"):
             play(WorkflowStepMixin, "ours")

@@ -3,7 +3,7 @@
 from collections.abc import Iterable
 from typing import Any
 
-from asyncsteps._plan.names import check_step_name
+from asyncsteps._plan.names import NameRule, check_step_name
 from asyncsteps._plan.planner import Planner
 from asyncsteps.store._location import normalise_prefix
 from asyncsteps.swf._steps.done_names import DoneNames
@@ -32,7 +32,7 @@ class PrefixState:
     def __init__(self, workflow: Any, bucket: str, prefix: str, additions: Iterable[Addition]) -> None:
         self.bucket = bucket
         self.prefix = prefix
-        self._names = rule_of(workflow)
+        self._names: NameRule = rule_of(workflow)
         self.planner = Planner(withdraw_invalidated=workflow.withdraw_invalidated, names=self._names)
         self.done = DoneNames(workflow, bucket, prefix)
         self.marked: set[str] = set()
