@@ -157,6 +157,10 @@ def _open_s3(
     _check_concurrency(concurrency)
     if step_names not in {STRICT, SIMPLEFLOW}:
         raise StoreOptionError(f"step_names={step_names!r} is no rule of step names: {STRICT!r} or {SIMPLEFLOW!r}")
+    if step_names == SIMPLEFLOW and not prefix:
+        raise StoreOptionError(
+            "step_names='simpleflow' needs a prefix: without one every object of the bucket would be a step"
+        )
     client_options = ClientOptions(concurrency=concurrency, **options)
     return S3Store(bucket, prefix, options=client_options, sse=sse, step_names=step_names)
 

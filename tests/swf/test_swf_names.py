@@ -7,6 +7,7 @@ import boto3
 import pytest
 from servers import MotoServer
 from simpleflow import Workflow, activity, futures, storage
+from simpleflow.canvas import Chain
 from simpleflow.local import Executor
 from simpleflow.step.submittable import Step as TheirStep
 from simpleflow.step.workflow import WorkflowStepMixin as TheirMixin
@@ -151,6 +152,8 @@ async def test_a_store_by_the_setting(moto_server: MotoServer, bucket: str) -> N
         assert await store.withdraw(["2026/users", "*", "absent/"]) == ["*", "2026/users"]
         with pytest.raises(StepNameError):
             await store.withdraw(["../evil"])
+    with pytest.raises(StoreOptionError, match="needs a prefix"):
+        open_bucket(bucket, "", step_names="simpleflow")
     with pytest.raises(StoreOptionError, match="'strict' or 'simpleflow'"):
         open_bucket(bucket, "steps", step_names="lax")  # type: ignore[arg-type]
 
@@ -202,6 +205,28 @@ def test_the_activities_are_told_of_the_setting_and_of_nothing_by_default() -> N
     for attributes, expected in (({}, {}), (as_simpleflow(), {"step_names": "simpleflow"})):
         swf = simulate(WorkflowStepMixin, run, attributes=attributes).run()
         assert [kwargs for name, kwargs in calls(swf) if name == LIST] == [{"compact": True, **expected}, expected]
+
+
+@pytest.mark.usefixtures("at_moto")
+def test_a_child_has_a_setting_of_its_own(moto_server: MotoServer, bucket: str) -> None:
+    def play(self: Any) -> None:
+        self.add_forced_steps([""], "asked for")
+        futures.wait(self.submit(self.step("2026/users", (work, "users"), force_steps_if_executed=["a."])))
+
+    child = workflow_class(Workflow, WorkflowStepMixin, run=play, **as_simpleflow())
+    refused: list[str] = []
+
+    def run(self: Any) -> None:
+        futures.wait(self.submit(Chain(child)))
+        for name in ("2026/mails", "a."):
+            with pytest.raises(StepNameError):
+                self.submit(Step(name, (work, "mails")))
+            refused.append(name)
+
+    hooks = {"get_step_bucket": lambda self: bucket, "get_step_path_prefix": lambda self: "parent"}
+    Executor(workflow_class(Workflow, WorkflowStepMixin, run=run, **hooks)).run()
+    assert moto_server.keys(bucket) == ["parent/2026/users"]
+    assert refused == ["2026/mails", "a."]
 
 
 # What is refused, when, and with which words.

@@ -3,11 +3,10 @@
 from collections.abc import Iterable
 from typing import Any
 
-from asyncsteps._plan.names import NameRule, check_step_name
+from asyncsteps._plan.names import SIMPLEFLOW, check_step_name
 from asyncsteps._plan.planner import Planner
 from asyncsteps.store._location import normalise_prefix
 from asyncsteps.swf._steps.done_names import DoneNames
-from asyncsteps.swf._steps.name_rule import rule_of
 
 Addition = tuple[bool, tuple[str, ...], str | None]
 """An addition of selectors: whether they force (or skip), the selectors, the reason."""
@@ -32,8 +31,8 @@ class PrefixState:
     def __init__(self, workflow: Any, bucket: str, prefix: str, additions: Iterable[Addition]) -> None:
         self.bucket = bucket
         self.prefix = prefix
-        self._names: NameRule = rule_of(workflow)
-        self.planner = Planner(withdraw_invalidated=workflow.withdraw_invalidated, names=self._names)
+        # The workflow's rule of names is the narrower one, and is applied where steps and selectors come in.
+        self.planner = Planner(withdraw_invalidated=workflow.withdraw_invalidated, names=SIMPLEFLOW)
         self.done = DoneNames(workflow, bucket, prefix)
         self.marked: set[str] = set()
         self.playing: set[str] = set()
@@ -58,7 +57,7 @@ class PrefixState:
         Raises:
             StepNameError: When prefix and name make too long a key.
         """
-        check_step_name(name, prefix=normalise_prefix(self.prefix), by=self._names)
+        check_step_name(name, prefix=normalise_prefix(self.prefix), by=SIMPLEFLOW)
 
     def is_done(self, name: str) -> bool:
         """Whether ``name`` is done, by this run or before it.
