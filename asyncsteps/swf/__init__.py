@@ -110,7 +110,7 @@ _OF_THE_CLIENT = {
 }
 """Names whose modules import botocore alone, beside the client's errors."""
 
-_MODULES = {"constants": "constants", "tasks": "tasks", "utils": "utils"}
+_MODULES = {"constants", "tasks", "utils"}
 
 
 def __getattr__(name: str) -> Any:
@@ -120,8 +120,8 @@ def __getattr__(name: str) -> Any:
     try:
         if name in _OVER_SIMPLEFLOW:
             import_simpleflow()
-        where = (_OVER_SIMPLEFLOW | _OF_THE_CLIENT | _MODULES).get(name, "_client.errors")
-        module = import_module(f"{__name__}.{where}")
+        in_a_module = name if name in _MODULES else "_client.errors"
+        module = import_module(f"{__name__}.{(_OVER_SIMPLEFLOW | _OF_THE_CLIENT).get(name, in_a_module)}")
     except ModuleNotFoundError as error:
         if error.name is None or error.name.partition(".")[0] != "simpleflow":
             raise
