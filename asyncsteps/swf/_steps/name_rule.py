@@ -1,11 +1,9 @@
 """The setting ``step_names`` of a workflow: which names and selectors its steps may have."""
 
-from collections.abc import Iterator
-from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any, get_args
+from typing import TYPE_CHECKING, Any
 
 from asyncsteps._errors import SelectorError, StepDefinitionError, StepNameError
-from asyncsteps._plan.names import SIMPLEFLOW, STRICT, NameRule, as_selectors, check_step_name, is_step_name
+from asyncsteps._plan.names import SIMPLEFLOW, STRICT, NameRule, as_selectors, check_step_name
 
 if TYPE_CHECKING:
     from asyncsteps.swf._steps.step import Step
@@ -20,7 +18,7 @@ def rule_of(workflow: Any) -> NameRule:
         StepDefinitionError: When it is none.
     """
     rule: NameRule = getattr(workflow, "step_names", STRICT)
-    if rule not in get_args(NameRule):
+    if rule not in (STRICT, SIMPLEFLOW):
         raise StepDefinitionError(
             f"step_names = {rule!r} is refused: it is 'strict', which is asyncsteps' own rule, or 'simpleflow'"
         )
@@ -39,33 +37,26 @@ def selectors_of_workflow(workflow: Any, given: object) -> tuple[str, ...]:
     Raises:
         SelectorError: When one is malformed.
     """
-    with _telling_the_setting():
+    try:
         return as_selectors(given, by=rule_of(workflow))
+    except SelectorError as error:
+        if isinstance(error.selector, str):
+            raise SelectorError(error.selector, error.rule + _REMEDY) from None
+        raise
 
 
 def check_step(workflow: Any, step: "Step") -> None:
-    """Check the names in a step by the workflow's rule.
+    """Check the names in a step by the workflow's rule; `Step` itself keeps the wider one.
 
     Raises:
         StepNameError: When the step's name breaks it.
         SelectorError: When a selector of its dependents does.
     """
-    rule = rule_of(workflow)
-    with _telling_the_setting():
-        check_step_name(step.step_name, by=rule)
-        as_selectors(step.force_steps_if_executed, by=rule)
-
-
-@contextmanager
-def _telling_the_setting() -> Iterator[None]:
-    """Where the other rule takes what is refused, say so."""
+    if rule_of(workflow) == SIMPLEFLOW:
+        return
     try:
-        yield
+        check_step_name(step.step_name)
     except StepNameError as error:
-        if is_step_name(error.name, by=SIMPLEFLOW):
-            raise StepNameError(error.name, error.rule + _REMEDY) from None
-        raise
-    except SelectorError as error:
-        if isinstance(error.selector, str):
-            raise SelectorError(error.selector, error.rule + _REMEDY) from None
-        raise
+        raise StepNameError(error.name, error.rule + _REMEDY) from None
+    if step.force_steps_if_executed:
+        selectors_of_workflow(workflow, step.force_steps_if_executed)
