@@ -28,7 +28,7 @@ class Child:
         Raises:
             RuntimeError: When it raised an exception, with its traceback.
         """
-        with open(self._pipe, encoding="utf-8") as pipe:
+        with os.fdopen(self._pipe, encoding="utf-8") as pipe:
             told = [json.loads(line) for line in pipe]
         status = os.waitpid(self.pid, 0)[1]
         if told and isinstance(told[-1], dict) and "traceback" in told[-1]:

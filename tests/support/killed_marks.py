@@ -1,7 +1,7 @@
 """A program for test_mark_crash: marks and withdrawals in a directory, killed before each of their system calls.
 
 Prints a line of JSON: for each scenario the system calls of its undisturbed run, how many kills there were, and
-what was wrong after any of them, in a fresh process or after a loss of power.
+what was wrong after any of them, in a fresh process or after a loss of power. With ``--trace``: all calls.
 """
 
 import asyncio
@@ -15,12 +15,13 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from asyncsteps import DirectoryStore, Step, StepRun, StepStore, open_store
-from asyncsteps.store._directory.files import TEMPORARY
-from asyncsteps.store._directory.filenames import encode_name
 from forking import Tell, forked
 from power_loss import PowerLoss
 from system_calls import Call, SystemCalls
+
+from asyncsteps import DirectoryStore, Step, StepRun, StepStore, open_store
+from asyncsteps.store._directory.filenames import encode_name
+from asyncsteps.store._directory.files import TEMPORARY
 
 LONG = "Long " * 90 + "a", "Long " * 90 + "b"  # 3 directories deep, in common
 OLD, NEW = {"run_id": "old", "padding": "o" * 5_000}, {"run_id": "new", "padding": "n" * 9_000}
@@ -113,12 +114,13 @@ async def _seen(names: tuple[str, ...], store: DirectoryStore) -> dict[str, Any]
 
 async def _examine(scenario: Scenario, store: DirectoryStore) -> list[str]:
     """What is wrong in the eyes of a fresh process; it leaves nothing marked."""
-    problems: list[str] = []
     seen = await _seen(scenario.names, store)
     before = dict.fromkeys(scenario.before, OLD)
-    for name in scenario.names:
-        if seen.get(name) not in (before.get(name), scenario.after.get(name)):
-            problems.append(f"{name[:9]} is neither as before nor as after: {seen.get(name)}")
+    problems = [
+        f"{name[:9]} is neither as before nor as after: {seen.get(name)}"
+        for name in scenario.names
+        if seen.get(name) not in (before.get(name), scenario.after.get(name))
+    ]
     left = list((store.path / TEMPORARY).glob("*"))
     if len(left) > 1:
         problems.append(f"temporary files: {left}")
@@ -137,9 +139,7 @@ async def _examine(scenario: Scenario, store: DirectoryStore) -> list[str]:
 
 def _examined(path: Path, scenario: Scenario) -> list[str]:
     """What is wrong with the store in a fresh process."""
-    return list(
-        forked(lambda tell: [tell(each) for each in _on_store(path, partial(_examine, scenario))]).told
-    )
+    return list(forked(lambda tell: [tell(each) for each in _on_store(path, partial(_examine, scenario))]).told)
 
 
 def _lost_power(root: Path, path: Path, scenario: Scenario, calls: list[Call], *, ended: bool) -> list[str]:
@@ -177,16 +177,12 @@ def check(base: Path, scenario: Scenario) -> dict[str, Any]:
     problems: list[str] = []
     for number, torn in points:
         where = f"{number}{'-torn' if torn else ''}"
-        _, found = _at_point(
-            base / where, scenario, kill_at=number, torn=torn, ends=number == len(undisturbed)
-        )
+        _, found = _at_point(base / where, scenario, kill_at=number, torn=torn, ends=number == len(undisturbed))
         problems += [f"killed before call {where}: {each}" for each in found]
     return {"calls": undisturbed, "kills": len(points) - 1, "problems": problems}
 
 
-def _at_point(
-    root: Path, scenario: Scenario, *, ends: bool = True, **options: Any
-) -> tuple[list[str], list[str]]:
+def _at_point(root: Path, scenario: Scenario, *, ends: bool = True, **options: Any) -> tuple[list[str], list[str]]:
     """Do the scenario's work, killed or not; give the names of its calls, and what is wrong afterwards."""
     path = root / "not" / "yet" / "steps"
     root.mkdir()
@@ -202,14 +198,26 @@ def _at_point(
     return [name for name, *_ in calls], problems + _examined(path, scenario)
 
 
-def main(base: Path, titles: list[str]) -> None:
+def trace(root: Path) -> list[Call]:
+    """Do the work of all scenarios in this process; give the calls that the shim saw."""
+    calls: list[Call] = []
+    SystemCalls(root, calls.append)
+    for number, scenario in enumerate(SCENARIOS.values()):
+        path = root / str(number) / "steps"
+        _on_store(path, partial(_mark_before, scenario))
+        _on_store(path, scenario.work)
+    return calls
+
+
+def main(base: Path, titles: list[str]) -> dict[str, Any]:
     told = {}
     for title in titles or SCENARIOS:
         folder = base / title
         folder.mkdir()
         told[title] = check(folder, SCENARIOS[title])
-    sys.stdout.write(json.dumps(told))
+    return told
 
 
 if __name__ == "__main__":
-    main(Path(sys.argv[1]), sys.argv[2:])
+    given = Path(sys.argv[1])
+    sys.stdout.write(json.dumps(trace(given) if sys.argv[2:] == ["--trace"] else main(given, sys.argv[2:])))

@@ -51,18 +51,14 @@ class PowerLoss:
             case "open":
                 self._change(paths[0], _File())
             case "mkdir":
-                if paths[0] != str(self._root) and self._find(paths[0]) is None:
+                if self._find(paths[0]) is None:
                     self._change(paths[0], _Directory())
             case "write":
                 self._file(paths[0]).written = True
             case "fsync":
                 self._sync(paths[0])
-            case "replace" | "rename" | "link":
-                if name == "link" and self._find(paths[1]) is not None:
-                    return  # refused
-                self._change(paths[1], self._file(paths[0]))
-                if name != "link":
-                    self._change(paths[0], None)
+            case "link" | "replace" | "rename":
+                self._move(*paths, keep=name == "link")
             case "unlink" | "remove" | "rmdir":
                 node = self._find(paths[0])
                 if node is not None and not (isinstance(node, _Directory) and node.now()):
@@ -84,6 +80,13 @@ class PowerLoss:
             node.safe, node.pending = node.now(), []
         elif node is not None:
             node.safe = node.written
+
+    def _move(self, source: str, target: str, *, keep: bool) -> None:
+        if keep and self._find(target) is not None:
+            return  # os.link refuses
+        self._change(target, self._file(source))
+        if not keep:
+            self._change(source, None)
 
     def _find(self, path: str) -> _Node | None:
         node: _Node | None = self._top

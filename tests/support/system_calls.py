@@ -1,7 +1,7 @@
 """A shim over the system calls by which Python code changes files: it records them, and kills before the n-th.
 
 `KNOWN` names the calls that are wrapped. A change that they do not cover is refused, so that no call escapes
-unseen: an audit hook sees every other function that takes a path, and `UNKNOWN` names those on open files.
+unseen: an audit hook sees other functions that take a path, and `UNKNOWN` names those that it does not see.
 """
 
 import contextlib
@@ -18,9 +18,9 @@ KNOWN = ("open", "write", "fsync", "close", "mkdir", "rmdir", "unlink", "remove"
 
 UNKNOWN = (
     *("pwrite", "writev", "pwritev", "sendfile", "copy_file_range", "splice", "posix_fallocate"),
-    *("ftruncate", "fchmod", "fchown", "fdatasync", "dup", "dup2", "fdopen"),
+    *("ftruncate", "fchmod", "fchown", "fdatasync", "dup", "dup2", "fdopen", "mkfifo", "mknod"),
 )
-"""What is refused on a file below the directory: the store does not use it."""
+"""What no audit hook sees, and is refused below the directory: the store does not use it."""
 
 _HARMLESS = {"os.scandir", "os.listdir", "os.walk", "os.chdir", "os.getxattr", "os.listxattr"}
 _CREATES = os.O_CREAT | os.O_TRUNC | os.O_WRONLY | os.O_RDWR | os.O_APPEND
@@ -80,8 +80,8 @@ class SystemCalls:
 
     def _refused(self, name: str, call: Callable[..., Any]) -> Callable[..., Any]:
         def wrapper(*args: Any, **kwargs: Any) -> Any:
-            if any(isinstance(each, int) and each in self._paths for each in args):
-                raise UncoveredCallError(f"os.{name} on {self._paths_of(name, args)}")
+            if any((isinstance(each, int) and each in self._paths) or self._is_below(each) for each in args):
+                raise UncoveredCallError(f"os.{name}{args!r}")
             return call(*args, **kwargs)
 
         return wrapper
