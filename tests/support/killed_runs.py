@@ -109,13 +109,13 @@ class History:
     ) -> None:
         root.mkdir()
         self._root = root
-        self._seed = seed
+        self.seed = seed
         self._rng = random.Random(seed)
-        self._place = place
-        self._program = program
+        self.place = place
+        self.program = program
         self._withdraw = withdraw
-        self._forced: dict[str, list[str]] = {}
-        self._log = root / "log"
+        self.forced: dict[str, list[str]] = {}
+        self.log = root / "log"
         self._seconds = 0.2
         self.kills: Counter[str] = Counter()
         self.problems: list[str] = []
@@ -123,10 +123,10 @@ class History:
     def play(self, *kills: Kill, forced: tuple[str, ...] = (), flaky: bool = False) -> bool:
         """Play a run that is killed, check what is left, and return whether it was."""
         kill = kills[0] if kills else Kill()
-        run = f"r{len(self._forced)}"
-        self._forced[run] = list(forced)
+        run = f"r{len(self.forced)}"
+        self.forced[run] = list(forced)
         begun = time.monotonic()
-        child = fork(lambda tell: self._run(run, kill, tell, flaky=flaky))
+        child = fork(lambda tell: self.run(run, kill, tell, flaky=flaky))
         if kill.kind == "time":
             time.sleep(kill.number)  # the moment is what is drawn
             os.kill(child.pid, signal.SIGKILL)
@@ -136,44 +136,46 @@ class History:
             self.kills[kill.kind] += 1
         else:
             self._seconds = time.monotonic() - begun
-        self._place.settle()
+        self.place.settle()
         self.check(
             f"{run} forced {list(forced)}, killed: {kill if killed else killed}", complete=not (killed or flaky)
         )
         return killed
 
-    def _run(self, run: str, kill: Kill, tell: Tell, *, flaky: bool) -> None:
+    def run(self, run: str, kill: Kill, _: Tell, *, flaky: bool = False) -> None:
+        """Play a run in this process, which is killed at its moment."""
+
         def reached(number: int) -> None:
             if kill == Kill("line", number):
                 os.kill(os.getpid(), signal.SIGKILL)
 
         if kill.kind == "call":
             SystemCalls(self._root / "store", lambda _: None, kill_at=int(kill.number))
-        fails = random.Random(f"{self._seed} {run}")
-        unlucky = [name for name in self._program.specs if flaky and fails.random() < 0.05]
-        player = Player(self._program, Log(self._log, run, reached), unlucky.__contains__)
+        fails = random.Random(f"{self.seed} {run}")
+        unlucky = [name for name in self.program.specs if flaky and fails.random() < 0.05]
+        player = Player(self.program, Log(self.log, run, reached), unlucky.__contains__)
         mark = as_user_agent(kill.kind, int(kill.number)) if kill.kind in {"before", "after"} else ""
 
         async def main() -> None:
-            async with self._place.open(self._root, mark) as store:
-                await player.play(store, force=self._forced[run], withdraw_invalidated=self._withdraw)
+            async with self.place.open(self._root, mark) as store:
+                await player.play(store, force=self.forced[run], withdraw_invalidated=self._withdraw)
 
         asyncio.run(main())
 
     def check(self, after: str, *, complete: bool) -> None:
         """Check log and marks."""
-        model = CrashModel(self._program, self._forced)
-        model.follow(self._log)
-        model.check_marks(self._marks())
+        model = CrashModel(self.program, self.forced)
+        model.follow(self.log)
+        model.check_marks(self.marks())
         if complete:
             model.check_all_done()
-        self.problems += [f"seed {self._seed}, {after}: {problem}" for problem in model.problems]
+        self.problems += [f"seed {self.seed}, {after}: {problem}" for problem in model.problems]
 
-    def _marks(self) -> Mapping[str, Any]:
+    def marks(self) -> Mapping[str, Any]:
         """What a fresh process reads."""
 
         async def read(tell: Tell) -> None:
-            async with self._place.open(self._root) as store:
+            async with self.place.open(self._root) as store:
                 foreign: list[str] = []
                 names = await store.list_done(on_foreign=foreign.append)
                 records = await asyncio.gather(*map(store.read_done, names))
@@ -185,16 +187,16 @@ class History:
 
     def played(self) -> int:
         """How many activities have begun."""
-        return self._log.read_text().count('"what": "begin"') if self._log.exists() else 0
+        return self.log.read_text().count('"what": "begin"') if self.log.exists() else 0
 
     def at_random(self, kills: int) -> None:
         """Play runs until so many were killed, then one that nothing disturbs, then one with nothing to do."""
         rng, runs = self._rng, 0
         while self.kills.total() < kills and runs < kills * _RUNS_A_KILL and not self.problems:
             runs += 1
-            kind = rng.choice(self._place.kinds)
+            kind = rng.choice(self.place.kinds)
             number = rng.uniform(0, self._seconds) if kind == "time" else rng.randint(1, 30)
-            names = rng.sample(sorted(self._program.specs), rng.choice((0, 1, 2)))
+            names = rng.sample(sorted(self.program.specs), rng.choice((0, 1, 2)))
             forced = tuple(name.partition(".")[0] if rng.random() < 0.3 else name for name in names)
             self.play(Kill(kind, number), forced=forced, flaky=True)
         if self.problems:
@@ -203,7 +205,7 @@ class History:
         played = self.played()
         self.play()
         if self.played() != played:
-            self.problems.append(f"seed {self._seed}: a run with nothing to do played")
+            self.problems.append(f"seed {self.seed}: a run with nothing to do played")
 
 
 def at_random(base: Path, place: Place, *, first: int, kills: int, each: int) -> dict[str, Any]:
