@@ -79,7 +79,7 @@ def flow(tmp_path: Path) -> Path:
 
 
 def _start(target: str, *options: object) -> subprocess.Popen[str]:
-    arguments = [COMMAND, "run", target, "--workflow-id", "w", *map(str, options)]
+    arguments = [str(COMMAND), "run", target, "--workflow-id", "w", *map(str, options)]
     return subprocess.Popen(
         arguments, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=environment()
     )

@@ -139,7 +139,8 @@ async def _examine(scenario: Scenario, store: DirectoryStore) -> list[str]:
 
 def _examined(path: Path, scenario: Scenario) -> list[str]:
     """What is wrong with the store in a fresh process."""
-    return list(forked(lambda tell: [tell(each) for each in _on_store(path, partial(_examine, scenario))]).told)
+    problems: list[str] = forked(lambda tell: tell(_on_store(path, partial(_examine, scenario)))).told[0]
+    return problems
 
 
 def _lost_power(root: Path, path: Path, scenario: Scenario, calls: list[Call], *, ended: bool) -> list[str]:

@@ -11,6 +11,7 @@ import signal
 import sys
 from collections import Counter
 from collections.abc import Mapping
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -31,10 +32,8 @@ class Pair(History):
 
     def play_both(self, kill: Kill, forced: tuple[str, ...]) -> None:
         """Play a pair, of which the second is killed, or not; then, if one was killed, a run by itself."""
-        children = []
-        for run, moment in (("one", Kill()), ("two", kill)):
-            self.forced[run] = list(forced)
-            children.append(fork(lambda tell, run=run, moment=moment: self.run(run, moment, tell)))
+        self.forced |= {"one": list(forced), "two": list(forced)}
+        children = [fork(partial(self.run, run, moment)) for run, moment in (("one", Kill()), ("two", kill))]
         ended = [child.ended() for child in children]
         assert ended[0].signal is None
         killed = ended[1].signal == signal.SIGKILL
