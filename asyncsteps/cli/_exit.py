@@ -128,6 +128,7 @@ class _Stop:
         self.signum: int | None = None
         self._grace = grace
         self._report = report
+        self._reporting = threading.Lock()
         self._cancel: Callable[[], object] | None = None
 
     def attach(self, loop: asyncio.AbstractEventLoop, task: asyncio.Task[Any]) -> None:
@@ -147,7 +148,8 @@ class _Stop:
             os.write(2, limit.encode())
         # Not threading.Thread: the signal may have interrupted one that starts, which holds a lock.
         _graces.append(over := threading.Event())
-        _thread.start_new_thread(self._end_grace, (Interrupted(signum), over))
+        with contextlib.suppress(RuntimeError):  # no thread is to be had: then nothing bounds the grace
+            _thread.start_new_thread(self._end_grace, (Interrupted(signum), over))
         if self._cancel is not None:
             self._cancel()
 
@@ -155,10 +157,18 @@ class _Stop:
         """End the process when the grace is over, unless it has ended by then."""
         if over.wait(self._grace):
             return
-        words = threading.Thread(target=self._say_last, args=(interrupted,), daemon=True)
-        words.start()
-        words.join(_LAST_WORDS)
+        if self._reporting.acquire(blocking=False):
+            words = threading.Thread(target=self._say_last, args=(interrupted,), daemon=True)
+            words.start()
+            words.join(_LAST_WORDS)
+        elif over.wait(_LAST_WORDS):  # the work has ended in time, and is being reported; or threads go on
+            return
         _leave(interrupted.code)
+
+    def end(self) -> None:
+        """Note that the work has ended: after a signal, whoever comes first reports, this thread or the other."""
+        if self.signum is not None:
+            self._reporting.acquire()  # for ever, where the process is about to end
 
     def _say_last(self, interrupted: Interrupted) -> None:
         told = f"ended by {interrupted}, {self._grace:g} s after it, with work still under way; it is not marked"
@@ -236,7 +246,10 @@ def run_async(
 
     try:
         with _handled_by(stop):
-            result = asyncio.run(attached())
+            try:
+                result = asyncio.run(attached())
+            finally:
+                stop.end()
     except BaseException as error:
         if stop.signum is None:
             if isinstance(error, KeyboardInterrupt):  # the code has set a handler of its own

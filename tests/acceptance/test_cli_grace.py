@@ -174,6 +174,40 @@ with _output.data_only():
     assert "ended by SIGTERM" in told["errors"][0]
 
 
+def test_work_that_ends_while_the_end_of_the_grace_is_reported_reports_nothing_more() -> None:
+    program = """
+import asyncio, os, signal, threading, time
+from asyncsteps.cli import _exit, _output
+
+reporting, left = threading.Event(), threading.Event()
+
+def report(interrupted, told):
+    reporting.set()
+    left.wait(10)
+    time.sleep(0.2)
+    print("reported", flush=True)
+
+async def ignore():
+    os.kill(os.getpid(), signal.SIGTERM)
+    while not reporting.is_set():
+        try:
+            await asyncio.sleep(0.01)
+        except asyncio.CancelledError:
+            pass
+    left.set()
+
+try:
+    _exit.run_async(ignore, grace=0.1, report=report)
+except _exit.Interrupted:
+    print("reported too", flush=True)
+"""
+    ended = subprocess.run(
+        [sys.executable, "-c", program], capture_output=True, text=True, timeout=50, check=False
+    )
+    assert ended.returncode == 143
+    assert ended.stdout == "reported\n"
+
+
 def test_a_reader_that_does_not_read_is_not_waited_for(flow: Path, tmp_path: Path) -> None:
     reading, writing = os.pipe()
     os.set_blocking(writing, False)

@@ -43,18 +43,18 @@ def test_a_few_random_kills_over_s3(tmp_path: Path, moto_server: MotoServer, buc
 
 
 @pytest.mark.long
-@pytest.mark.timeout(300)
+@pytest.mark.timeout(600)
 def test_many_random_kills_over_a_directory(tmp_path: Path) -> None:
-    told = told_by("killed_runs.py", tmp_path, "--kills", 200, "--seed", 1_000, seconds=290)
+    told = told_by("killed_runs.py", tmp_path, "--kills", 200, "--seed", 1_000, seconds=590)
     _check(told, kills=200)
     assert set(told["kills"]) == {"time", "line", "call"}
 
 
 @pytest.mark.long
-@pytest.mark.timeout(300)
+@pytest.mark.timeout(600)
 @pytest.mark.parametrize("seed", [2_000, 3_000])
 def test_many_random_kills_over_s3(tmp_path: Path, moto_server: MotoServer, bucket: str, seed: int) -> None:
     options = _on_s3(moto_server, bucket)
-    told = told_by("killed_runs.py", tmp_path, "--kills", 75, "--seed", seed, *options, seconds=290)
+    told = told_by("killed_runs.py", tmp_path, "--kills", 75, "--seed", seed, *options, seconds=590)
     _check(told, kills=75)
     assert set(told["kills"]) == {"time", "line", "before", "after"}
