@@ -30,7 +30,6 @@ def test_killed_at_every_line_of_a_log(tmp_path: Path) -> None:
 
 def test_without_withdrawal_what_is_stale_stays_marked(tmp_path: Path) -> None:
     told = told_by("killed_runs.py", tmp_path, "--every-line", "keep")
-    assert told["kills"] == {"line": POINTS}
     assert any("b is marked" in problem and "stale" in problem for problem in told["problems"])  # so it can tell
 
 

@@ -224,11 +224,11 @@ def at_random(base: Path, place: Place, *, first: int, kills: int, each: int) ->
 
 
 def at_every_line(base: Path, *, withdraw: bool) -> dict[str, Any]:
-    """Kill a forced run of a chain of dependents after each of the lines that it writes."""
+    """Kill a forced run of a chain of dependents after each of the lines that it writes, until a problem shows."""
     counted: Counter[str] = Counter()
     problems: list[str] = []
     line = 0
-    while counted.total() == line:
+    while counted.total() == line and not problems:
         line += 1
         history = History(base / f"line-{line}", line, Place(), CHAIN_OF_DEPENDENTS, withdraw=withdraw)
         history.play()
