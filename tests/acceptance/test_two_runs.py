@@ -189,13 +189,15 @@ def test_two_processes_over_s3(tmp_path: Path, moto_server: MotoServer, bucket: 
 
 
 @pytest.mark.long
+@pytest.mark.timeout(600)
 def test_many_pairs_over_a_directory(tmp_path: Path) -> None:
     _check(told_by("paired_runs.py", tmp_path, "--pairs", 30, "--seed", 1_000))
 
 
 @pytest.mark.long
+@pytest.mark.timeout(600)
 def test_many_pairs_over_s3(tmp_path: Path, moto_server: MotoServer, bucket: str) -> None:
     options = ("--port", moto_server.port, "--bucket", bucket)
-    told = told_by("paired_runs.py", tmp_path, "--pairs", 40, "--seed", 2_000, *options)
+    told = told_by("paired_runs.py", tmp_path, "--pairs", 40, "--seed", 2_000, *options, seconds=590)
     _check(told)
     assert told["kills"] > 0

@@ -55,6 +55,7 @@ class KillingProxy:
         self._server = port
         self._port = 0
         self._child: Child | None = None
+        self._alive = -1
 
     @property
     def endpoint(self) -> str:
@@ -63,8 +64,10 @@ class KillingProxy:
 
     def __enter__(self) -> Self:
         read, write = os.pipe()
-        self._child = fork(lambda _: asyncio.run(self._serve(write)))
+        parent, self._alive = os.pipe()
+        self._child = fork(lambda _: asyncio.run(self._serve(write, parent)))
         os.close(write)
+        os.close(parent)
         with os.fdopen(read) as pipe:
             self._port = int(pipe.readline())
         return self
@@ -76,14 +79,17 @@ class KillingProxy:
         traceback: TracebackType | None,
     ) -> None:
         assert self._child is not None
-        os.kill(self._child.pid, signal.SIGKILL)
+        os.close(self._alive)
         self._child.ended()
 
-    async def _serve(self, tell_port: int) -> None:
+    async def _serve(self, tell_port: int, parent: int) -> None:
+        os.close(self._alive)
+        ended = asyncio.Event()
+        asyncio.get_running_loop().add_reader(parent, ended.set)  # also where the parent was killed
         async with _Killing(self._server) as proxy:
             os.write(tell_port, f"{proxy.endpoint.rpartition(':')[2]}\n".encode())
             os.close(tell_port)
-            await asyncio.Event().wait()
+            await ended.wait()
 
     def settle(self) -> None:
         """Wait until nothing that a killed client has sent is under way."""
