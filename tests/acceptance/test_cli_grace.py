@@ -13,69 +13,10 @@ from typing import Any
 
 import pytest
 from commands import COMMAND, command, environment
+from programs import SUPPORT
 from servers import FaultProxy, Hold, MotoServer, Request
 
-FLOW = '''
-import asyncio
-import threading
-import time
-from pathlib import Path
-
-from asyncsteps import Group, Step
-
-
-def work(value):
-    return value
-
-
-async def ignore(folder):
-    (folder / "started").touch()
-    while True:
-        try:
-            await asyncio.Event().wait()
-        except asyncio.CancelledError:
-            (folder / "cancelled").touch()
-
-
-async def block_the_loop(folder):
-    (folder / "started").touch()
-    time.sleep(600)
-
-
-def hold_a_thread(folder):
-    (folder / "started").touch()
-    time.sleep(60)
-
-
-async def wait(folder):
-    (folder / "started").touch()
-    await asyncio.Event().wait()
-
-
-async def stubborn(run, *, what: str, folder: Path):
-    """A step that is done, then one that does not end, one that is queued for its slot."""
-    await run.submit(Step("first", (work, 1)))
-    print("printed by the code")
-    await run.submit(Group(Step("stubborn", (globals()[what], folder)), Step("queued", (wait, folder / "queued"))))
-
-
-async def with_thread(run, *, folder: Path):
-    """A thread of the user's own that goes on."""
-    threading.Thread(target=time.sleep, args=(600,)).start()
-    await run.submit(Step("waits", (wait, folder)))
-
-
-async def short(run):
-    await run.submit(Step("first", (work, 1)))
-    await run.submit(Step("second", (work, 2)))
-'''
-
-
-@pytest.fixture
-def flow(tmp_path: Path) -> Path:
-    path = tmp_path / "flow.py"
-    path.write_text(FLOW)
-    return path
+FLOW = SUPPORT / "grace_flow.py"
 
 
 def _start(target: str, *options: object) -> subprocess.Popen[str]:
@@ -97,10 +38,10 @@ def _statuses(report: Mapping[str, Any]) -> dict[str, str]:
 
 
 @pytest.mark.parametrize("what", ["ignore", "hold_a_thread", "block_the_loop"])
-def test_what_does_not_end_is_left_when_the_grace_is_over(flow: Path, tmp_path: Path, what: str) -> None:
+def test_what_does_not_end_is_left_when_the_grace_is_over(tmp_path: Path, what: str) -> None:
     store = tmp_path / "steps"
     process = _start(
-        f"{flow}:stubborn", "--store", store, "--param", f"what={what}", "--param", f"folder={tmp_path}",
+        f"{FLOW}:stubborn", "--store", store, "--param", f"what={what}", "--param", f"folder={tmp_path}",
         "--max-parallel", 1, "--grace", 1, "--json",
     )  # fmt: skip
     _wait_for(tmp_path / "started")
@@ -120,9 +61,9 @@ def test_what_does_not_end_is_left_when_the_grace_is_over(flow: Path, tmp_path: 
     assert command("ls", store, "--names").out == "first\n"
 
 
-def test_the_report_for_people_is_written_too(flow: Path, tmp_path: Path) -> None:
-    options = ("--param", "what=ignore", "--param", f"folder={tmp_path}", "--grace", 0.5)
-    process = _start(f"{flow}:stubborn", "--store", "memory:", *options)
+def test_the_report_for_people_is_written_too(tmp_path: Path) -> None:
+    options = ("--param", "what=ignore", "--param", f"folder={tmp_path}", "--max-parallel", 1, "--grace", 0.5)
+    process = _start(f"{FLOW}:stubborn", "--store", "memory:", *options)
     _wait_for(tmp_path / "started")
     process.send_signal(signal.SIGINT)
     out, _ = process.communicate(timeout=50)
@@ -131,9 +72,9 @@ def test_the_report_for_people_is_written_too(flow: Path, tmp_path: Path) -> Non
     assert "ended by SIGINT, 0.5 s after it" in out
 
 
-def test_threads_of_the_code_are_left_too(flow: Path, tmp_path: Path) -> None:
+def test_threads_of_the_code_are_left_too(tmp_path: Path) -> None:
     options = ("--param", f"folder={tmp_path}", "--grace", 1, "--json")
-    process = _start(f"{flow}:with_thread", "--store", "memory:", *options)
+    process = _start(f"{FLOW}:with_thread", "--store", "memory:", *options)
     _wait_for(tmp_path / "started")
     process.send_signal(signal.SIGTERM)
     out, _ = process.communicate(timeout=50)
@@ -142,8 +83,8 @@ def test_threads_of_the_code_are_left_too(flow: Path, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("grace", ["-1", "nan", "inf"])
-def test_a_grace_that_is_no_number_of_seconds_is_refused(flow: Path, grace: str) -> None:
-    ended = command("run", f"{flow}:short", "--workflow-id", "w", "--store", "memory:", f"--grace={grace}")
+def test_a_grace_that_is_no_number_of_seconds_is_refused(grace: str) -> None:
+    ended = command("run", f"{FLOW}:short", "--workflow-id", "w", "--store", "memory:", f"--grace={grace}")
     assert ended.code == 2
     assert f"--grace {grace} is refused" in ended.err
 
@@ -208,7 +149,7 @@ except _exit.Interrupted:
     assert ended.stdout == "reported\n"
 
 
-def test_a_reader_that_does_not_read_is_not_waited_for(flow: Path, tmp_path: Path) -> None:
+def test_a_reader_that_does_not_read_is_not_waited_for(tmp_path: Path) -> None:
     reading, writing = os.pipe()
     os.set_blocking(writing, False)
     while True:
@@ -219,7 +160,7 @@ def test_a_reader_that_does_not_read_is_not_waited_for(flow: Path, tmp_path: Pat
     os.set_blocking(writing, True)
     options = ("--param", "what=ignore", "--param", f"folder={tmp_path}", "--grace", "0.1", "--json")
     process = subprocess.Popen(
-        [COMMAND, "run", f"{flow}:stubborn", "--workflow-id", "w", "--store", "memory:", *options],
+        [COMMAND, "run", f"{FLOW}:stubborn", "--workflow-id", "w", "--store", "memory:", *options],
         stdout=writing,
         stderr=subprocess.DEVNULL,
         env=environment(),
@@ -231,9 +172,9 @@ def test_a_reader_that_does_not_read_is_not_waited_for(flow: Path, tmp_path: Pat
     os.close(writing)
 
 
-async def _start_on_s3(flow: Path, proxy: FaultProxy, bucket: str, *options: str) -> asyncio.subprocess.Process:
+async def _start_on_s3(proxy: FaultProxy, bucket: str, *options: str) -> asyncio.subprocess.Process:
     return await asyncio.create_subprocess_exec(
-        COMMAND, "run", f"{flow}:short", "--workflow-id", "w", "--store", f"s3://{bucket}/steps", "--json",
+        COMMAND, "run", f"{FLOW}:short", "--workflow-id", "w", "--store", f"s3://{bucket}/steps", "--json",
         "--endpoint-url", proxy.endpoint, *options,
         stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE, env=environment(),
     )  # fmt: skip
@@ -250,11 +191,9 @@ def _held_mark(proxy: FaultProxy, name: str) -> asyncio.Event:
     return release
 
 
-async def test_a_store_that_stalls(
-    flow: Path, fault_proxy: FaultProxy, moto_server: MotoServer, bucket: str
-) -> None:
+async def test_a_store_that_stalls(fault_proxy: FaultProxy, moto_server: MotoServer, bucket: str) -> None:
     _held_mark(fault_proxy, "second")
-    process = await _start_on_s3(flow, fault_proxy, bucket, "--grace", "5")
+    process = await _start_on_s3(fault_proxy, bucket, "--grace", "5")
     await fault_proxy.wait_for(lambda proxy: any(each.path.endswith("/second") for each in proxy.requests))
     process.send_signal(signal.SIGTERM)
     out, err = await asyncio.wait_for(process.communicate(), 50)
@@ -266,10 +205,10 @@ async def test_a_store_that_stalls(
 
 
 async def test_a_mark_that_has_begun_is_finished(
-    flow: Path, fault_proxy: FaultProxy, moto_server: MotoServer, bucket: str
+    fault_proxy: FaultProxy, moto_server: MotoServer, bucket: str
 ) -> None:
     release = _held_mark(fault_proxy, "first")
-    process = await _start_on_s3(flow, fault_proxy, bucket)
+    process = await _start_on_s3(fault_proxy, bucket)
     await fault_proxy.wait_for(lambda proxy: any(each.path.endswith("/first") for each in proxy.requests))
     process.send_signal(signal.SIGTERM)
     assert process.stderr is not None
