@@ -20,6 +20,7 @@ def main(tokens: Sequence[str] | None = None) -> int:
     given = sys.argv[1:] if tokens is None else tokens
     try:
         from asyncsteps.cli._app import run_command
+        from asyncsteps.cli._exit import spare
     except ModuleNotFoundError as error:
         if error.name is None or error.name.partition(".")[0] not in _NEEDED:
             raise
@@ -31,6 +32,8 @@ def main(tokens: Sequence[str] | None = None) -> int:
     except KeyboardInterrupt:  # the imports take a while
         return 130
     code = run_command(given)
+    if tokens is not None:
+        spare()
     if tokens is None and "--json" in given:
         os.dup2(2, 1)  # what user code prints as the process exits is not part of the document
     return code

@@ -1,6 +1,5 @@
 """The command line: the options of each command, and how errors end it."""
 
-import contextlib
 import importlib.metadata
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -10,7 +9,7 @@ from typing import Annotated, Final
 from cyclopts import App, CycloptsError, MissingArgumentError, Parameter
 
 from asyncsteps.cli import _check, _output, _run, _store
-from asyncsteps.cli._exit import ExitCode, Interrupted, describe, leaves, report
+from asyncsteps.cli._exit import GRACE, ExitCode, Interrupted, describe, leaves, report
 
 _HELP: Final = (
     "Run workflows of named steps, and look after the record of those that are done.\n\n"
@@ -83,6 +82,7 @@ def run(
     selection: Selection,
     max_parallel: int | None = None,
     markers: Path | None = None,
+    grace: float = GRACE,
     quiet: Annotated[bool, _Flag] = False,
     common: Common = _COMMON,
 ) -> int:
@@ -93,6 +93,7 @@ def run(
         selection: What to force and skip.
         max_parallel: How many activities may be under way at once.
         markers: A file to append every marker to, one JSON object a line.
+        grace: Seconds that what is under way may take to end after SIGINT or SIGTERM; then the process ends.
         quiet: No progress; errors and the summary are written all the same.
         common: Options of every command.
     """
@@ -108,6 +109,7 @@ def run(
             params=selection.param,
             max_parallel=max_parallel,
             markers=markers,
+            grace=grace,
         ),
         quiet=quiet,
         as_json=common.json,
@@ -274,9 +276,8 @@ def run_command(tokens: Sequence[str]) -> int:
     except BaseException as error:  # noqa: BLE001 - the outermost edge: everything becomes a line and an exit code
         code = report(error, with_traceback="--traceback" in tokens)
         errors = [describe(leaf) for leaf in leaves(error)]
-    if code and "--json" in tokens and not _output.has_json():
-        with contextlib.suppress(_output.OutputError):
-            _output.emit_json({"errors": errors, "exit_code": int(code)})
+    if code:
+        _output.ensure_json(errors, int(code))
     return code if isinstance(code, int) else ExitCode.OK
 
 

@@ -1,9 +1,11 @@
 """How the command ends: exit codes, errors, signals."""
 
+import _thread
 import asyncio
 import contextlib
 import os
 import signal
+import threading
 import traceback
 from collections.abc import Callable, Coroutine, Iterator
 from enum import IntEnum
@@ -103,11 +105,30 @@ def report(error: BaseException, *, with_traceback: bool) -> ExitCode:
 _SIGNALS: Final = (signal.SIGINT, signal.SIGTERM)
 
 
-class _Stop:
-    """A signal handler. The first signal cancels the work, a second one ends the process."""
+GRACE: Final = 25.0
+"""Seconds that what is under way may take to end after a signal."""
 
-    def __init__(self) -> None:
+_LAST_WORDS: Final = 2.0
+"""Seconds that the report may take to be written when they are over: its reader may not read."""
+
+_SHOW_CURSOR: Final = b"\x1b[?25h"
+
+_graces: Final[list[threading.Event]] = []
+
+
+class _Stop:
+    """A signal handler. The first signal cancels the work; a second one, or the end of grace, ends the process.
+
+    Args:
+        grace: Seconds from the first signal on.
+        report: Called when they are over, to report what was done until then.
+    """
+
+    def __init__(self, grace: float, report: Callable[[Interrupted, str], object] | None) -> None:
         self.signum: int | None = None
+        self._grace = grace
+        self._report = report
+        self._reporting = threading.Lock()
         self._cancel: Callable[[], object] | None = None
 
     def attach(self, loop: asyncio.AbstractEventLoop, task: asyncio.Task[Any]) -> None:
@@ -118,13 +139,58 @@ class _Stop:
 
     def __call__(self, signum: int, _frame: FrameType | None) -> None:
         if self.signum is not None:
-            # Leaving at once is safe: marks are written whole or not at all.
-            os._exit(128 + signum)
+            _leave(128 + signum)
         self.signum = signum
         with contextlib.suppress(OSError):  # not print(): the signal may have interrupted one
-            os.write(2, b"\nasyncsteps: stopping what is under way; once more to leave at once\n")
+            limit = (
+                f"\nasyncsteps: stopping what is under way, within {self._grace:g} s; once more to leave at once\n"
+            )
+            os.write(2, limit.encode())
+        # Not threading.Thread: the signal may have interrupted one that starts, which holds a lock.
+        _graces.append(over := threading.Event())
+        with contextlib.suppress(RuntimeError):  # no thread is to be had: then nothing bounds the grace
+            _thread.start_new_thread(self._end_grace, (Interrupted(signum), over))
         if self._cancel is not None:
             self._cancel()
+
+    def _end_grace(self, interrupted: Interrupted, over: threading.Event) -> None:
+        """End the process when the grace is over, unless it has ended by then."""
+        if over.wait(self._grace):
+            return
+        if self._reporting.acquire(blocking=False):
+            words = threading.Thread(target=self._say_last, args=(interrupted,), daemon=True)
+            words.start()
+            words.join(_LAST_WORDS)
+        elif over.wait(_LAST_WORDS):  # the work has ended in time, and is being reported; or threads go on
+            return
+        _leave(interrupted.code)
+
+    def end(self) -> None:
+        """Note that the work has ended: after a signal, whoever comes first reports, this thread or the other."""
+        if self.signum is not None:
+            self._reporting.acquire()  # for ever, where the process is about to end
+
+    def _say_last(self, interrupted: Interrupted) -> None:
+        told = f"ended by {interrupted}, {self._grace:g} s after it, with work still under way; it is not marked"
+        _output.say(f"asyncsteps: {told}")
+        if self._report is not None:
+            self._report(interrupted, told)
+        _output.ensure_json([told], interrupted.code)
+
+
+def _leave(code: int) -> None:
+    """End the process at once. That is safe: marks are written whole or not at all."""
+    with contextlib.suppress(OSError):
+        if os.isatty(2):
+            os.write(2, _SHOW_CURSOR)
+    os._exit(code)
+
+
+def spare() -> None:
+    """Do not end this process for a signal that the command had: it goes on after the command."""
+    for over in _graces:
+        over.set()
+    _graces.clear()
 
 
 def broken_off(error: BaseException) -> BrokenOffError:
@@ -150,16 +216,27 @@ def _handled_by(stop: _Stop) -> Iterator[None]:
             signal.signal(number, signal.SIG_DFL if handler is None else handler)
 
 
-def run_async(main: Callable[[], Coroutine[Any, Any, T]]) -> T:
+def run_async(
+    main: Callable[[], Coroutine[Any, Any, T]],
+    *,
+    grace: float = GRACE,
+    report: Callable[[Interrupted, str], object] | None = None,
+) -> T:
     """Run ``main`` on an event loop. SIGINT and SIGTERM cancel it, and it is awaited while it cleans up.
 
-    The handlers are set with `signal.signal`, which run even while user code blocks the loop.
+    The handlers are set with `signal.signal`, which run even while user code blocks the loop. What has not ended
+    ``grace`` seconds after a signal, non-daemon threads included, is left: the process ends.
+
+    Args:
+        main: The work.
+        grace: The seconds.
+        report: Called with the signal and what to say of it before the process ends in that way.
 
     Raises:
         Interrupted: When a signal came, whatever ``main`` did when it was cancelled.
         BrokenOffError: When ``main`` raised ``SystemExit`` or another that is no ``Exception``.
     """
-    stop = _Stop()
+    stop = _Stop(grace, report)
 
     async def attached() -> T:
         task = asyncio.current_task()
@@ -169,7 +246,10 @@ def run_async(main: Callable[[], Coroutine[Any, Any, T]]) -> T:
 
     try:
         with _handled_by(stop):
-            result = asyncio.run(attached())
+            try:
+                result = asyncio.run(attached())
+            finally:
+                stop.end()
     except BaseException as error:
         if stop.signum is None:
             if isinstance(error, KeyboardInterrupt):  # the code has set a handler of its own

@@ -37,11 +37,15 @@ class _State:
 
     Attributes:
         secrets: Parts of URLs that are not printed.
-        has_json: Whether a JSON document was written.
+        wants_json: Whether one is to be written.
+        has_json: Whether one was written.
+        stdout: The file descriptor that stdout has inside `data_only`.
     """
 
     secrets: tuple[str, ...] = ()
+    wants_json: bool = False
     has_json: bool = False
+    stdout: int | None = None
 
 
 _state: Final = _State()
@@ -64,7 +68,7 @@ def prepare(tokens: Sequence[str]) -> None:
         reconfigure = getattr(stream, "reconfigure", None)
         if reconfigure is not None:
             reconfigure(errors="backslashreplace")
-    _state.has_json = False
+    _state.has_json, _state.wants_json = False, "--json" in tokens
     urls = [token for before, token in pairwise(("", *tokens)) if before not in _FREE_TEXT and _URL.match(token)]
     urls += [value for name, value in os.environ.items() if name.startswith("AWS_ENDPOINT_URL")]
     found = [secret for url in urls for secret in _CREDENTIALS.findall(url)]
@@ -92,9 +96,11 @@ def emit_json(value: Any) -> None:
     _state.has_json = True
 
 
-def has_json() -> bool:
-    """Return whether the JSON document was written."""
-    return _state.has_json
+def ensure_json(errors: Sequence[str], code: int) -> None:
+    """Write the JSON document of a command that has nothing to report but errors, where one is due."""
+    if _state.wants_json and not _state.has_json:
+        with contextlib.suppress(OutputError):
+            emit_json({"errors": errors, "exit_code": code})
 
 
 def _on_terminal() -> bool:
@@ -128,12 +134,13 @@ def printable(text: str) -> str:
 def data_only() -> Iterator[None]:
     """Keep stdout for our own data: inside the block, what user code and its processes print goes to stderr."""
     sys.stdout.flush()
-    ours = os.dup(1)
+    _state.stdout = ours = os.dup(1)
     try:
         os.dup2(2, 1)
         with contextlib.redirect_stdout(sys.stderr):
             yield
     finally:
+        _state.stdout = None
         os.dup2(ours, 1)
         os.close(ours)
 
@@ -153,7 +160,10 @@ def _write(number: int, text: str) -> None:
     """Write to the stream whose file descriptor is ``number``."""
     stream: TextIO = sys.stdout if number == 1 else sys.stderr
     try:
-        if stream.closed:  # by user code
+        if number == 1 and _state.stdout is not None:  # the process ends inside `data_only`
+            with open(_state.stdout, "w", encoding="utf-8", errors="backslashreplace", closefd=False) as ours:
+                ours.write(f"{text}\n")
+        elif stream.closed:  # by user code
             os.write(number, f"{text}\n".encode(errors="backslashreplace"))
         else:
             stream.write(f"{text}\n")

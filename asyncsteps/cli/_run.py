@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import re
+import threading
 import time
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
@@ -13,6 +14,7 @@ from typing import Any, Final
 import asyncsteps
 from asyncsteps.cli import _output
 from asyncsteps.cli._exit import (
+    GRACE,
     BrokenOffError,
     ExitCode,
     Interrupted,
@@ -29,6 +31,9 @@ from asyncsteps.cli._progress import Follower, followed
 from asyncsteps.cli._report import RunReport, write_plan
 from asyncsteps.cli._store import open_store
 from asyncsteps.cli._targets import Target, load
+
+_FOR_MARKS: Final = 0.8
+"""The part of the grace that a mark which has begun may take to end."""
 
 _END_OF_SELECTOR: Final = re.compile(r"(?<!\\)=")
 
@@ -47,6 +52,7 @@ class Request:
     params: Sequence[str]
     max_parallel: int | None = None
     markers: Path | None = None
+    grace: float = GRACE
 
 
 @dataclass(slots=True)
@@ -135,6 +141,8 @@ def _code(request: Request) -> _Code:
             request.markers.open("a").close()
         except OSError as error:
             raise UsageError(f"--markers {str(request.markers)!r} cannot be written: {error.strerror}") from error
+    if not 0 <= request.grace <= threading.TIMEOUT_MAX:
+        raise UsageError(f"--grace {request.grace:g} is refused: it is a number of seconds, 0 or more")
     target = load(request.target)
     if request.store is None and not target.has_hooks:
         raise UsageError(
@@ -147,26 +155,40 @@ def run(request: Request, *, quiet: bool, as_json: bool, with_traceback: bool) -
     """Play a workflow and report on it."""
     outcome = RunReport(request.target, request.workflow_id)
     begun = time.monotonic()
+
+    def write(code: int) -> None:
+        outcome.seconds = time.monotonic() - begun
+        outcome.store = code_to_run.url or request.store
+        outcome.write(code, as_json=as_json)
+
+    def write_last(interrupted: Interrupted, told: str) -> None:
+        outcome.raised.append(told)
+        write(interrupted.code)
+
     with _output.data_only() if as_json else contextlib.nullcontext():
         code_to_run = _code(request)
         with followed(quiet=quiet, with_traceback=with_traceback) as follower:
             try:
-                code = run_async(lambda: _play(code_to_run, outcome, follower, with_traceback=with_traceback))
+                code = run_async(
+                    lambda: _play(code_to_run, outcome, follower, with_traceback=with_traceback),
+                    grace=request.grace,
+                    report=write_last,
+                )
             except Interrupted as interrupted:
                 code = interrupted.code
                 _output.say(f"asyncsteps: ended by {interrupted}; nothing half done is marked")
             except BrokenOffError as error:
                 code = report(error, with_traceback=with_traceback)
                 outcome.raised.append(describe(error))
-    outcome.seconds = time.monotonic() - begun
-    outcome.store = code_to_run.url or request.store
-    outcome.write(code, as_json=as_json)
+    write(code)
     return code
 
 
 async def _play(code: _Code, outcome: RunReport, follower: Follower, *, with_traceback: bool) -> ExitCode:
     """Play the code to its end; return the exit code for what it raised and what failed in its steps."""
     options: dict[str, Any] = {"on_marker": follower, "markers_file": code.request.markers}
+    if code.request.grace:
+        options["mark_timeout"] = code.request.grace * _FOR_MARKS
     if code.request.max_parallel is not None:
         options["max_parallel"] = code.request.max_parallel
     raised: Exception | None = None

@@ -1,27 +1,59 @@
-"""A process killed at any point of a run: nothing stale stays marked as done (section 5, rows 1, 2)."""
+"""Processes killed with SIGKILL in the middle of a run: their logs, their marks and what later runs play agree.
 
-import json
-import subprocess
-import sys
+`killed_runs.py` kills; `crash_model.py` has the rules. A seed that a problem names is played again by
+``python tests/support/killed_runs.py DIRECTORY --seed SEED --kills 10``.
+"""
+
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
+
+import pytest
+from programs import told_by
+from servers import MotoServer
 
 POINTS = 12  # of three steps: two markers each, and the begin and the end of the activity
 
 
-def told(base: Path, mode: str) -> list[list[list[str]]]:
-    program = Path(__file__).parents[1] / "support" / "crashing_run.py"
-    ended = subprocess.run(
-        [sys.executable, str(program), str(base), mode], capture_output=True, text=True, check=True, timeout=100
-    )
-    points: list[list[list[str]]] = json.loads(ended.stdout)
-    return points
+def _on_s3(server: MotoServer, bucket: str) -> tuple[object, ...]:
+    return ("--port", server.port, "--bucket", bucket)
 
 
-def test_killed_anywhere_nothing_stale_is_marked_and_the_next_run_makes_all_good(tmp_path: Path) -> None:
-    assert told(tmp_path, "withdraw") == [[[], []]] * POINTS
+def _check(told: Mapping[str, Any], *, kills: int) -> None:
+    assert told["problems"] == []
+    assert sum(told["kills"].values()) == kills
+
+
+def test_killed_at_every_line_of_a_log(tmp_path: Path) -> None:
+    _check(told_by("killed_runs.py", tmp_path, "--every-line", "withdraw"), kills=POINTS)
 
 
 def test_without_withdrawal_what_is_stale_stays_marked(tmp_path: Path) -> None:
-    points = told(tmp_path, "keep")
-    assert len(points) == POINTS
-    assert any("b" in later for _, later in points)  # so the test above can tell
+    told = told_by("killed_runs.py", tmp_path, "--every-line", "keep")
+    assert any("b is marked" in problem and "stale" in problem for problem in told["problems"])  # so it can tell
+
+
+def test_a_few_random_kills_over_a_directory(tmp_path: Path) -> None:
+    _check(told_by("killed_runs.py", tmp_path, "--kills", 10), kills=10)
+
+
+def test_a_few_random_kills_over_s3(tmp_path: Path, moto_server: MotoServer, bucket: str) -> None:
+    _check(told_by("killed_runs.py", tmp_path, "--kills", 8, *_on_s3(moto_server, bucket)), kills=8)
+
+
+@pytest.mark.long
+@pytest.mark.timeout(600)
+def test_many_random_kills_over_a_directory(tmp_path: Path) -> None:
+    told = told_by("killed_runs.py", tmp_path, "--kills", 200, "--seed", 1_000, seconds=590)
+    _check(told, kills=200)
+    assert set(told["kills"]) == {"time", "line", "call"}
+
+
+@pytest.mark.long
+@pytest.mark.timeout(600)
+@pytest.mark.parametrize("seed", [2_000, 3_000])
+def test_many_random_kills_over_s3(tmp_path: Path, moto_server: MotoServer, bucket: str, seed: int) -> None:
+    options = _on_s3(moto_server, bucket)
+    told = told_by("killed_runs.py", tmp_path, "--kills", 75, "--seed", seed, *options, seconds=590)
+    _check(told, kills=75)
+    assert set(told["kills"]) == {"time", "line", "before", "after"}

@@ -96,26 +96,32 @@ def _nothing_at(base: Path) -> bool:
 def write(base: Path, name: str, *, body: bytes, first_wins: bool) -> bool:
     """Write the step's file, whole and durable; return False when ``first_wins`` and there was one already."""
     target = base / encode_name(name)
-    if os.path.lexists(target):
-        if not _is_file(target):  # such as a directory, a FIFO or a dangling link: never replaced
-            raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST), str(target))
-        if first_wins:
-            return False
-    _make_directories(base / TEMPORARY)
-    temporary = base / TEMPORARY / f"{os.getpid()}-{uuid.uuid4().hex}"
+    stored = False
+    if os.path.lexists(target) and not _is_file(target):  # such as a directory, a FIFO or a dangling link
+        raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST), str(target))
+    if not first_wins or not os.path.lexists(target):
+        _make_directories(base / TEMPORARY)
+        temporary = base / TEMPORARY / f"{os.getpid()}-{uuid.uuid4().hex}"
+        try:
+            _write_file(temporary, body)
+            stored = _move(temporary, target, replace=not first_wins)
+        finally:
+            with contextlib.suppress(FileNotFoundError):
+                temporary.unlink()
+    _sync_up(target.parent, base)  # the mark of another process too, which may not have come so far
+    return stored
+
+
+def _write_file(path: Path, body: bytes) -> None:
+    """Create a file, whole and durable but for its name."""
+    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o666)
     try:
-        with temporary.open("xb") as file:
-            file.write(body)
-            file.flush()
-            os.fsync(file.fileno())
-        if not _move(temporary, target, replace=not first_wins):
-            return False
+        rest = memoryview(body)
+        while rest:
+            rest = rest[os.write(descriptor, rest) :]
+        os.fsync(descriptor)
     finally:
-        with contextlib.suppress(FileNotFoundError):
-            temporary.unlink()
-    with contextlib.suppress(FileNotFoundError):  # withdrawn already, and its directory removed
-        _sync(target.parent)
-    return True
+        os.close(descriptor)
 
 
 def _move(temporary: Path, target: Path, *, replace: bool) -> bool:
@@ -145,22 +151,21 @@ def remove(base: Path, names: Sequence[str]) -> list[str]:
     parents: set[Path] = set()
     try:
         for name in names:
-            if not exists(base, name):
-                continue
             target = base / encode_name(name)
-            with contextlib.suppress(FileNotFoundError):  # another process was quicker
-                target.unlink()
-                removed.append(name)
-                parents.add(target.parent)
+            parents.add(target.parent)  # of what is gone already too: who removed it may not have synchronised
+            if exists(base, name):
+                with contextlib.suppress(FileNotFoundError):  # another process was quicker
+                    target.unlink()
+                    removed.append(name)
     finally:
         for parent in parents:
-            with contextlib.suppress(FileNotFoundError):
-                _sync(_remove_empty(parent, base))
+            _remove_empty(parent, base)
+            _sync_up(parent, base)
     return removed
 
 
-def _remove_empty(directory: Path, base: Path) -> Path:
-    """Remove ``directory`` and its parents below ``base`` while they are empty; return the first that stays."""
+def _remove_empty(directory: Path, base: Path) -> None:
+    """Remove ``directory`` and its parents below ``base`` while they are empty."""
     while directory != base:
         try:
             directory.rmdir()
@@ -169,16 +174,25 @@ def _remove_empty(directory: Path, base: Path) -> Path:
         except OSError:  # not empty, or not ours to remove
             break
         directory = directory.parent
-    return directory
 
 
-def remove_stale(base: Path) -> None:
-    """Remove temporary files that a killed process left behind long ago, as far as this user may."""
+def prepare(base: Path) -> None:
+    """Prepare for the first mark: remove what killed processes left, and make durable what they may have created.
+
+    Temporary files are removed once they are a day old, as far as this user may.
+    """
     oldest = time.time() - _STALE_SECONDS
     with contextlib.suppress(OSError):
         for temporary in (base / TEMPORARY).iterdir():
-            if temporary.stat().st_mtime < oldest:
-                temporary.unlink(missing_ok=True)
+            with contextlib.suppress(OSError):  # its process has ended meanwhile, or it is another user's
+                if temporary.stat().st_mtime < oldest:
+                    temporary.unlink()
+    _make_directories(base)
+    for directory in (base, *base.parents):
+        if directory.is_mount():
+            break
+        with contextlib.suppress(OSError):  # not ours, so not created by us
+            _sync(directory.parent)
 
 
 def _make_directories(directory: Path) -> None:
@@ -189,6 +203,16 @@ def _make_directories(directory: Path) -> None:
     with contextlib.suppress(FileExistsError):
         directory.mkdir()
         _sync(directory.parent)
+
+
+def _sync_up(directory: Path, base: Path) -> None:
+    """Make the entries of ``directory`` durable, and its own, up to those of ``base``; other processes' too."""
+    while True:
+        with contextlib.suppress(FileNotFoundError):  # removed meanwhile, which its parent tells
+            _sync(directory)
+        if directory == base:
+            return
+        directory = directory.parent
 
 
 def _sync(directory: Path) -> None:

@@ -36,7 +36,7 @@ class DirectoryStore(BaseStore):
         self._path = Path(path).absolute()
         self._concurrency = concurrency
         self._limiter: CapacityLimiter | None = None
-        self._swept = False
+        self._prepared = False
 
     @property
     def path(self) -> Path:
@@ -76,9 +76,9 @@ class DirectoryStore(BaseStore):
         """Record ``name`` as done, durably; return whether this call's record is the stored one."""
         self._checked(name)
         body = encode_record(name, record, indent=2) + b"\n"
-        if not self._swept:
-            self._swept = True
-            await self._call(None, partial(files.remove_stale, self._path))
+        if not self._prepared:
+            await self._call(name, partial(files.prepare, self._path))
+            self._prepared = True
         return await self._call(name, partial(files.write, self._path, name, body=body, first_wins=first_wins))
 
     async def read_done(self, name: str) -> dict[str, Any] | None:
