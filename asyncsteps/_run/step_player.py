@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
-from asyncsteps._errors import RecordError, StepDeadlockError, StepFailedError, error_text
+from asyncsteps._errors import RecordError, StepFailedError, error_text
 from asyncsteps._plan.model import (
     Action,
     Decision,
@@ -89,30 +89,31 @@ class StepPlayer:
         self.locks = NameLocks(parts.lifetime)
 
     async def play(self, step: Step) -> Played:
-        """Play one submission of a step, once no other submission of its name is under way."""
-        queued = datetime.now(UTC)
-        try:
-            async with self.locks.hold(step.step_name) as lock:
-                return await self._play_locked(_Execution(step, lock, queued))
-        except StepDeadlockError as error:
-            return Played(None, error, infrastructure=True)
+        """Play one submission of a step, once no other submission of its name is under way.
 
-    async def _play_locked(self, execution: _Execution) -> Played:
-        try:
-            for phase in await self._decide(execution):
-                await self._play_phase(execution, phase)
-        except _StepError as failed:
-            played = self._fail(execution, failed.error, infrastructure=failed.infrastructure)
-        except Exception as error:  # noqa: BLE001 - activities' errors come as _StepError: it is the store's
-            played = self._fail(execution, error, infrastructure=True)
-        except BaseException:  # a cancellation, an interruption, or what an activity raised that is no Exception
-            self._cancel(execution)
-            raise
-        else:
-            played = Played(execution.outcome())
-        if execution.cancelled is not None:
-            raise execution.cancelled
-        return played
+        Raises:
+            StepDeadlockError: When that would never be.
+        """
+        queued = datetime.now(UTC)
+        async with self.locks.hold(step.step_name) as lock:
+            execution = _Execution(step, lock, queued)
+            try:
+                for phase in await self._decide(execution):
+                    await self._play_phase(execution, phase)
+            except _StepError as failed:
+                played = self._fail(execution, failed.error, infrastructure=failed.infrastructure)
+            except Exception as error:  # noqa: BLE001 - activities' errors come as _StepError: it is the store's
+                played = self._fail(execution, error, infrastructure=True)
+            except (
+                BaseException
+            ):  # a cancellation, an interruption, or what an activity raised that is no Exception
+                self._cancel(execution)
+                raise
+            else:
+                played = Played(execution.outcome())
+            if execution.cancelled is not None:
+                raise execution.cancelled
+            return played
 
     def _fail(self, execution: _Execution, error: Exception, *, infrastructure: bool) -> Played:
         name = execution.step.step_name
@@ -173,7 +174,10 @@ class StepPlayer:
             case Play(what=what):
                 await self._play_activities(execution, what)
             case MarkDone(name=name):
-                await self._mark(execution, name)
+                self._parts.lifetime.check_open()
+                _conclude(execution, await self._parts.marks.mark(name, self._done_record(execution)))
+                self._parts.planner.complete(name)
+                self._parts.failures.made_good(name)
             case ForceDependents(selectors=selectors, reason=reason):
                 self._parts.planner.add_forced(selectors, reason)
             case Withdraw():
@@ -192,17 +196,15 @@ class StepPlayer:
             raise _StepError(played.error, infrastructure=played.infrastructure)
         execution.result = played.value
 
-    async def _mark(self, execution: _Execution, name: str) -> None:
-        self._parts.lifetime.check_open()
+    def _done_record(self, execution: _Execution) -> dict[str, Any]:
         record = {**self._parts.identity, "marked_at": datetime.now(UTC).isoformat()}
-        if execution.step.save_result:
+        step = execution.step
+        if step.save_result:
             try:
-                execution.result = record["result"] = self._parts.marks.savable(name, execution.result)
+                execution.result = record["result"] = self._parts.marks.savable(step.step_name, execution.result)
             except TypeError as error:
                 raise _StepError(error) from None
-        _conclude(execution, await self._parts.marks.mark(name, record))
-        self._parts.planner.complete(name)
-        self._parts.failures.made_good(name)
+        return record
 
     async def _withdraw(self, execution: _Execution, phase: Withdraw) -> None:
         done = await self._parts.marks.matching(phase.dependents) if phase.dependents else []
