@@ -1,5 +1,6 @@
 """The planner: the one place that decides about steps. No I/O, no ``await``, no clock but a counter."""
 
+from bisect import bisect_right
 from collections.abc import Container, Iterable, Iterator
 
 from asyncsteps._errors import error_text
@@ -24,37 +25,41 @@ REASON_FORCED = "Step is forced"
 REASON_DONE = "Step was already played"
 """The reason of a step that is skipped because it is done."""
 
-_Addition = tuple[int, str | None]
-
 
 class Selectors:
     """Selectors with their reasons, in order of addition.
 
-    A look-up costs as many dictionary accesses as the name has segments, whatever the number of selectors.
+    A look-up costs what it finds, and one dictionary access for each segment of the name: neither the number of
+    selectors counts, nor how often one was added.
     """
 
     def __init__(self) -> None:
-        self._additions: dict[str, list[_Addition]] = {}
+        self._moments: dict[str, dict[str | None, list[int]]] = {}  # reasons in order of their last addition
 
     def __iter__(self) -> Iterator[str]:
-        return iter(self._additions)
+        return iter(self._moments)
 
     def __len__(self) -> int:
-        return len(self._additions)
+        return len(self._moments)
 
     def add(self, selector: str, reason: str | None, *, at: int) -> None:
-        """Add a selector with a reason (None: none) at the moment ``at``, which must not decrease."""
-        self._additions.setdefault(selector, []).append((at, reason))
+        """Add a selector with a reason (None: none) at the moment ``at``, which must increase."""
+        reasons = self._moments.setdefault(selector, {})
+        moments = reasons.pop(reason, [])
+        moments.append(at)
+        reasons[reason] = moments
 
     def match(self, name: str, *, after: int = -1) -> tuple[str, ...] | None:
         """The reasons of what matches ``name`` and was added later than ``after``; None where nothing does."""
-        additions: list[_Addition] = []
+        found: list[tuple[int, str | None]] = []
         for selector in selectors_of(name):
-            additions += (found for found in self._additions.get(selector, ()) if found[0] > after)
-        if not additions:
+            for reason, moments in reversed(self._moments.get(selector, {}).items()):
+                if moments[-1] <= after:
+                    break
+                found.append((moments[bisect_right(moments, after)], reason))
+        if not found:
             return None
-        additions.sort(key=lambda addition: addition[0])
-        return tuple(dict.fromkeys(reason for _, reason in additions if reason))
+        return tuple(dict.fromkeys(reason for _, reason in sorted(found) if reason))
 
 
 class Planner:

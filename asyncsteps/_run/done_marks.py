@@ -5,7 +5,7 @@ import json
 from collections.abc import Awaitable, Callable, Coroutine, Iterable, Mapping
 from dataclasses import dataclass
 from functools import partial
-from typing import Any, ParamSpec, Protocol, TypeVar
+from typing import Any, ParamSpec, TypeVar
 
 import anyio
 
@@ -78,57 +78,8 @@ async def finish(work: Coroutine[Any, Any, object], *, timeout: float) -> Finish
     return Finished(error, cancelled)
 
 
-class DoneMarks(Protocol):
-    """What playing steps asks of done marks, and does to them: `StoredMarks`, or in a plan `PlannedMarks`."""
-
-    async def is_done(self, name: str) -> bool:
-        """Whether ``name`` is done.
-
-        Raises:
-            StepNameError: When the store cannot hold the name.
-            StoreError: When the store cannot tell.
-        """
-        ...
-
-    async def matching(self, selectors: Iterable[str]) -> list[str]:
-        """The done names that any of the selectors matches."""
-        ...
-
-    async def record(self, name: str) -> Mapping[str, Any] | None:
-        """The done mark of ``name``, as it is stored now; None when it is gone, which is noted.
-
-        Raises:
-            RecordError: When it cannot be read.
-        """
-        ...
-
-    def savable(self, step: str, result: Any) -> Any:
-        """``result`` as JSON gives it back.
-
-        Raises:
-            StepResultError: When it is no JSON.
-        """
-        ...
-
-    async def mark(self, name: str, record: Mapping[str, Any]) -> Finished:
-        """Mark ``name`` as done; once begun, this is finished or known to have failed."""
-        ...
-
-    async def withdraw(self, step: str, names: list[str]) -> Finished:
-        """Withdraw the marks of ``names``, which playing ``step`` invalidates."""
-        ...
-
-    async def withdrawals_ended(self, name: str) -> None:
-        """Wait for withdrawals of ``name`` under way: they would delete a mark made meanwhile."""
-        ...
-
-    def forget(self) -> None:
-        """Forget what is known of done steps."""
-        ...
-
-
 class StoredMarks:
-    """The done marks in a run's store; `DoneMarks` says what each method does.
+    """The done marks in a run's store.
 
     Args:
         open_store: Opens the store; called once.
@@ -142,12 +93,17 @@ class StoredMarks:
         self._open_store = open_store
         self._policy = policy
         self._mark_timeout = mark_timeout
-        self._opening: anyio.Event | None = None
+        self._opening: asyncio.Future[None] | None = None
         self._opened: tuple[StepStore, DoneCache, ActivityAttributes] | None = None
         self._withdrawing: dict[str, list[anyio.Event]] = {}
 
     async def is_done(self, name: str) -> bool:
-        """Whether ``name`` is done."""
+        """Whether ``name`` is done.
+
+        Raises:
+            StepNameError: When the store cannot hold the name.
+            StoreError: When the store cannot tell.
+        """
         store, cache, _ = self._opened or await self._open()
         store.check_name(name)
         return await cache.is_done(name)
@@ -158,7 +114,11 @@ class StoredMarks:
         return await cache.matching(selectors)
 
     async def record(self, name: str) -> Mapping[str, Any] | None:
-        """The done mark of ``name``, as it is stored now; None when it is gone, which is noted."""
+        """The done mark of ``name``, as it is stored now; None when it is gone, which is noted.
+
+        Raises:
+            RecordError: When it cannot be read.
+        """
         store, cache, _ = self._opened or await self._open()
         record = await self._work("reading a done step", store.read_done, name)
         if record is None:
@@ -166,14 +126,18 @@ class StoredMarks:
         return record
 
     def savable(self, step: str, result: Any) -> Any:
-        """``result`` as JSON gives it back."""
+        """``result`` as JSON gives it back.
+
+        Raises:
+            StepResultError: When it is no JSON.
+        """
         try:
             return json.loads(json.dumps(result, allow_nan=False))
         except (TypeError, ValueError, RecursionError) as error:
             raise StepResultError(step, error) from error
 
     async def mark(self, name: str, record: Mapping[str, Any]) -> Finished:
-        """Mark ``name`` as done."""
+        """Mark ``name`` as done. Once begun, this ends with the mark stored, or with an error."""
         store, cache, _ = self._opened or await self._open()
         finished = await finish(
             self._work("marking a step as done", store.mark_done, name, record), timeout=self._mark_timeout
@@ -185,7 +149,7 @@ class StoredMarks:
         return finished
 
     async def withdraw(self, step: str, names: list[str]) -> Finished:
-        """Withdraw the marks of ``names``; until it has ended, `withdrawals_ended` waits."""
+        """Withdraw the marks of ``names``, which playing ``step`` makes stale."""
         del step
         if not names:
             return Finished()
@@ -210,7 +174,7 @@ class StoredMarks:
             ended.set()
 
     async def withdrawals_ended(self, name: str) -> None:
-        """Wait until no withdrawal of ``name`` is under way."""
+        """Wait until no withdrawal of ``name`` is under way: it would delete a mark made meanwhile."""
         while name in self._withdrawing:
             await self._withdrawing[name][-1].wait()
 
@@ -220,19 +184,24 @@ class StoredMarks:
             self._opened[1].forget()
 
     async def _open(self) -> tuple[StepStore, DoneCache, ActivityAttributes]:
-        """Open the store, once for all callers; no lock, which would let them go on one by one."""
+        """Open the store, once for all that wait; its error is raised in each of them."""
         while self._opened is None:
             if self._opening is not None:
-                await self._opening.wait()
+                await asyncio.shield(self._opening)
                 continue
-            self._opening = anyio.Event()
+            self._opening = opening = asyncio.get_running_loop().create_future()
             try:
                 policy = self._policy()
                 store = await self._open_store()
                 self._opened = (store, DoneCache(store, self._ask), policy)
+            except Exception as error:
+                opening.set_exception(error)
+                opening.exception()  # retrieved, whether or not anybody waits
+                raise
             finally:
-                self._opening.set()
                 self._opening = None
+                if not opening.done():
+                    opening.set_result(None)  # a cancelled caller leaves the opening to the next
         return self._opened
 
     async def _ask(self, call: Callable[P, Awaitable[T]], /, *args: P.args, **kwargs: P.kwargs) -> T:

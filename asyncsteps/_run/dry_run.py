@@ -6,7 +6,7 @@ from inspect import iscoroutinefunction
 from typing import Any, NoReturn, Self, cast
 
 from asyncsteps._plan.model import STEP_MARKER, Action, Marker, Status
-from asyncsteps._run.done_marks import DoneMarks, Finished
+from asyncsteps._run.done_marks import Finished, StoredMarks
 from asyncsteps._tasks.activity import Activity, ActivityTask, standalone
 from asyncsteps._tasks.submittable import Submittable
 
@@ -148,7 +148,7 @@ class PlannedMarks:
         decisions: What was decided so far.
     """
 
-    def __init__(self, marks: DoneMarks) -> None:
+    def __init__(self, marks: "StoredMarks | PlannedMarks") -> None:
         self.decisions: list[PlannedStep] = []
         self._marks = marks
         self._planned: dict[str, bool] = {}

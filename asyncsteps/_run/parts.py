@@ -5,7 +5,8 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from asyncsteps._plan.planner import Planner
-from asyncsteps._run.done_marks import DoneMarks
+from asyncsteps._run.done_marks import StoredMarks
+from asyncsteps._run.dry_run import PlannedMarks
 from asyncsteps._run.failures import Failures
 from asyncsteps._run.lifetime import Lifetime
 from asyncsteps._run.markers import MarkerLog
@@ -31,7 +32,7 @@ class RunParts:
     """
 
     planner: Planner
-    marks: DoneMarks
+    marks: StoredMarks | PlannedMarks
     markers: MarkerLog
     signals: Signals
     limiter: Limiter

@@ -1,18 +1,18 @@
-"""A run: submits steps and activities, and keeps selectors, markers, signals and failures."""
+"""A run: its options, its block, what can be read of it, and its plan."""
 
 import copy
 import logging
 import uuid
 from collections.abc import Awaitable, Callable, Iterable, Mapping
-from functools import partial
 from os import PathLike
 from types import TracebackType
-from typing import Any, Self, TypeVar, cast, overload
+from typing import Self, TypeVar
 
 from asyncsteps._errors import StepDefinitionError
-from asyncsteps._plan.model import Marker, Status, StepOutcome
+from asyncsteps._plan.model import Marker, Status
 from asyncsteps._plan.names import as_reasoned_selectors
 from asyncsteps._plan.planner import Planner
+from asyncsteps._run.base import BaseRun
 from asyncsteps._run.dispatch import Dispatch
 from asyncsteps._run.done_marks import OpenStore, StoredMarks
 from asyncsteps._run.dry_run import Plan, PlannedMarks, end_of_plan
@@ -29,14 +29,9 @@ from asyncsteps._run.options import (
     checked_workflow_id,
 )
 from asyncsteps._run.parts import RunParts
-from asyncsteps._run.selectors import RunSelectors
 from asyncsteps._run.signals import Signals
-from asyncsteps._tasks.activity import Activity, ActivityTask
 from asyncsteps._tasks.attributes import as_seconds, is_count
-from asyncsteps._tasks.canvas import Group, as_submittable
 from asyncsteps._tasks.limiter import Limiter
-from asyncsteps._tasks.signals import MarkerTask, Signal, SignalTask, WaitForSignal
-from asyncsteps._tasks.step import Step
 from asyncsteps._tasks.submittable import Submittable
 from asyncsteps.store._protocol import StepStore
 
@@ -45,7 +40,7 @@ logger = logging.getLogger("asyncsteps")
 R = TypeVar("R")
 
 
-class StepRun(RunSelectors):
+class StepRun(BaseRun):
     """One execution of a workflow, over a store of done steps; an ``async with`` block, entered once.
 
     Submit from any number of tasks of one event loop. Leaving the block waits for the submissions that other tasks
@@ -159,6 +154,11 @@ class StepRun(RunSelectors):
         """The names of the steps that are submitted and do not run yet, in order of their submission."""
         return self._dispatch.steps.locks.held(running=False)
 
+    @property
+    def unmatched_selectors(self) -> list[str]:
+        """Selectors, dependents' among them, that match no step decided so far, in order of addition."""
+        return self._parts.planner.unmatched()
+
     async def __aenter__(self) -> Self:
         self._parts.lifetime.enter()
         try:
@@ -190,87 +190,6 @@ class StepRun(RunSelectors):
             return  # a plan names its own
         for selector in self._parts.planner.unmatched():
             logger.warning("selector %r matched no step of run %s: is it misspelt?", selector, self._run_id)
-
-    @overload
-    async def submit(self, submittable: Step, /) -> StepOutcome: ...
-
-    @overload
-    async def submit(self, submittable: Group, /) -> list[Any]: ...
-
-    @overload
-    async def submit(self, submittable: ActivityTask[R], /) -> R: ...
-
-    @overload
-    async def submit(self, submittable: Activity[..., R], /, *args: Any, **kwargs: Any) -> R: ...
-
-    @overload
-    async def submit(self, submittable: object, /, *args: Any, **kwargs: Any) -> Any: ...
-
-    async def submit(self, submittable: object, /, *args: Any, **kwargs: Any) -> Any:
-        """Play something, in the caller's task, and give what it gives.
-
-        For a step that is its `StepOutcome`, for a chain or a group the list of its members' results, for an
-        activity its result.
-
-        Args:
-            submittable: A callable, a ``(callable, argument, ...)`` tuple, an activity task, a chain, a group, a
-                step, a signal, a marker.
-            args: Positional arguments of a callable.
-            kwargs: Keyword arguments of a callable.
-
-        Raises:
-            RunClosedError: Before the run is entered, and after it has ended.
-            StepDefinitionError: When it cannot be submitted.
-            StepFailedError: When a step failed whose failures bubble.
-            StepDeadlockError: When a step would wait for itself.
-            StoreError: When the store fails, whatever bubbles.
-            ExceptionGroup: The failures of a group's members.
-            Exception: What an activity raised, unless its ``raises_on_failure`` is False: then the failure is
-                logged and listed, and the result is None.
-        """
-        lifetime = self._parts.lifetime
-        lifetime.check_loop()
-        item = as_submittable(submittable, *args, **kwargs)
-        if isinstance(item, SignalTask | MarkerTask):
-            played = await self._dispatch.play(item)
-        else:
-            played = await lifetime.submission(partial(self._dispatch.play, item))
-        if played.error is None:
-            return played.result
-        if played.infrastructure or _raises(item):
-            raise played.error
-        self._parts.failures.absorb(played.error)
-        return played.result
-
-    async def signal(self, name: str, /, *args: Any, propagate: bool = True, **kwargs: Any) -> None:
-        """Send a signal to this run, with a payload; in chains use `SignalTask`.
-
-        Args:
-            name: Its name.
-            args: Positional payload.
-            propagate: simpleflow's; a native run has no child workflows, so it changes nothing.
-            kwargs: Keyword payload.
-        """
-        await self.submit(SignalTask(name, *args, propagate=propagate, **kwargs))
-
-    async def wait_signal(self, name: str, /) -> Signal:
-        """Wait for a signal of this run; one that was sent before counts. In chains use `WaitForSignal`."""
-        return cast("Signal", await self.submit(WaitForSignal(name)))
-
-    def record_marker(self, name: str, details: Any = None) -> Marker:
-        """Record a marker of one's own, now; in chains use `MarkerTask`.
-
-        Args:
-            name: Its name.
-            details: JSON values.
-
-        Raises:
-            RunClosedError: Outside the block.
-            StepDefinitionError: When the name is empty, or the details are no JSON.
-        """
-        self._parts.lifetime.check_open()
-        marker = MarkerTask(name, details)
-        return self._parts.markers.record(marker.marker_name, marker.details)
 
     def raise_for_failures(self) -> None:
         """Raise all failures of the run, if there are any.
@@ -322,15 +241,6 @@ class StepRun(RunSelectors):
 
 PlannableCode = Iterable[object] | Submittable | Callable[[StepRun], Awaitable[object]]
 """What can be planned: submittables, or an async function of a run."""
-
-
-def _raises(item: Submittable) -> bool:
-    """Whether the failure of what was submitted reaches the caller."""
-    if isinstance(item, ActivityTask):
-        return item.attributes.raises_on_failure is not False
-    if isinstance(item, Group):
-        return item.raises_on_failure is not False
-    return True
 
 
 def _planner(force: GivenSelectors, skip: GivenSelectors, *, withdraw_invalidated: bool) -> Planner:

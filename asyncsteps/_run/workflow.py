@@ -6,16 +6,14 @@ from collections.abc import AsyncIterator, Iterable, Mapping
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from inspect import iscoroutinefunction
-from typing import Any, ClassVar, Self, TypeVar, Unpack, overload
+from typing import Any, ClassVar, Self, TypeVar, Unpack
 
 from asyncsteps._errors import StepDefinitionError, StoreOptionError, WorkflowIdError
-from asyncsteps._plan.model import Marker, StepOutcome
+from asyncsteps._plan.model import Marker
+from asyncsteps._run.base import BaseRun
 from asyncsteps._run.dry_run import Plan
-from asyncsteps._run.options import GivenSelectors, RunOptions
+from asyncsteps._run.options import RunOptions
 from asyncsteps._run.run import StepRun
-from asyncsteps._tasks.activity import Activity, ActivityTask
-from asyncsteps._tasks.canvas import Group
-from asyncsteps._tasks.signals import Signal
 from asyncsteps._tasks.step import Step
 from asyncsteps.store._protocol import StepStore
 
@@ -51,7 +49,7 @@ class WorkflowOutcome:
             raise ExceptionGroup(f"{len(self.failures)} failures in run {self.run_id}", list(self.failures))
 
 
-class Workflow:
+class Workflow(BaseRun):
     """A workflow as a class: derive from it, and define ``async def run(self, ...)``.
 
     ``await MyWorkflow.start(store, workflow_id=...)`` plays one run. Without a store, it is made from the hooks
@@ -70,6 +68,7 @@ class Workflow:
 
     def __init__(self, step_run: StepRun) -> None:
         self.step_run = step_run
+        self._parts, self._dispatch = step_run._parts, step_run._dispatch  # noqa: SLF001 - of the same base
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
         """Check the subclass's ``run``.
@@ -210,25 +209,6 @@ class Workflow:
             sse=bool(_setting("SIMPLEFLOW_S3_SSE")),
         )
 
-    @overload
-    async def submit(self, submittable: Step, /) -> StepOutcome: ...
-
-    @overload
-    async def submit(self, submittable: Group, /) -> list[Any]: ...
-
-    @overload
-    async def submit(self, submittable: ActivityTask[R], /) -> R: ...
-
-    @overload
-    async def submit(self, submittable: Activity[..., R], /, *args: Any, **kwargs: Any) -> R: ...
-
-    @overload
-    async def submit(self, submittable: object, /, *args: Any, **kwargs: Any) -> Any: ...
-
-    async def submit(self, submittable: object, /, *args: Any, **kwargs: Any) -> Any:
-        """Play something: see `StepRun.submit`."""
-        return await self.step_run.submit(submittable, *args, **kwargs)
-
     def step(
         self,
         step_name: str,
@@ -252,34 +232,6 @@ class Workflow:
             bubbles_exception_on_failure,
             save_result=save_result,
         )
-
-    def add_forced_steps(self, steps: GivenSelectors, reason: str | None = None) -> None:
-        """Force what the selectors match: see `StepRun.add_forced_steps`."""
-        self.step_run.add_forced_steps(steps, reason)
-
-    def add_skipped_steps(self, steps: GivenSelectors, reason: str | None = None) -> None:
-        """Skip what the selectors match: see `StepRun.add_skipped_steps`."""
-        self.step_run.add_skipped_steps(steps, reason)
-
-    def get_forced_steps(self) -> list[str]:
-        """The forced selectors, in order of addition."""
-        return self.step_run.get_forced_steps()
-
-    def get_skipped_steps(self) -> list[str]:
-        """The skipped selectors, in order of addition."""
-        return self.step_run.get_skipped_steps()
-
-    def record_marker(self, name: str, details: Any = None) -> Marker:
-        """Record a marker, now: see `StepRun.record_marker`."""
-        return self.step_run.record_marker(name, details)
-
-    async def signal(self, name: str, /, *args: Any, propagate: bool = True, **kwargs: Any) -> None:
-        """Send a signal: see `StepRun.signal`."""
-        await self.step_run.signal(name, *args, propagate=propagate, **kwargs)
-
-    async def wait_signal(self, name: str, /) -> Signal:
-        """Wait for a signal: see `StepRun.wait_signal`."""
-        return await self.step_run.wait_signal(name)
 
 
 class _Hooks:
