@@ -3,12 +3,12 @@
 import abc
 import contextlib
 import logging
-from collections.abc import AsyncGenerator, AsyncIterator, Iterable, Mapping
-from typing import Any, Self
+from collections.abc import AsyncGenerator, AsyncIterator, Iterable
+from typing import Self
 
 from asyncsteps._errors import StepNameError, StoreClosedError
 from asyncsteps._plan.names import EVERYTHING, MAX_KEY_BYTES, check_selector, check_step_name, is_step_name
-from asyncsteps.store._protocol import DonePage, OnForeign, OnProgress
+from asyncsteps.store._protocol import OnForeign, OnProgress, StepStore
 
 logger = logging.getLogger("asyncsteps.store")
 
@@ -78,8 +78,8 @@ class KeyFilter:
             )
 
 
-class BaseStore(abc.ABC):
-    """Base class of the stores; `asyncsteps.store.StepStore` is the contract.
+class BaseStore(StepStore):
+    """Base class of the stores.
 
     A store can be entered once, and used until its ``async with`` block ends.
     """
@@ -101,11 +101,6 @@ class BaseStore(abc.ABC):
     async def __aexit__(self, *exc_info: object) -> None:
         self._state = "closed"
         await self._stack.aclose()
-
-    @property
-    @abc.abstractmethod
-    def url(self) -> str:
-        """The complete prefix, in the form that `asyncsteps.open_store` takes."""
 
     def check_name(self, name: str) -> None:
         """Check that ``name`` can be stored here.
@@ -162,26 +157,6 @@ class BaseStore(abc.ABC):
         self, under: str, key_filter: KeyFilter, on_progress: OnProgress | None
     ) -> AsyncGenerator[list[str], None]:
         """Yield the names that ``under`` matches in batches, each once; pass other keys to ``key_filter``."""
-
-    @abc.abstractmethod
-    async def done_page(self, start_after: str = "") -> DonePage:
-        """Return one request's worth of done names greater than ``start_after`` (any string), in order."""
-
-    @abc.abstractmethod
-    async def is_done(self, name: str) -> bool:
-        """Ask the storage whether ``name`` is done."""
-
-    @abc.abstractmethod
-    async def mark_done(self, name: str, record: Mapping[str, Any], *, first_wins: bool = False) -> bool:
-        """Record ``name`` as done, durably; return whether this call's record is the stored one."""
-
-    @abc.abstractmethod
-    async def read_done(self, name: str) -> dict[str, Any] | None:
-        """Return the record of ``name``, or None when it is not done."""
-
-    @abc.abstractmethod
-    async def withdraw(self, names: Iterable[str]) -> list[str]:
-        """Withdraw done marks (one ``str`` is one name); return those that were there, sorted."""
 
     def _require_open(self) -> None:
         if self._state != "open":
