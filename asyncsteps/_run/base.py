@@ -1,4 +1,4 @@
-"""What a run and a workflow have in common: they submit, force and skip, signal, and record markers."""
+"""What runs and workflows share: submissions, selectors, signals, markers."""
 
 from functools import partial
 from typing import Any, TypeVar, cast, overload
@@ -39,10 +39,9 @@ class BaseRun:
     async def submit(self, submittable: object, /, *args: Any, **kwargs: Any) -> Any: ...
 
     async def submit(self, submittable: object, /, *args: Any, **kwargs: Any) -> Any:
-        """Play something, in the caller's task, and give what it gives.
+        """Play a submittable in the caller's task and return its result.
 
-        For a step that is its `StepOutcome`, for a chain or a group the list of its members' results, for an
-        activity its result.
+        A step returns its `StepOutcome`, a chain or a group the list of its members' results.
 
         Args:
             submittable: A callable, a ``(callable, argument, ...)`` tuple, an activity task, a chain, a group, a
@@ -53,12 +52,12 @@ class BaseRun:
         Raises:
             RunClosedError: Before the run is entered, and after it has ended.
             StepDefinitionError: When it cannot be submitted.
-            StepFailedError: When a step failed whose failures bubble.
+            StepFailedError: When a step with ``bubbles_exception_on_failure`` fails.
             StepDeadlockError: When a step would wait for itself.
-            StoreError: When the store fails, whatever bubbles.
+            StoreError: When the store fails, whether or not failures bubble.
             ExceptionGroup: The failures of a group's members.
-            Exception: What an activity raised, unless its ``raises_on_failure`` is False: then the failure is
-                logged and listed, and the result is None.
+            Exception: What an activity raised. With ``raises_on_failure=False`` the failure is logged and listed
+                instead, and the result is None.
         """
         lifetime = self._parts.lifetime
         lifetime.check_loop()
@@ -75,7 +74,7 @@ class BaseRun:
         return played.result
 
     async def signal(self, name: str, /, *args: Any, propagate: bool = True, **kwargs: Any) -> None:
-        """Send a signal to this run, with a payload; in chains use `SignalTask`.
+        """Send a signal to this run. Within chains use `SignalTask`.
 
         Args:
             name: Its name.
@@ -86,11 +85,11 @@ class BaseRun:
         await self.submit(SignalTask(name, *args, propagate=propagate, **kwargs))
 
     async def wait_signal(self, name: str, /) -> Signal:
-        """Wait for a signal of this run; one that was sent before counts. In chains use `WaitForSignal`."""
+        """Return a signal of this run, waiting unless it was already sent. Within chains use `WaitForSignal`."""
         return cast("Signal", await self.submit(WaitForSignal(name)))
 
     def record_marker(self, name: str, details: Any = None) -> Marker:
-        """Record a marker of one's own, now; in chains use `MarkerTask`.
+        """Record a marker now. Within chains use `MarkerTask`.
 
         Args:
             name: Its name.
@@ -98,34 +97,34 @@ class BaseRun:
 
         Raises:
             RunClosedError: Outside the block.
-            StepDefinitionError: When the name is empty, or the details are no JSON.
+            StepDefinitionError: When the name is empty, or the details are not JSON.
         """
         self._parts.lifetime.check_open()
         marker = MarkerTask(name, details)
         return self._parts.markers.record(marker.marker_name, marker.details)
 
     def add_forced_steps(self, steps: GivenSelectors, reason: str | None = None) -> None:
-        """Force what the selectors match, in submissions not yet decided.
+        """Force matching steps in submissions not yet decided.
 
         Args:
             steps: One selector, several, or a mapping of selector to reason.
-            reason: Why, for those without one of their own.
+            reason: The reason for selectors without their own.
 
         Raises:
-            SelectorError: When one is malformed; then none is added.
+            SelectorError: When a selector is malformed; none is then added.
         """
         for selector, own in as_reasoned_selectors(steps):
             self._parts.planner.add_forced(selector, own or reason)
 
     def add_skipped_steps(self, steps: GivenSelectors, reason: str | None = None) -> None:
-        """Skip what the selectors match, unless it is forced, in submissions not yet decided.
+        """Skip matching steps, unless they are forced, in submissions not yet decided.
 
         Args:
             steps: One selector, several, or a mapping of selector to reason.
-            reason: Why, for those without one of their own.
+            reason: The reason for selectors without their own.
 
         Raises:
-            SelectorError: When one is malformed; then none is added.
+            SelectorError: When a selector is malformed; none is then added.
         """
         for selector, own in as_reasoned_selectors(steps):
             self._parts.planner.add_skipped(selector, own or reason)

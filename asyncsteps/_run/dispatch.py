@@ -1,4 +1,4 @@
-"""Plays submittables for one run: one way for each of their kinds."""
+"""Plays submittables for one run, according to their kind."""
 
 import asyncio
 import contextlib
@@ -31,7 +31,7 @@ _MISUSE = (RunClosedError, StepDeadlockError, StepDefinitionError)
 
 
 class _Running:
-    """A block that notes, on entry, that an activity is running within the enclosing steps."""
+    """Notes, on entry, that an activity is running within the enclosing steps."""
 
     def __enter__(self) -> None:
         note_running()
@@ -49,14 +49,7 @@ class _RunningAttempts(Attempts):
 
 
 class Dispatch:
-    """Plays submittables for one run. Failures of activities are returned, not raised.
-
-    Args:
-        parts: The parts of the run.
-
-    Attributes:
-        steps: Plays the steps.
-    """
+    """Plays submittables for one run. Failures are returned, not raised."""
 
     def __init__(self, parts: RunParts) -> None:
         self._parts = parts
@@ -67,7 +60,7 @@ class Dispatch:
         """Play a submittable of any kind."""
         now = asyncio.get_running_loop().time()
         if now - self._last_checkpoint > _CHECKPOINT_INTERVAL and not isinstance(item, SignalTask | MarkerTask):
-            # What is skipped, or does not wait, would hold the event loop for as long as there is more of it.
+            # A long series of submissions that never wait, such as skipped steps, would hold up the event loop.
             await anyio.lowlevel.checkpoint()
             self._last_checkpoint = asyncio.get_running_loop().time()
         try:
@@ -106,7 +99,7 @@ class Dispatch:
             )
         except Exception as error:  # noqa: BLE001 - an activity may raise anything
             note = f"in activity {task.name}"
-            with contextlib.suppress(Exception):  # a note may be refused, as anything of an error may fail
+            with contextlib.suppress(Exception):  # an error may refuse notes, as any of its methods may raise
                 if note not in getattr(error, "__notes__", ()):
                     error.add_note(note)
             return Played(None, error)
@@ -151,7 +144,7 @@ class Dispatch:
             given = _given_result(member, ended[-1].value) if chain.send_result and ended else member
             played = await self.play(given)
             if chain.send_result and number < len(members) and played.error is None:
-                # What failed without bubbling has no result to send: here it ends the chain.
+                # A failure that does not bubble leaves no result to send, so it ends the chain.
                 played = replace(played, error=played.problem)
             ended.append(played)
             if played.infrastructure or (played.error is not None and chain.break_on_failure):
@@ -159,7 +152,7 @@ class Dispatch:
         return self._container_played(chain, ended)
 
     def _container_played(self, container: Group, ended: list[Played], failure: Played | None = None) -> Played:
-        """Combine the members' outcomes into the container's; ``failure`` is the one that broke a chain off."""
+        """Combine the members' outcomes into the container's; ``failure`` is the one that ended a chain."""
         results = [played.result for played in ended]
         failed = [played for played in ended if played.error is not None]
         if not failed:
@@ -180,7 +173,7 @@ class Dispatch:
 
 
 def _given_result(member: Submittable, result: object) -> Submittable:
-    """The member of a chain that sends results, with the result before it as its last argument."""
+    """Return a member of a chain with the previous result as its last argument."""
     if isinstance(member, ActivityTask):
         return member.with_last_argument(result)
     assert isinstance(member, SignalTask)

@@ -1,4 +1,4 @@
-"""Done marks: what a run asks of its store, and writes to it."""
+"""Reads and writes the done marks of a run."""
 
 import asyncio
 import json
@@ -26,7 +26,7 @@ P = ParamSpec("P")
 T = TypeVar("T")
 
 _ASKED_AGAIN = 2
-"""How often the store is asked again for a page, unless the step activities' ``retry`` says otherwise."""
+"""Further attempts at a question to the store, unless the step activities' ``retry`` sets them."""
 
 OpenStore = Callable[[], Awaitable[StepStore]]
 """Opens the store when it is first needed."""
@@ -34,11 +34,11 @@ OpenStore = Callable[[], Awaitable[StepStore]]
 
 @dataclass(frozen=True, slots=True)
 class Finished:
-    """The outcome of work that is always completed once started.
+    """The outcome of `finish`.
 
     Attributes:
-        error: Why it failed, or None.
-        cancelled: The cancellation that arrived meanwhile and is still to be raised, or None.
+        error: Why the work failed, or None.
+        cancelled: The caller's cancellation meanwhile, still to be raised, or None.
     """
 
     error: Exception | None = None
@@ -46,8 +46,8 @@ class Finished:
 
 
 async def finish(work: Coroutine[Any, Any, object], *, timeout: float) -> Finished:  # noqa: ASYNC109 - see below
-    """Do ``work`` to its end even if the caller is cancelled; ``timeout`` is its time after a cancellation."""
-    # A shielded cancel scope keeps out the cancellation of scopes, but not Task.cancel(): hence a task.
+    """Finish ``work`` even if the caller is cancelled, at most ``timeout`` seconds after that."""
+    # A task, because a shielded cancel scope does not keep out Task.cancel().
     task = asyncio.create_task(work)
     overrun = False
 
@@ -61,10 +61,10 @@ async def finish(work: Coroutine[Any, Any, object], *, timeout: float) -> Finish
     try:
         await uninterrupted(task, on_cancel=lambda: timers.append(loop.call_later(timeout, cancel)))
     except asyncio.CancelledError as cancellation:
-        # The caller's, unless it is only the work's own.
+        # It may be the work's own instead of the caller's.
         caller = asyncio.current_task()
         cancelled = cancellation if caller is not None and caller.cancelling() else None
-    except Exception:  # noqa: BLE001, S110 - it is told below
+    except Exception:  # noqa: BLE001, S110 - read from the task below
         pass
     finally:
         for timer in timers:
@@ -82,9 +82,9 @@ class StoredMarks:
     """The done marks in a run's store.
 
     Args:
-        open_store: Opens the store; called once.
-        policy: Gives the retry and the timeouts of each question, mark and withdrawal; called once.
-        mark_timeout: Seconds that a mark or a withdrawal that has begun may take to end after a cancellation.
+        open_store: Opens the store.
+        policy: Returns the retry and the timeouts of requests to the store; called when it is opened.
+        mark_timeout: Seconds that a mark or a withdrawal under way may take after a cancellation.
     """
 
     def __init__(
@@ -109,12 +109,12 @@ class StoredMarks:
         return await cache.is_done(name)
 
     async def matching(self, selectors: Iterable[str]) -> list[str]:
-        """The done names that any of the selectors matches."""
+        """Return the done names that any of the selectors matches."""
         _, cache, _ = self._opened or await self._open()
         return await cache.matching(selectors)
 
     async def record(self, name: str) -> Mapping[str, Any] | None:
-        """The done mark of ``name``, as it is stored now; None when it is gone, which is noted.
+        """Return the record stored for ``name``, or None if its mark is gone, which the cache then knows.
 
         Raises:
             RecordError: When it cannot be read.
@@ -126,10 +126,10 @@ class StoredMarks:
         return record
 
     def savable(self, step: str, result: Any) -> Any:
-        """``result`` as JSON gives it back.
+        """Return ``result`` as it will be read back from JSON.
 
         Raises:
-            StepResultError: When it is no JSON.
+            StepResultError: When it is not JSON.
         """
         try:
             return json.loads(json.dumps(result, allow_nan=False))
@@ -205,7 +205,7 @@ class StoredMarks:
         return self._opened
 
     async def _ask(self, call: Callable[P, Awaitable[T]], /, *args: P.args, **kwargs: P.kwargs) -> T:
-        """Ask the store, again if that fails: many may wait for the answer."""
+        """Ask the store, by default with retries, since many may wait for the answer."""
         assert self._opened is not None
         policy = self._opened[2]
         if not policy.retry:
@@ -215,7 +215,7 @@ class StoredMarks:
     def _work(
         self, what: str, function: Callable[P, Coroutine[Any, Any, T]], *args: P.args, **kwargs: P.kwargs
     ) -> Coroutine[Any, Any, T]:
-        """A call of the store's, with the attempts and timeouts of the policy where it has any."""
+        """Call a function of the store, with the policy's attempts and timeouts if it has any."""
         assert self._opened is not None
         policy = self._opened[2]
         if policy.plain:

@@ -1,4 +1,4 @@
-"""A run: its options, its block, what can be read of it, and its plan."""
+"""A run: its options, its lifetime, its state, its plan."""
 
 import copy
 import logging
@@ -41,29 +41,28 @@ R = TypeVar("R")
 
 
 class StepRun(BaseRun):
-    """One execution of a workflow, over a store of done steps; an ``async with`` block, entered once.
+    """One execution of a workflow over a store of done steps, as an ``async with`` block that is entered once.
 
-    Submit from any number of tasks of one event loop. Leaving the block waits for the submissions that other tasks
-    have under way, and then the run refuses work. Whatever is known of done steps is as of its fetch, but for the
-    run's own marks and withdrawals; see `refresh`.
+    Submit from any number of tasks of one event loop. Leaving the block waits for submissions of other tasks. The
+    run then refuses work. What it knows of done steps is as of the fetch, except for its own marks and
+    withdrawals; see `refresh`.
 
     Args:
-        store: The store, open, or an async callable that gives it when it is first needed; whoever opened it
-            closes it.
-        workflow_id: Recorded in the done marks.
-        run_id: Likewise; None: a random one.
+        store: An open store, or an async callable that returns one when it is first needed. The run does not
+            close it.
+        workflow_id: Recorded in done marks.
+        run_id: Recorded in done marks. None: a random one.
         force: Selectors of steps to play though they are done, or a mapping of selector to reason.
         skip: Selectors of steps to skip, or a mapping of selector to reason. Force beats skip.
-        version: The workflow's version, recorded in the done marks.
-        max_parallel: How many activities may be under way at once, those in worker threads included.
-        withdraw_invalidated: Whether done marks that playing a step invalidates are withdrawn from the store
-            before its activities start. False: forced steps and dependents behave as in simpleflow, and a run that
-            is interrupted may leave stale ones marked.
+        version: The workflow's version, recorded in done marks.
+        max_parallel: The most activities at once, including those in worker threads.
+        withdraw_invalidated: Whether done marks that playing a step makes stale are withdrawn before its
+            activities start. False: as in simpleflow; an interrupted run may leave stale marks.
         on_marker: Called with each `Marker` as it is recorded: one callable, or several.
         markers_file: A file that gets each marker as a line of JSON.
-        mark_timeout: How long a mark, or a withdrawal, that has begun may take to end after a cancellation, in
-            seconds. One that takes longer is logged as not known to be stored.
-        step_activity_params: simpleflow's parameters of the listing and marking activities; natively ``retry``,
+        mark_timeout: Seconds that a mark or a withdrawal under way may take after a cancellation. One that takes
+            longer is reported as not known to be stored.
+        step_activity_params: simpleflow's parameters of the listing and marking activities. ``retry``,
             ``start_to_close_timeout`` and ``schedule_to_close_timeout`` apply to each request to the store.
 
     Raises:
@@ -132,31 +131,31 @@ class StepRun(BaseRun):
 
     @property
     def failures(self) -> list[Exception]:
-        """What failed so far, each once: `StepFailedError` for a step, and what was not raised to a caller.
+        """The failures so far, each once: a `StepFailedError` per step, and errors not raised to a caller.
 
-        A failure that a later attempt made good is not listed: that of a step which later succeeded, and
-        those within an attempt of an activity which another attempt followed.
+        Failures that a later attempt made good are not listed: of a step that succeeded later, or within an
+        attempt at an activity that was followed by another.
         """
         return self._parts.failures.errors
 
     @property
     def counts(self) -> Mapping[Status, int]:
-        """How many step markers of each status there are."""
+        """The number of step markers by status."""
         return self._parts.markers.counts
 
     @property
     def under_way(self) -> tuple[str, ...]:
-        """The names of the steps that run: an activity within them has begun; in order of their submission."""
+        """The names of steps in which an activity has begun, in order of submission."""
         return self._dispatch.steps.locks.held(running=True)
 
     @property
     def queued(self) -> tuple[str, ...]:
-        """The names of the steps that are submitted and do not run yet, in order of their submission."""
+        """The names of steps that are submitted but not running yet, in order of submission."""
         return self._dispatch.steps.locks.held(running=False)
 
     @property
     def unmatched_selectors(self) -> list[str]:
-        """Selectors, dependents' among them, that match no step decided so far, in order of addition."""
+        """Selectors, including dependents', that match no step decided so far, in order of addition."""
         return self._parts.planner.unmatched()
 
     async def __aenter__(self) -> Self:
@@ -201,18 +200,18 @@ class StepRun(BaseRun):
             raise ExceptionGroup(f"{len(self.failures)} failures in run {self._run_id}", self.failures)
 
     async def refresh(self) -> None:
-        """Forget what is known of done steps: later questions see what other runs have marked or withdrawn."""
+        """Forget what is known of done steps, to see what other runs have marked or withdrawn."""
         self._parts.lifetime.check_loop()
         self._parts.marks.forget()
 
     async def plan(self, code: "PlannableCode") -> Plan:
-        """What this run would decide, with nothing played, nothing written, and nothing of it left in the run.
+        """Return what this run would decide, without playing or writing anything. The run itself is unchanged.
 
         Args:
-            code: Submittables, submitted one after the other, or an async function that is called with a run
-                that only plans. Its code runs as ever; where it uses a result that only playing would tell, or
-                waits for a signal that is not sent, the plan ends, incomplete. Activities are taken to succeed;
-                steps that they submit from within are not seen.
+            code: Submittables, submitted one after the other, or an async function that is called with a run that
+                only plans. Activities are assumed to succeed; steps submitted within them are not seen. Where the
+                code uses a result that only playing would give, or waits for a signal that nothing has sent, the
+                plan ends, incomplete.
 
         Raises:
             RunClosedError: Outside the block.

@@ -1,8 +1,8 @@
-"""Workflows: the class form of a run, with simpleflow's hooks for where the done steps lie."""
+"""Workflows: a run as a class, with simpleflow's hooks that name the store."""
 
 import importlib
 import os
-from collections.abc import AsyncIterator, Iterable, Mapping
+from collections.abc import AsyncIterator, Mapping
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from inspect import iscoroutinefunction
@@ -25,12 +25,12 @@ _SETTINGS = {"SIMPLEFLOW_S3_HOST": "s3.amazonaws.com", "STEP_BUCKET": "step_buck
 
 @dataclass(frozen=True, slots=True)
 class WorkflowOutcome:
-    """How a run of a workflow ended.
+    """The outcome of one run of a workflow.
 
     Attributes:
-        result: What its ``run`` returned.
-        markers: Its markers, in order of recording.
-        failures: Its failures, each once.
+        result: What ``run`` returned.
+        markers: The markers, in order of recording.
+        failures: The failures, each once.
         run_id: The run's id.
     """
 
@@ -52,19 +52,22 @@ class WorkflowOutcome:
 class Workflow(BaseRun):
     """A workflow as a class: derive from it, and define ``async def run(self, ...)``.
 
-    ``await MyWorkflow.start(store, workflow_id=...)`` plays one run. Without a store, it is made from the hooks
-    `get_step_bucket` and `get_step_path_prefix` when the run first needs it, so that they may use what ``run`` has
-    set by then; with one, the store's URL is the complete prefix, and those two hooks are not used.
+    ``await MyWorkflow.start(store, workflow_id=...)`` plays one run. The store's URL is the complete prefix.
+    Without a store, the hooks `get_step_bucket` and `get_step_path_prefix` name one. They are called when the run
+    first needs it, so they may use what ``run`` has set by then.
 
     Attributes:
         name: The workflow's name.
-        version: Its version, recorded in the done marks.
-        task_list: For SWF.
+        version: Its version, recorded in done marks.
+        task_list: For SWF only.
     """
 
     name: ClassVar[str | None] = None
     version: ClassVar[str | None] = None
     task_list: ClassVar[str | None] = None
+
+    step = Step
+    """Makes a `Step`, as in ``self.step(name, activities)``."""
 
     def __init__(self, step_run: StepRun) -> None:
         self.step_run = step_run
@@ -96,18 +99,18 @@ class Workflow(BaseRun):
         endpoint_url: str | None = None,
         **options: Unpack[RunOptions],
     ) -> AsyncIterator[Self]:
-        """A workflow over an entered run, for an ``async with`` block; its ``run`` is the caller's to await.
+        """Open a workflow over an entered run, for an ``async with`` block; await its ``run`` yourself.
 
         Args:
-            store: The store, open; None: made from the hooks, and closed at the end of the block.
-            workflow_id: Recorded in the done marks; the default prefix is made from it. May be None where neither
-                the default prefix nor anything else needs it; the class's name is recorded then.
-            endpoint_url: The S3 server of the store that the hooks make; it wins over the host in
-                ``host/bucket``. None: that host, or what botocore's environment and profiles say.
+            store: An open store. None: open the one that the hooks name, and close it with the block.
+            workflow_id: Recorded in done marks, and part of the default prefix. If the default prefix is not
+                used, it may be None; the class's name is then recorded.
+            endpoint_url: The S3 server of the store that the hooks name, instead of the host in ``host/bucket``.
+                None: that host, or botocore's environment and profiles.
             options: Those of `StepRun`; ``version`` and ``step_activity_params`` are the class's.
 
         Raises:
-            WorkflowIdError: When the id is empty, or missing where the prefix would be made from it.
+            WorkflowIdError: When the id is empty, or missing although the default prefix needs it.
             StoreOptionError: When ``endpoint_url`` is given beside a store, which has its own.
         """
         async with _hooked(cls, store, workflow_id, endpoint_url, options) as (run, hooks):
@@ -153,7 +156,7 @@ class Workflow(BaseRun):
         endpoint_url: str | None = None,
         **options: Unpack[RunOptions],
     ) -> Plan:
-        """What a run would decide, with nothing played and nothing written: see `StepRun.plan`."""
+        """Return what a run would decide, without playing or writing anything. See `StepRun.plan`."""
         async with _hooked(cls, store, workflow_id, endpoint_url, options) as (run, hooks):
 
             async def code(shadow: StepRun) -> None:
@@ -191,11 +194,11 @@ class Workflow(BaseRun):
         return f"{self.workflow_id}/steps/"
 
     def get_step_activity_params(self) -> Mapping[str, Any]:
-        """Parameters of the listing and marking activities; natively ``retry`` and the timeouts count."""
+        """Parameters of the listing and marking activities. Native runs honour ``retry`` and the timeouts."""
         return {}
 
     def open_step_store(self, *, endpoint_url: str | None = None) -> AbstractAsyncContextManager[StepStore]:
-        """The store that the hooks name, and the setting ``SIMPLEFLOW_S3_SSE``, for an ``async with`` block.
+        """Open the store that the hooks and ``SIMPLEFLOW_S3_SSE`` describe, for an ``async with`` block.
 
         Args:
             endpoint_url: The S3 server; as for `opened`.
@@ -209,33 +212,9 @@ class Workflow(BaseRun):
             sse=bool(_setting("SIMPLEFLOW_S3_SSE")),
         )
 
-    def step(
-        self,
-        step_name: str,
-        activities: object,
-        force: bool = False,
-        activities_if_step_already_done: object = None,
-        emit_signal: bool = False,
-        force_steps_if_executed: Iterable[str] | None = None,
-        bubbles_exception_on_failure: bool = False,
-        *,
-        save_result: bool = False,
-    ) -> Step:
-        """Make a `Step`."""
-        return Step(
-            step_name,
-            activities,
-            force,
-            activities_if_step_already_done,
-            emit_signal,
-            force_steps_if_executed,
-            bubbles_exception_on_failure,
-            save_result=save_result,
-        )
-
 
 class _Hooks:
-    """Gives a run its store and its parameters from the hooks of a workflow, when they are first needed."""
+    """Calls a workflow's hooks when its run first needs a store or parameters."""
 
     workflow: Workflow
 
@@ -262,7 +241,7 @@ async def _hooked(
     endpoint_url: str | None,
     options: RunOptions,
 ) -> AsyncIterator[tuple[StepRun, _Hooks]]:
-    """An entered run whose store and parameters come from a workflow's hooks; the store outlives the run."""
+    """Enter a run that gets its store and parameters from a workflow's hooks. The store is closed after it."""
     if store is not None and endpoint_url is not None:
         raise StoreOptionError(
             "endpoint_url is for the store that the hooks make; give it to open_store() instead",

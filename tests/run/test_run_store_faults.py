@@ -214,7 +214,7 @@ async def test_a_store_that_fails_to_open_is_tried_once_for_all_that_wait() -> N
     async def opened() -> MemoryStore:
         nonlocal tried
         tried += 1
-        await anyio.lowlevel.checkpoint()
+        await anyio.wait_all_tasks_blocked()  # all that ask wait by then
         raise StoreError(f"opening fails, attempt {tried}")
 
     async with StepRun(opened, workflow_id="w") as run:
