@@ -1,4 +1,4 @@
-"""Step names and selectors: the rules that make them valid, and how a selector matches a name."""
+"""Step names and selectors: their rules, and how selectors match names."""
 
 import unicodedata
 from collections.abc import Iterable, Iterator, Mapping
@@ -13,7 +13,7 @@ EVERYTHING = "*"
 
 
 def _broken_rule(name: object) -> str | None:
-    """The rule of step names that ``name`` breaks, or None."""
+    """Return the rule of step names that ``name`` breaks, or None."""
     rule: str | None = None
     if not isinstance(name, str):
         rule = f"it must be a str, not {type(name).__name__}"
@@ -37,18 +37,18 @@ def _broken_rule(name: object) -> str | None:
 
 
 def is_step_name(name: object) -> bool:
-    """Whether ``name`` is a valid step name, as `check_step_name` has it."""
+    """Whether `check_step_name` accepts ``name``."""
     return _broken_rule(name) is None
 
 
 def check_step_name(name: object, *, prefix: str = "") -> str:
-    """Return ``name`` when it is a valid step name.
+    """Return ``name`` if it is a valid step name.
 
     A step name is one or more segments joined by dots, each of one or more characters: no ``/``, no control
     characters, no empty segment, no segment ``*``; with its prefix at most 1,024 bytes of UTF-8.
 
     Args:
-        name: What should be a step name.
+        name: The name to check.
         prefix: The key prefix that the name will be stored under.
 
     Raises:
@@ -69,7 +69,7 @@ def check_step_name(name: object, *, prefix: str = "") -> str:
 
 
 def check_selector(selector: object) -> str:
-    """Return ``selector`` when it is ``*`` or a well-formed step name.
+    """Return ``selector`` if it is ``*`` or a well-formed step name.
 
     Raises:
         SelectorError: Naming the rule that is broken.
@@ -99,7 +99,7 @@ def below(selector: str) -> tuple[str, str | None]:
 
 
 def selectors_of(name: str) -> Iterator[str]:
-    """Every selector that matches ``name``: ``*``, its ancestors, itself; one a segment and one more."""
+    """Yield every selector that matches ``name``: ``*``, its ancestors, itself."""
     yield EVERYTHING
     dot = name.find(".")
     while dot >= 0:
@@ -109,7 +109,7 @@ def selectors_of(name: str) -> Iterator[str]:
 
 
 def as_selectors(given: object) -> tuple[str, ...]:
-    """Normalise what a caller gives as selectors: one ``str`` is one selector.
+    """Convert a caller's selectors to a tuple; one ``str`` is one selector.
 
     Raises:
         SelectorError: When one is malformed, or ``given`` is no str and no iterable of str.
@@ -122,7 +122,7 @@ def as_selectors(given: object) -> tuple[str, ...]:
 
 
 def as_reasoned_selectors(given: object) -> tuple[tuple[str, str | None], ...]:
-    """Normalise selectors, or a mapping of selector to reason, into pairs of selector and reason.
+    """Convert selectors, or a mapping of selector to reason, to pairs of selector and reason.
 
     Raises:
         SelectorError: When a selector is malformed, or a reason is neither a str nor None.

@@ -17,10 +17,7 @@ _SHOWN = 5
 
 
 def _are_names(keys: list[str]) -> bool:
-    """Whether all ``keys`` are surely step names, decided by searching them all at once.
-
-    False does not mean that one is not: each key has to be checked then.
-    """
+    """Whether all ``keys`` are certainly step names, checked all at once. If False, check each of them."""
     joined = "/".join(keys)
     return (
         joined.isprintable()
@@ -131,9 +128,9 @@ class BaseStore(StepStore):
         on_foreign: OnForeign | None = None,
         on_progress: OnProgress | None = None,
     ) -> AsyncIterator[list[str]]:
-        """Yield the same names in batches as they arrive, in no particular order, each name once.
+        """Yield the names of `list_done` in batches as they arrive, each name once, in no particular order.
 
-        Close the iterator when leaving it early (``contextlib.aclosing``): that stops the requests in flight.
+        Close the iterator when leaving it early (``contextlib.aclosing``), to stop the requests in flight.
         """
         check_selector(under)
         self._require_open()

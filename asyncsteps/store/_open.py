@@ -43,7 +43,7 @@ def open_store(
         client: For S3: the aioboto3 S3 client to use; it is not closed.
         endpoint_url: For S3: the server. None: botocore's environment (``AWS_ENDPOINT_URL_S3``,
             ``AWS_ENDPOINT_URL``) and profiles decide.
-        region_name: For S3: the region; None: likewise.
+        region_name: For S3: the region. None: botocore's environment and profiles decide.
         config: For S3: botocore configuration (retries, timeouts, proxies), which overrides the store's own.
         concurrency: The most requests, or operating system calls, at once.
         sse: For S3: server-side encryption, True for ``AES256`` or a name such as ``aws:kms``.
@@ -104,7 +104,7 @@ def open_bucket(
         session: See `open_store`.
         client: See `open_store`; its own endpoint is used, whatever the host.
         endpoint_url: See `open_store`.
-        region_name: The region; None: the one that the host names, if any.
+        region_name: The region. None: the one in the host's name, if any.
         config: See `open_store`.
         concurrency: See `open_store`.
         sse: See `open_store`.
