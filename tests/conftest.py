@@ -1,4 +1,4 @@
-"""Shared fixtures: a moto server a session, a bucket a test, a fault proxy, a clean AWS environment."""
+"""Shared fixtures: one moto server per session, a bucket per test, a fault proxy, a clean AWS environment."""
 
 import os
 import signal
@@ -60,7 +60,7 @@ def bucket(moto_server: MotoServer) -> str:
 
 @pytest.fixture
 async def fault_proxy(s3_endpoint: str) -> AsyncIterator[FaultProxy]:
-    """A proxy before the moto server, that records requests and injects faults."""
+    """A proxy in front of the moto server that records requests and injects faults."""
     async with run_fault_proxy(s3_endpoint) as proxy:
         yield proxy
 

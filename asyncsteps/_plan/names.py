@@ -58,8 +58,7 @@ def check_step_name(name: object, *, prefix: str = "") -> str:
     if rule is not None:
         raise StepNameError(name, rule)
     assert isinstance(name, str)
-    size = len(prefix.encode()) + len(name.encode())
-    if size > MAX_KEY_BYTES:
+    if prefix and (size := len(prefix.encode()) + len(name.encode())) > MAX_KEY_BYTES:
         raise StepNameError(
             name,
             f"prefix {prefix!r} and name make a key of {size} bytes of UTF-8, and S3 allows {MAX_KEY_BYTES}; "

@@ -127,19 +127,9 @@ class Workflow(BaseRun):
         endpoint_url: str | None = None,
         **options: Unpack[RunOptions],
     ) -> WorkflowOutcome:
-        """Play one run to its end.
+        """Play one run to its end, with ``params`` as the parameters of ``run``.
 
-        Args:
-            store: As for `opened`.
-            workflow_id: As for `opened`.
-            params: The parameters of ``run``.
-            endpoint_url: As for `opened`.
-            options: As for `opened`.
-
-        Raises:
-            WorkflowIdError: As for `opened`.
-            StoreOptionError: As for `opened`.
-            Exception: What ``run`` raised.
+        The other arguments, and the errors, are those of `opened`. An exception of ``run`` is raised as it is.
         """
         async with cls.opened(store, workflow_id=workflow_id, endpoint_url=endpoint_url, **options) as workflow:
             result = await workflow.run(**params or {})

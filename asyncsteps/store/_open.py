@@ -97,19 +97,10 @@ def open_bucket(
 ) -> AbstractAsyncContextManager[StepStore]:
     """Open the S3 store that a workflow's hooks ``get_step_bucket()`` and ``get_step_path_prefix()`` name.
 
-    Args:
-        bucket: A bucket's name, or ``host/bucket`` with a host of AWS (of any partition). The host wins over
-            botocore's environment and configuration, and an ``endpoint_url`` wins over the host.
-        prefix: The complete key prefix; a slash is appended unless it is empty or ends in one.
-        session: See `open_store`.
-        client: See `open_store`; its own endpoint is used, whatever the host.
-        endpoint_url: See `open_store`.
-        region_name: The region. None: the one in the host's name, if any.
-        config: See `open_store`.
-        concurrency: See `open_store`.
-        sse: See `open_store`.
-        timeout: See `open_store`.
-        attempts: See `open_store`.
+    ``bucket`` is a bucket's name, or ``host/bucket`` with an AWS host of any partition. The host wins over
+    botocore's environment and configuration, and decides the region unless ``region_name`` is given;
+    ``endpoint_url`` or the endpoint of a given ``client`` win over the host. ``prefix`` is the complete key
+    prefix; a slash is appended unless it is empty or ends in one. The options are those of `open_store`.
 
     Raises:
         StoreURLError: When the bucket or the prefix cannot be used, or the host is not one of AWS.
