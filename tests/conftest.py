@@ -1,21 +1,22 @@
-"""Shared fixtures: a moto server a session, a bucket a test, a fault proxy, a clean AWS environment."""
+"""Shared fixtures: one moto server per session, a bucket per test, a fault proxy, a clean AWS environment."""
 
 import os
 import signal
 import uuid
 from collections.abc import AsyncIterator
+from typing import TYPE_CHECKING, Any
 
 import pytest
 from servers import FaultProxy, MotoServer, run_fault_proxy
 
 pytest_plugins = ["asyncsteps.testing.moto"]
 
+if TYPE_CHECKING:
+    from swf_client_support import Decider
+
 
 def pytest_configure() -> None:
-    """Where the tests were started with interrupts ignored, as shells start what goes on in the background.
-
-    What they start would inherit that, and the tests of interrupts wait in vain.
-    """
+    """Restore SIGINT where it is ignored, as in background jobs of a shell; processes of the tests inherit it."""
     if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
         signal.signal(signal.SIGINT, signal.default_int_handler)
 
@@ -54,6 +55,27 @@ def bucket(moto_server: MotoServer) -> str:
 
 @pytest.fixture
 async def fault_proxy(s3_endpoint: str) -> AsyncIterator[FaultProxy]:
-    """A proxy before the moto server, that records requests and injects faults."""
+    """A proxy in front of the moto server that records requests and injects faults."""
     async with run_fault_proxy(s3_endpoint) as proxy:
         yield proxy
+
+
+@pytest.fixture
+def decider(s3_endpoint: str) -> "Decider":
+    """Plays the part of a decider, in a new domain of SWF."""
+    from swf_client_support import Decider
+
+    decider = Decider(s3_endpoint)
+    decider.register()
+    return decider
+
+
+@pytest.fixture
+async def once(fault_proxy: FaultProxy) -> AsyncIterator[Any]:
+    """A caller's SWF client that never retries, so that a fault is not hidden."""
+    from aiobotocore.config import AioConfig
+    from swf_client_support import session
+
+    config = AioConfig(retries={"total_max_attempts": 1})
+    async with session().client("swf", endpoint_url=fault_proxy.endpoint, config=config) as client:
+        yield client

@@ -7,11 +7,11 @@ from enum import StrEnum
 from typing import Any, Literal
 
 STEP_MARKER = "log.step"
-"""The name of the markers that say what was decided of a step, and why."""
+"""The name of the markers that record decisions about steps, and their reasons."""
 
 
 class Status(StrEnum):
-    """What a step's marker, or its outcome, says of it."""
+    """The status of a step, in its markers and its outcome."""
 
     SCHEDULED = "scheduled"
     COMPLETED = "completed"
@@ -21,7 +21,7 @@ class Status(StrEnum):
 
 
 class Action(StrEnum):
-    """What is decided for one submission of a step."""
+    """The decision for one submission of a step."""
 
     RUN = "run"
     SKIP = "skip"
@@ -29,7 +29,7 @@ class Action(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class StepRules:
-    """What the planner needs to know of a step: everything but its activities.
+    """What the planner knows of a step: everything but its activities.
 
     Attributes:
         name: The step's name.
@@ -73,11 +73,11 @@ class RecordStatus:
 
 @dataclass(frozen=True, slots=True)
 class Withdraw:
-    """Phase: withdraw the done marks that playing the step invalidates.
+    """Phase: withdraw the done marks that playing the step makes stale.
 
     Attributes:
-        own: The step's own name when it is done and forced, else None.
-        dependents: Selectors; the done steps that they match are withdrawn.
+        own: The step's own name if it is done and forced, else None.
+        dependents: Selectors of the done steps to withdraw.
     """
 
     own: str | None
@@ -106,7 +106,7 @@ class EmitSignal:
 
 
 Phase = ForceDependents | RecordStatus | Withdraw | Play | MarkDone | EmitSignal
-"""One phase of a step; a plan is a tuple of them, in the order in which they are played."""
+"""One phase of a step."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,14 +130,14 @@ class Marker:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StepOutcome:
-    """How one submission of a step ended.
+    """The outcome of one submission of a step.
 
     Attributes:
         step: The step's name.
         status: ``completed``, ``skipped`` or ``failed``.
         forced: Whether the decision was forced.
         reasons: Why it was decided so, in their fixed order.
-        error: What failed, when it failed; reading it never raises.
+        error: The failure, or None. Reading it never raises.
         queued: When the step was submitted, in UTC.
         started: When its first activity began to run, in UTC; where none did, when it was decided.
         finished: When its last phase ended, in UTC.
@@ -157,10 +157,10 @@ class StepOutcome:
 
     @property
     def result(self) -> Any:
-        """What the activities returned; when skipped, what the alternative activities did, or the saved result.
+        """What the activities, or the alternative activities, returned; or the saved result.
 
         Raises:
-            StepFailedError: When the step failed, as the result of a future does. `error` tells without raising.
+            StepFailedError: When the step failed, as for a future. `error` does not raise.
             RecordError: When the step was skipped and its saved result cannot be read.
         """
         if self.problem is not None:

@@ -1,4 +1,4 @@
-"""Step names and selectors: the rules that make them valid, and how a selector matches a name."""
+"""Step names and selectors: their rules, and how selectors match names."""
 
 import unicodedata
 from collections.abc import Iterable, Iterator, Mapping
@@ -24,7 +24,7 @@ _UNSENDABLE = {"Cc", "Cs"}
 
 
 def _broken_rule(name: object, by: NameRule) -> str | None:
-    """The rule of step names that ``name`` breaks, or None."""
+    """Return the rule of step names that ``name`` breaks, or None."""
     if not isinstance(name, str):
         return f"it must be a str, not {type(name).__name__}"
     if not name:
@@ -38,7 +38,7 @@ def _broken_rule(name: object, by: NameRule) -> str | None:
 
 
 def _broken_segment(name: str) -> str | None:
-    """The rule of asyncsteps' own for dotted names that ``name`` breaks, or None."""
+    """Return the rule of asyncsteps for dotted names that ``name`` breaks, or None."""
     if "/" in name:
         return "it must not contain '/', which would leave the steps' prefix"
     if name == EVERYTHING:
@@ -52,7 +52,7 @@ def _broken_segment(name: str) -> str | None:
 
 
 def _broken_path(name: str) -> str | None:
-    """What leads the key of a name that simpleflow plays out of the steps' prefix, or None."""
+    """Return what leads the key of a name that simpleflow plays out of the steps' prefix, or None."""
     if name.startswith("/"):
         return "it must not begin with '/', which would leave the steps' prefix"
     if not _LEADS_OUT.isdisjoint(name.split("/")):
@@ -61,12 +61,12 @@ def _broken_path(name: str) -> str | None:
 
 
 def is_step_name(name: object, *, by: NameRule = STRICT) -> bool:
-    """Whether ``name`` is a valid step name, as `check_step_name` has it."""
+    """Whether `check_step_name` accepts ``name``."""
     return _broken_rule(name, by) is None
 
 
 def check_step_name(name: object, *, prefix: str = "", by: NameRule = STRICT) -> str:
-    """Return ``name`` when it is a valid step name.
+    """Return ``name`` if it is a valid step name.
 
     A step name is one or more segments joined by dots, each of one or more characters: no ``/``, no control
     characters, no empty segment, no segment ``*``; with its prefix at most 1,024 bytes of UTF-8. By the rule
@@ -74,7 +74,7 @@ def check_step_name(name: object, *, prefix: str = "", by: NameRule = STRICT) ->
     has no ``.`` or ``..`` between slashes.
 
     Args:
-        name: What should be a step name.
+        name: The name to check.
         prefix: The key prefix that the name will be stored under.
         by: The rule.
 
@@ -85,8 +85,7 @@ def check_step_name(name: object, *, prefix: str = "", by: NameRule = STRICT) ->
     if rule is not None:
         raise StepNameError(name, rule)
     assert isinstance(name, str)
-    size = len(prefix.encode()) + len(name.encode())
-    if size > MAX_KEY_BYTES:
+    if prefix and (size := len(prefix.encode()) + len(name.encode())) > MAX_KEY_BYTES:
         raise StepNameError(
             name,
             f"prefix {prefix!r} and name make a key of {size} bytes of UTF-8, and S3 allows {MAX_KEY_BYTES}; "
@@ -96,7 +95,7 @@ def check_step_name(name: object, *, prefix: str = "", by: NameRule = STRICT) ->
 
 
 def check_selector(selector: object, *, by: NameRule = STRICT) -> str:
-    """Return ``selector`` when it is ``*`` or a well-formed step name; by the rule ``simpleflow`` any str is one.
+    """Return ``selector`` if it is ``*`` or a well-formed step name; by the rule ``simpleflow`` any str is one.
 
     Raises:
         SelectorError: Naming the rule that is broken.
@@ -127,7 +126,7 @@ def below(selector: str) -> tuple[str, str | None]:
 
 
 def selectors_of(name: str) -> Iterator[str]:
-    """Every selector that matches ``name``: ``*``, its ancestors, itself; one a segment and one more."""
+    """Yield every selector that matches ``name``: ``*``, its ancestors, itself."""
     yield EVERYTHING
     dot = name.find(".")
     while dot >= 0:
@@ -137,7 +136,7 @@ def selectors_of(name: str) -> Iterator[str]:
 
 
 def as_selectors(given: object, *, by: NameRule = STRICT) -> tuple[str, ...]:
-    """Normalise what a caller gives as selectors: one ``str`` is one selector.
+    """Convert a caller's selectors to a tuple; one ``str`` is one selector.
 
     Raises:
         SelectorError: When one is malformed, or ``given`` is no str and no iterable of str.
@@ -150,7 +149,7 @@ def as_selectors(given: object, *, by: NameRule = STRICT) -> tuple[str, ...]:
 
 
 def as_reasoned_selectors(given: object, *, by: NameRule = STRICT) -> tuple[tuple[str, str | None], ...]:
-    """Normalise selectors, or a mapping of selector to reason, into pairs of selector and reason.
+    """Convert selectors, or a mapping of selector to reason, to pairs of selector and reason.
 
     Raises:
         SelectorError: When a selector is malformed, or a reason is neither a str nor None.

@@ -1,5 +1,6 @@
-"""The planner: the one place that decides about steps. No I/O, no ``await``, no clock but a counter."""
+"""The planner, which alone decides about steps. No I/O, no ``await``, no clock but a counter."""
 
+from bisect import bisect_right
 from collections.abc import Container, Iterable, Iterator
 
 from asyncsteps._errors import error_text
@@ -19,54 +20,57 @@ from asyncsteps._plan.model import (
 from asyncsteps._plan.names import STRICT, NameRule, as_selectors, matches, selectors_of
 
 REASON_FORCED = "Step is forced"
-"""The reason of ``Step(force=True)``; it comes last."""
+"""The reason for ``Step(force=True)``; it comes last."""
 
 REASON_DONE = "Step was already played"
-"""The reason of a step that is skipped because it is done."""
-
-_Addition = tuple[int, str | None]
+"""The reason for skipping a step that is done."""
 
 
 class Selectors:
     """Selectors with their reasons, in order of addition.
 
-    A look-up costs as many dictionary accesses as the name has segments, whatever the number of selectors.
+    A look-up costs one dictionary access for each segment of the name, plus what it finds, regardless of how many
+    selectors there are and how often each was added.
     """
 
     def __init__(self) -> None:
-        self._additions: dict[str, list[_Addition]] = {}
+        self._moments: dict[str, dict[str | None, list[int]]] = {}  # reasons in order of their last addition
 
     def __iter__(self) -> Iterator[str]:
-        return iter(self._additions)
+        return iter(self._moments)
 
     def __len__(self) -> int:
-        return len(self._additions)
+        return len(self._moments)
 
     def add(self, selector: str, reason: str | None, *, at: int) -> None:
-        """Add a selector with a reason (None: none) at the moment ``at``, which must not decrease."""
-        self._additions.setdefault(selector, []).append((at, reason))
+        """Add a selector with a reason (None: none) at the moment ``at``, which must increase."""
+        reasons = self._moments.setdefault(selector, {})
+        moments = reasons.pop(reason, [])
+        moments.append(at)
+        reasons[reason] = moments
 
     def match(self, name: str, *, after: int = -1) -> tuple[str, ...] | None:
         """The reasons of what matches ``name`` and was added later than ``after``; None where nothing does."""
-        additions: list[_Addition] = []
+        found: list[tuple[int, str | None]] = []
         for selector in selectors_of(name):
-            additions += (found for found in self._additions.get(selector, ()) if found[0] > after)
-        if not additions:
+            for reason, moments in reversed(self._moments.get(selector, {}).items()):
+                if moments[-1] <= after:
+                    break
+                found.append((moments[bisect_right(moments, after)], reason))
+        if not found:
             return None
-        additions.sort(key=lambda addition: addition[0])
-        return tuple(dict.fromkeys(reason for _, reason in additions if reason))
+        return tuple(dict.fromkeys(reason for _, reason in sorted(found) if reason))
 
 
 class Planner:
     """Decides each submission of a step, and lays out its phases.
 
     It holds what decisions depend on: forced and skipped selectors in order of addition, and what this run has
-    played. Both interpreters (the native run and the one on simpleflow) keep one, ask it, and tell it what
-    happened.
+    played. Both interpreters, native and on simpleflow, consult it and report to it what happened.
 
     Args:
-        withdraw_invalidated: Whether done marks that a playing invalidates are withdrawn. False: dependents and
-            forced steps behave as in simpleflow.
+        withdraw_invalidated: Whether done marks that playing a step makes stale are withdrawn. False: as in
+            simpleflow.
         names: The rule that selectors keep.
     """
 
@@ -82,18 +86,18 @@ class Planner:
         self._selectable: set[str] = set()
 
     def add_forced(self, selectors: str | Iterable[str], reason: str | None = None) -> None:
-        """Force what the selectors match, in submissions not yet decided.
+        """Force matching steps in submissions not yet decided.
 
         Raises:
-            SelectorError: When one is malformed; then none is added.
+            SelectorError: When a selector is malformed; none is then added.
         """
         self._add(self.forced, selectors, reason)
 
     def add_skipped(self, selectors: str | Iterable[str], reason: str | None = None) -> None:
-        """Skip what the selectors match, in submissions not yet decided, unless it is forced.
+        """Skip matching steps, unless they are forced, in submissions not yet decided.
 
         Raises:
-            SelectorError: When one is malformed; then none is added.
+            SelectorError: When a selector is malformed; none is then added.
         """
         self._add(self.skipped, selectors, reason)
 
@@ -103,7 +107,7 @@ class Planner:
             to.add(selector, reason, at=self._clock)
 
     def decide(self, step: StepRules, *, done: bool) -> Decision:
-        """Decide one submission, from what is known now: force beats skip beats done.
+        """Decide one submission: force beats skip beats done.
 
         Args:
             step: The step.
@@ -129,10 +133,7 @@ class Planner:
         self._selectable.update(selectors_of(step.name))
 
     def phases(self, step: StepRules, decision: Decision, *, done: bool) -> tuple[Phase, ...]:
-        """The phases of a decided submission, strictly in the order in which they are to be played.
-
-        When its activities fail, what comes after them is not played.
-        """
+        """Return the phases of a decided submission, in order. None is played after activities that fail."""
         phases: list[Phase] = []
         if decision.action is Action.RUN:
             if step.force_steps_if_executed:
@@ -203,10 +204,10 @@ class Planner:
         self._outdated.discard(name)
 
     def invalidated(self, phase: Withdraw, done: Iterable[str]) -> list[str]:
-        """The names whose marks a `Withdraw` phase withdraws, sorted.
+        """Return the names whose marks a `Withdraw` phase withdraws, sorted.
 
-        As dependents, never marks that this run made, nor what it is playing now: they are played next, not again.
-        The step's own mark goes whoever made it, so that a failure leaves the step undone.
+        Dependents that this run has played or is playing keep their marks. The step's own mark is always
+        withdrawn, so that a failure leaves the step undone.
 
         Args:
             phase: The phase.
@@ -224,7 +225,7 @@ class Planner:
         )
 
     def unmatched(self, *, given: Container[str] | None = None) -> list[str]:
-        """Selectors that match no step decided so far, in order of addition.
+        """Return the selectors that match no step decided so far, in order of addition.
 
         Args:
             given: Only those among them; None: all.

@@ -1,4 +1,4 @@
-"""Plays submittables for one run: one way for each of their kinds."""
+"""Plays submittables for one run, according to their kind."""
 
 import asyncio
 import contextlib
@@ -10,7 +10,7 @@ from typing import Any
 import anyio
 import anyio.lowlevel
 
-from asyncsteps._errors import RunClosedError, StepDefinitionError
+from asyncsteps._errors import RunClosedError, StepDeadlockError, StepDefinitionError
 from asyncsteps._run.dry_run import PlanEndsError, Unknown
 from asyncsteps._run.failures import Attempts
 from asyncsteps._run.name_locks import enclosing_step, note_running
@@ -19,16 +19,19 @@ from asyncsteps._run.played import Played, join_failures
 from asyncsteps._run.step_player import StepPlayer
 from asyncsteps._tasks.activity import ActivityTask, play_task
 from asyncsteps._tasks.canvas import Chain, Group
-from asyncsteps._tasks.signals import MarkerTask, SignalTask, WaitForSignal
+from asyncsteps._tasks.signals import MarkerTask, Signal, SignalTask, WaitForSignal
 from asyncsteps._tasks.step import Step
 from asyncsteps._tasks.submittable import Submittable
 
-_LONGEST_TURN = 0.005
-"""Seconds after which a run lets other tasks of the event loop have a turn."""
+_CHECKPOINT_INTERVAL = 0.005
+"""Seconds after which a run lets other tasks of the event loop run."""
+
+_MISUSE = (RunClosedError, StepDeadlockError, StepDefinitionError)
+"""Errors of what is submitted, not of an activity: they reach the caller, whatever surrounds them."""
 
 
 class _Running:
-    """A block that notes, on entry, that an activity is running within the enclosing steps."""
+    """Notes, on entry, that an activity is running within the enclosing steps."""
 
     def __enter__(self) -> None:
         note_running()
@@ -46,45 +49,43 @@ class _RunningAttempts(Attempts):
 
 
 class Dispatch:
-    """Plays submittables for one run. Failures of activities are returned, not raised.
-
-    Args:
-        parts: The parts of the run.
-
-    Attributes:
-        steps: Plays the steps.
-    """
+    """Plays submittables for one run. Failures are returned, not raised."""
 
     def __init__(self, parts: RunParts) -> None:
         self._parts = parts
-        self._turn = 0.0
+        self._last_checkpoint = 0.0
         self.steps = StepPlayer(parts, self.play)
 
     async def play(self, item: Submittable) -> Played:  # noqa: PLR0911 - one way for each kind
         """Play a submittable of any kind."""
         now = asyncio.get_running_loop().time()
-        if now - self._turn > _LONGEST_TURN and not isinstance(item, SignalTask | MarkerTask):
-            # What is skipped, or does not wait, would hold the event loop for as long as there is more of it.
+        if now - self._last_checkpoint > _CHECKPOINT_INTERVAL and not isinstance(item, SignalTask | MarkerTask):
+            # A long series of submissions that never wait, such as skipped steps, would hold up the event loop.
             await anyio.lowlevel.checkpoint()
-            self._turn = asyncio.get_running_loop().time()
-        match item:
-            case ActivityTask():
-                return await self._play_activity(item)
-            case Step():
-                return await self.steps.play(item)
-            case Chain():
-                return await self._play_chain(item)
-            case Group():
-                return await self._play_group(item)
-            case SignalTask():
-                self._parts.signals.send(item.signal)
-                return Played(None)
-            case WaitForSignal():
-                return await self._wait_for_signal(item.signal_name)
-            case MarkerTask():
-                return self._record_marker(item)
-            case _:
-                raise StepDefinitionError(f"{item!r} cannot be submitted: asyncsteps plays nothing of its kind")
+            self._last_checkpoint = asyncio.get_running_loop().time()
+        try:
+            match item:
+                case ActivityTask():
+                    return await self._play_activity(item)
+                case Step():
+                    return await self.steps.play(item)
+                case Chain():
+                    return await self._play_chain(item)
+                case Group():
+                    return await self._play_group(item)
+                case SignalTask():
+                    self._parts.signals.send(item.signal)
+                    return Played(None)
+                case WaitForSignal():
+                    return Played(await self._wait_for_signal(item.signal_name))
+                case MarkerTask():
+                    return Played(self._parts.markers.record(item.marker_name, item.details))
+                case _:
+                    raise StepDefinitionError(
+                        f"{item!r} cannot be submitted: asyncsteps plays nothing of its kind"
+                    )
+        except _MISUSE as error:
+            return Played(None, error, infrastructure=True)
 
     async def _play_activity(self, task: ActivityTask[Any]) -> Played:
         if self._parts.planning:
@@ -98,7 +99,7 @@ class Dispatch:
             )
         except Exception as error:  # noqa: BLE001 - an activity may raise anything
             note = f"in activity {task.name}"
-            with contextlib.suppress(Exception):  # a note may be refused, as anything of an error may fail
+            with contextlib.suppress(Exception):  # an error may refuse notes, as any of its methods may raise
                 if note not in getattr(error, "__notes__", ()):
                     error.add_note(note)
             return Played(None, error)
@@ -113,11 +114,11 @@ class Dispatch:
     async def _play_group(self, group: Group) -> Played:
         members = list(group.activities)
         played: list[Played | None] = [None] * len(members)
-        turns = iter(enumerate(members))
+        queue = iter(enumerate(members))
 
-        async def play_turns(end: Callable[[], None]) -> None:
+        async def play_queued(end: Callable[[], None]) -> None:
             try:
-                for index, member in turns:
+                for index, member in queue:
                     played[index] = await self.play(member)
             finally:
                 end()
@@ -126,15 +127,13 @@ class Dispatch:
         if workers:
             with self._parts.lifetime.branches(workers) as end:
                 if workers == 1:
-                    await play_turns(end)
+                    await play_queued(end)
                 else:
                     async with anyio.create_task_group() as tasks:
                         for _ in range(workers):
-                            tasks.start_soon(play_turns, end)
+                            tasks.start_soon(play_queued, end)
         ended = [each for each in played if each is not None]
-        if len(ended) < len(
-            members
-        ):  # a member's task was cancelled by itself, which the task group does not tell
+        if len(ended) < len(members):  # a member cancelled its own task, which the task group does not report
             raise asyncio.CancelledError
         return self._container_played(group, ended)
 
@@ -142,10 +141,10 @@ class Dispatch:
         ended: list[Played] = []
         members = list(chain.activities)
         for number, member in enumerate(members, start=1):
-            turn = _given_result(member, ended[-1].value) if chain.send_result and ended else member
-            played = await self.play(turn)
+            given = _given_result(member, ended[-1].value) if chain.send_result and ended else member
+            played = await self.play(given)
             if chain.send_result and number < len(members) and played.error is None:
-                # What failed without bubbling has no result to send: here it ends the chain.
+                # A failure that does not bubble leaves no result to send, so it ends the chain.
                 played = replace(played, error=played.problem)
             ended.append(played)
             if played.infrastructure or (played.error is not None and chain.break_on_failure):
@@ -153,7 +152,7 @@ class Dispatch:
         return self._container_played(chain, ended)
 
     def _container_played(self, container: Group, ended: list[Played], failure: Played | None = None) -> Played:
-        """Combine the members' outcomes into the container's; ``failure`` is the one that broke a chain off."""
+        """Combine the members' outcomes into the container's; ``failure`` is the one that ended a chain."""
         results = [played.result for played in ended]
         failed = [played for played in ended if played.error is not None]
         if not failed:
@@ -166,24 +165,15 @@ class Dispatch:
         self._parts.failures.absorb(failure.error)
         return Played(results)
 
-    async def _wait_for_signal(self, name: str) -> Played:
+    async def _wait_for_signal(self, name: str) -> Signal:
         signals = self._parts.signals
         if self._parts.planning and name not in signals.sent:
             raise PlanEndsError(f"the code waits for the signal {name!r}, which is not sent before")
-        try:
-            return Played(await signals.wait(name))
-        except RunClosedError as error:
-            return Played(None, error, infrastructure=True)
-
-    def _record_marker(self, marker: MarkerTask) -> Played:
-        try:
-            return Played(self._parts.markers.record(marker.marker_name, marker.details))
-        except StepDefinitionError as error:
-            return Played(None, error, infrastructure=True)
+        return await signals.wait(name)
 
 
 def _given_result(member: Submittable, result: object) -> Submittable:
-    """The member of a chain that sends results, with the result before it as its last argument."""
+    """Return a member of a chain with the previous result as its last argument."""
     if isinstance(member, ActivityTask):
         return member.with_last_argument(result)
     assert isinstance(member, SignalTask)

@@ -1,11 +1,11 @@
-"""Done marks: what a run asks of its store, and writes to it."""
+"""Reads and writes the done marks of a run."""
 
 import asyncio
 import json
 from collections.abc import Awaitable, Callable, Coroutine, Iterable, Mapping
 from dataclasses import dataclass
 from functools import partial
-from typing import Any, ParamSpec, Protocol, TypeVar
+from typing import Any, ParamSpec, TypeVar
 
 import anyio
 
@@ -26,7 +26,7 @@ P = ParamSpec("P")
 T = TypeVar("T")
 
 _ASKED_AGAIN = 2
-"""How often the store is asked again for a page, unless the step activities' ``retry`` says otherwise."""
+"""Further attempts at a question to the store, unless the step activities' ``retry`` sets them."""
 
 OpenStore = Callable[[], Awaitable[StepStore]]
 """Opens the store when it is first needed."""
@@ -34,11 +34,11 @@ OpenStore = Callable[[], Awaitable[StepStore]]
 
 @dataclass(frozen=True, slots=True)
 class Finished:
-    """The outcome of work that is always completed once started.
+    """The outcome of `finish`.
 
     Attributes:
-        error: Why it failed, or None.
-        cancelled: The cancellation that arrived meanwhile and is still to be raised, or None.
+        error: Why the work failed, or None.
+        cancelled: The caller's cancellation meanwhile, still to be raised, or None.
     """
 
     error: Exception | None = None
@@ -46,8 +46,8 @@ class Finished:
 
 
 async def finish(work: Coroutine[Any, Any, object], *, timeout: float) -> Finished:  # noqa: ASYNC109 - see below
-    """Do ``work`` to its end even if the caller is cancelled; ``timeout`` is its time after a cancellation."""
-    # A shielded cancel scope keeps out the cancellation of scopes, but not Task.cancel(): hence a task.
+    """Finish ``work`` even if the caller is cancelled, at most ``timeout`` seconds after that."""
+    # A task, because a shielded cancel scope does not keep out Task.cancel().
     task = asyncio.create_task(work)
     overrun = False
 
@@ -61,10 +61,10 @@ async def finish(work: Coroutine[Any, Any, object], *, timeout: float) -> Finish
     try:
         await uninterrupted(task, on_cancel=lambda: timers.append(loop.call_later(timeout, cancel)))
     except asyncio.CancelledError as cancellation:
-        # The caller's, unless it is only the work's own.
+        # It may be the work's own instead of the caller's.
         caller = asyncio.current_task()
         cancelled = cancellation if caller is not None and caller.cancelling() else None
-    except Exception:  # noqa: BLE001, S110 - it is told below
+    except Exception:  # noqa: BLE001, S110 - read from the task below
         pass
     finally:
         for timer in timers:
@@ -78,62 +78,13 @@ async def finish(work: Coroutine[Any, Any, object], *, timeout: float) -> Finish
     return Finished(error, cancelled)
 
 
-class DoneMarks(Protocol):
-    """What playing steps asks of done marks, and does to them: `StoredMarks`, or in a plan `PlannedMarks`."""
-
-    async def is_done(self, name: str) -> bool:
-        """Whether ``name`` is done.
-
-        Raises:
-            StepNameError: When the store cannot hold the name.
-            StoreError: When the store cannot tell.
-        """
-        ...
-
-    async def matching(self, selectors: Iterable[str]) -> list[str]:
-        """The done names that any of the selectors matches."""
-        ...
-
-    async def record(self, name: str) -> Mapping[str, Any] | None:
-        """The done mark of ``name``, as it is stored now; None when it is gone, which is noted.
-
-        Raises:
-            RecordError: When it cannot be read.
-        """
-        ...
-
-    def savable(self, step: str, result: Any) -> Any:
-        """``result`` as JSON gives it back.
-
-        Raises:
-            StepResultError: When it is no JSON.
-        """
-        ...
-
-    async def mark(self, name: str, record: Mapping[str, Any]) -> Finished:
-        """Mark ``name`` as done; once begun, this is finished or known to have failed."""
-        ...
-
-    async def withdraw(self, step: str, names: list[str]) -> Finished:
-        """Withdraw the marks of ``names``, which playing ``step`` invalidates."""
-        ...
-
-    async def withdrawals_ended(self, name: str) -> None:
-        """Wait for withdrawals of ``name`` under way: they would delete a mark made meanwhile."""
-        ...
-
-    def forget(self) -> None:
-        """Forget what is known of done steps."""
-        ...
-
-
 class StoredMarks:
-    """The done marks in a run's store; `DoneMarks` says what each method does.
+    """The done marks in a run's store.
 
     Args:
-        open_store: Opens the store; called once.
-        policy: Gives the retry and the timeouts of each question, mark and withdrawal; called once.
-        mark_timeout: Seconds that a mark or a withdrawal that has begun may take to end after a cancellation.
+        open_store: Opens the store.
+        policy: Returns the retry and the timeouts of requests to the store; called when it is opened.
+        mark_timeout: Seconds that a mark or a withdrawal under way may take after a cancellation.
     """
 
     def __init__(
@@ -142,23 +93,32 @@ class StoredMarks:
         self._open_store = open_store
         self._policy = policy
         self._mark_timeout = mark_timeout
-        self._opening: anyio.Event | None = None
+        self._opening: asyncio.Future[None] | None = None
         self._opened: tuple[StepStore, DoneCache, ActivityAttributes] | None = None
         self._withdrawing: dict[str, list[anyio.Event]] = {}
 
     async def is_done(self, name: str) -> bool:
-        """Whether ``name`` is done."""
+        """Whether ``name`` is done.
+
+        Raises:
+            StepNameError: When the store cannot hold the name.
+            StoreError: When the store cannot tell.
+        """
         store, cache, _ = self._opened or await self._open()
         store.check_name(name)
         return await cache.is_done(name)
 
     async def matching(self, selectors: Iterable[str]) -> list[str]:
-        """The done names that any of the selectors matches."""
+        """Return the done names that any of the selectors matches."""
         _, cache, _ = self._opened or await self._open()
         return await cache.matching(selectors)
 
     async def record(self, name: str) -> Mapping[str, Any] | None:
-        """The done mark of ``name``, as it is stored now; None when it is gone, which is noted."""
+        """Return the record stored for ``name``, or None if its mark is gone, which the cache then knows.
+
+        Raises:
+            RecordError: When it cannot be read.
+        """
         store, cache, _ = self._opened or await self._open()
         record = await self._work("reading a done step", store.read_done, name)
         if record is None:
@@ -166,14 +126,18 @@ class StoredMarks:
         return record
 
     def savable(self, step: str, result: Any) -> Any:
-        """``result`` as JSON gives it back."""
+        """Return ``result`` as it will be read back from JSON.
+
+        Raises:
+            StepResultError: When it is not JSON.
+        """
         try:
             return json.loads(json.dumps(result, allow_nan=False))
         except (TypeError, ValueError, RecursionError) as error:
             raise StepResultError(step, error) from error
 
     async def mark(self, name: str, record: Mapping[str, Any]) -> Finished:
-        """Mark ``name`` as done."""
+        """Mark ``name`` as done. Once begun, this ends with the mark stored, or with an error."""
         store, cache, _ = self._opened or await self._open()
         finished = await finish(
             self._work("marking a step as done", store.mark_done, name, record), timeout=self._mark_timeout
@@ -185,7 +149,7 @@ class StoredMarks:
         return finished
 
     async def withdraw(self, step: str, names: list[str]) -> Finished:
-        """Withdraw the marks of ``names``; until it has ended, `withdrawals_ended` waits."""
+        """Withdraw the marks of ``names``, which playing ``step`` makes stale."""
         del step
         if not names:
             return Finished()
@@ -210,7 +174,7 @@ class StoredMarks:
             ended.set()
 
     async def withdrawals_ended(self, name: str) -> None:
-        """Wait until no withdrawal of ``name`` is under way."""
+        """Wait until no withdrawal of ``name`` is under way: it would delete a mark made meanwhile."""
         while name in self._withdrawing:
             await self._withdrawing[name][-1].wait()
 
@@ -220,23 +184,28 @@ class StoredMarks:
             self._opened[1].forget()
 
     async def _open(self) -> tuple[StepStore, DoneCache, ActivityAttributes]:
-        """Open the store, once for all callers; no lock, which would let them go on one by one."""
+        """Open the store, once for all that wait; its error is raised in each of them."""
         while self._opened is None:
             if self._opening is not None:
-                await self._opening.wait()
+                await asyncio.shield(self._opening)
                 continue
-            self._opening = anyio.Event()
+            self._opening = opening = asyncio.get_running_loop().create_future()
             try:
                 policy = self._policy()
                 store = await self._open_store()
                 self._opened = (store, DoneCache(store, self._ask), policy)
+            except Exception as error:
+                opening.set_exception(error)
+                opening.exception()  # retrieved, whether or not anybody waits
+                raise
             finally:
-                self._opening.set()
                 self._opening = None
+                if not opening.done():
+                    opening.set_result(None)  # a cancelled caller leaves the opening to the next
         return self._opened
 
     async def _ask(self, call: Callable[P, Awaitable[T]], /, *args: P.args, **kwargs: P.kwargs) -> T:
-        """Ask the store, again if that fails: many may wait for the answer."""
+        """Ask the store, by default with retries, since many may wait for the answer."""
         assert self._opened is not None
         policy = self._opened[2]
         if not policy.retry:
@@ -246,7 +215,7 @@ class StoredMarks:
     def _work(
         self, what: str, function: Callable[P, Coroutine[Any, Any, T]], *args: P.args, **kwargs: P.kwargs
     ) -> Coroutine[Any, Any, T]:
-        """A call of the store's, with the attempts and timeouts of the policy where it has any."""
+        """Call a function of the store, with the policy's attempts and timeouts if it has any."""
         assert self._opened is not None
         policy = self._opened[2]
         if policy.plain:

@@ -1,4 +1,4 @@
-"""Plans: what a run would decide, found out by the workflow's own code with nothing played and nothing written."""
+"""Plans: runs the workflow's own code to see what a run would decide, without playing or writing anything."""
 
 from collections.abc import Awaitable, Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
@@ -6,20 +6,20 @@ from inspect import iscoroutinefunction
 from typing import Any, NoReturn, Self, cast
 
 from asyncsteps._plan.model import STEP_MARKER, Action, Marker, Status
-from asyncsteps._run.done_marks import DoneMarks, Finished
+from asyncsteps._run.done_marks import Finished, StoredMarks
 from asyncsteps._tasks.activity import Activity, ActivityTask, standalone
 from asyncsteps._tasks.submittable import Submittable
 
 
 @dataclass(frozen=True, slots=True)
 class PlannedStep:
-    """What would be decided for one submission of a step.
+    """The decision for one submission of a step.
 
     Attributes:
         step: The step's name.
         action: ``run`` or ``skip``.
-        forced: Whether that would be forced.
-        reasons: Why, in their fixed order.
+        forced: Whether the decision is forced.
+        reasons: The reasons, in their fixed order.
         withdraws: The done marks that playing it would withdraw, sorted.
     """
 
@@ -32,11 +32,11 @@ class PlannedStep:
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """What a run would decide, in order of decision.
+    """The decisions of a run.
 
     Attributes:
-        decisions: One for each submission of a step.
-        incomplete: Why the plan ends before the code's end; None when it does not.
+        decisions: One per submission of a step, in order.
+        incomplete: Why the plan ends before the code does; None if it is complete.
         unmatched_selectors: Selectors that match no step of the plan, in order of addition.
     """
 
@@ -46,20 +46,20 @@ class Plan:
 
     @property
     def complete(self) -> bool:
-        """Whether the plan reaches the code's end."""
+        """Whether the plan reaches the end of the code."""
         return self.incomplete is None
 
 
 _ACTIONS = {Status.SCHEDULED: Action.RUN, Status.SKIPPED: Action.SKIP}
-"""The statuses that tell of a decision."""
+"""The actions that a step's first marker stands for."""
 
 
 class PlanEndsError(BaseException):
-    """The code needs what only playing tells. No ``Exception``: the code's own handlers must not take it."""
+    """The code needs a result that only playing gives. Not an ``Exception``: its handlers must not catch it."""
 
 
 class Unknown:
-    """A result that is not known, as its activity was not played; any use but handing it on ends the plan."""
+    """The result of an activity that was not played. Passing it on is fine; any other use ends the plan."""
 
     __slots__ = ("_unknown_of",)
 
@@ -77,7 +77,7 @@ class Unknown:
 
     def __getattr__(self, name: str) -> NoReturn:
         if name.startswith("__"):
-            raise AttributeError(name)  # what Python itself looks for, and can do without
+            raise AttributeError(name)  # Python itself looks these up, and can do without
         _end(self)
 
 
@@ -109,13 +109,7 @@ def plan_end(error: BaseException) -> PlanEndsError | None:
 
 
 async def end_of_plan(submit: Callable[[object], Awaitable[object]], code: Any, run: object) -> str | None:
-    """Run the code to be planned; return why it ended before its end, or None when it did not.
-
-    Args:
-        submit: Submits to the run that only plans.
-        code: Submittables, or an async function of a run.
-        run: What the function is called with.
-    """
+    """Run the code to be planned; return why the plan ends early, or None."""
     token = standalone.set(_unknown)
     try:
         if iscoroutinefunction(code) or (callable(code) and not isinstance(code, Submittable | Activity)):
@@ -139,23 +133,16 @@ async def _unknown(task: ActivityTask[Any]) -> Any:
 
 
 class PlannedMarks:
-    """Done marks read through those of a run, with the planned marks and withdrawals kept here alone.
+    """The done marks of a run, overlaid with planned marks and withdrawals; also collects the decisions."""
 
-    Args:
-        marks: The run's own.
-
-    Attributes:
-        decisions: What was decided so far.
-    """
-
-    def __init__(self, marks: DoneMarks) -> None:
+    def __init__(self, marks: "StoredMarks | PlannedMarks") -> None:
         self.decisions: list[PlannedStep] = []
         self._marks = marks
         self._planned: dict[str, bool] = {}
         self._latest: dict[str, int] = {}
 
     def decided(self, marker: Marker) -> None:
-        """Note the decision that a marker tells of; the plan's markers all come here."""
+        """Note the decision that a step's marker stands for."""
         details = marker.details
         action = _ACTIONS.get(details["status"]) if marker.name == STEP_MARKER else None
         if action is not None:
@@ -170,12 +157,12 @@ class PlannedMarks:
         return self._planned.get(name, done)
 
     async def matching(self, selectors: Iterable[str]) -> list[str]:
-        """The done names that any of the selectors matches; the planned marks are this run's, never withdrawn."""
+        """Return the done names that any of the selectors matches, less those planned to be withdrawn."""
         names = await self._marks.matching(selectors)
         return [name for name in names if self._planned.get(name, True)]
 
     async def record(self, name: str) -> Mapping[str, Any] | None:
-        """The done mark; where playing the step would have replaced it, its result is not known."""
+        """Return the record; if the plan has played the step, its result is unknown."""
         if self._planned.get(name):
             return {"result": Unknown(f"step {name}")}
         return await self._marks.record(name)
@@ -197,7 +184,7 @@ class PlannedMarks:
         return Finished()
 
     async def withdrawals_ended(self, name: str) -> None:
-        """Return at once: a planned withdrawal takes no time."""
+        """Return at once: planned withdrawals take no time."""
 
     def forget(self) -> None:
         """Forget what is known of done steps, but not what is planned."""

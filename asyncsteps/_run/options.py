@@ -1,4 +1,4 @@
-"""What a run is made with: its options, their defaults, and how what callers give is read."""
+"""The options of a run, their defaults, and their checks."""
 
 from collections.abc import Callable, Iterable, Mapping
 from inspect import iscoroutinefunction
@@ -15,21 +15,20 @@ GivenSelectors = str | Iterable[str] | Mapping[str, str | None]
 """One selector, several, or a mapping of selector to reason."""
 
 GivenParams = Mapping[str, Any] | Callable[[], Mapping[str, Any]]
-"""Parameters of the step activities, or what gives them when they are first needed."""
+"""Parameters of the step activities, or a callable that returns them when they are first needed."""
 
 MAX_PARALLEL = 100
-"""How many activities of a run may be under way at once, unless told otherwise."""
+"""The default of ``max_parallel``."""
 
 MARK_TIMEOUT = 30.0
-"""How long a mark that has begun may take to end after a cancellation, in seconds."""
-
+"""The default of ``mark_timeout``, in seconds."""
 
 _HONOURED = ("retry", "start_to_close_timeout", "schedule_to_close_timeout")
-"""The parameters of simpleflow's step activities that mean something natively; the rest is for SWF."""
+"""The parameters of simpleflow's step activities that native runs honour; the rest is for SWF."""
 
 
 class RunOptions(TypedDict, total=False):
-    """The options of `StepRun`, for what makes one."""
+    """The keyword options of `StepRun`, to pass on."""
 
     run_id: str | None
     force: GivenSelectors
@@ -44,11 +43,7 @@ class RunOptions(TypedDict, total=False):
 
 
 def checked_workflow_id(given: object) -> str:
-    """A workflow's id.
-
-    Raises:
-        WorkflowIdError: When it is no str, or empty.
-    """
+    """Return ``given``, or raise `WorkflowIdError` if it is not a str or is empty."""
     if not isinstance(given, str) or not given:
         raise WorkflowIdError(
             f"workflow_id={given!r} is refused: a run records it in its done marks; give the id that all runs of "
@@ -58,11 +53,7 @@ def checked_workflow_id(given: object) -> str:
 
 
 def as_opener(store: object) -> OpenStore:
-    """Return a callable that opens the store on first use, from the store itself or such a callable.
-
-    Raises:
-        StepDefinitionError: When ``store`` is neither.
-    """
+    """Return a callable that opens the store, or raise `StepDefinitionError`."""
     if isinstance(store, StepStore):
         opened: StepStore = store
 
@@ -79,11 +70,7 @@ def as_opener(store: object) -> OpenStore:
 
 
 def as_policy(given: GivenParams | None) -> Callable[[], ActivityAttributes]:
-    """Return a callable that gives, on first use, the step activity parameters that apply natively.
-
-    Raises:
-        StepDefinitionError: When a parameter is refused; for a callable, when it is called.
-    """
+    """Return a callable for the honoured parameters, checked now or, if ``given`` is callable, when called."""
     if callable(given):
         return lambda: _policy(given())
     policy = _policy(given or {})
@@ -95,11 +82,7 @@ def _policy(params: Mapping[str, Any]) -> ActivityAttributes:
 
 
 def as_callbacks(given: object) -> tuple[OnMarker, ...]:
-    """The callbacks for markers.
-
-    Raises:
-        StepDefinitionError: When one is not callable, or async.
-    """
+    """Return the callbacks for markers, or raise `StepDefinitionError` if one is async or not callable."""
     callbacks: list[OnMarker] = []
     for callback in given if isinstance(given, Iterable) and not callable(given) else (given,):
         if not callable(callback) or iscoroutinefunction(callback):

@@ -1,18 +1,18 @@
-"""A run: submits steps and activities, and keeps selectors, markers, signals and failures."""
+"""A run: its options, its lifetime, its state, its plan."""
 
 import copy
 import logging
 import uuid
 from collections.abc import Awaitable, Callable, Iterable, Mapping
-from functools import partial
 from os import PathLike
 from types import TracebackType
-from typing import Any, Self, TypeVar, cast, overload
+from typing import Self, TypeVar
 
 from asyncsteps._errors import StepDefinitionError
-from asyncsteps._plan.model import Marker, Status, StepOutcome
+from asyncsteps._plan.model import Marker, Status
 from asyncsteps._plan.names import as_reasoned_selectors
 from asyncsteps._plan.planner import Planner
+from asyncsteps._run.base import BaseRun
 from asyncsteps._run.dispatch import Dispatch
 from asyncsteps._run.done_marks import OpenStore, StoredMarks
 from asyncsteps._run.dry_run import Plan, PlannedMarks, end_of_plan
@@ -29,14 +29,9 @@ from asyncsteps._run.options import (
     checked_workflow_id,
 )
 from asyncsteps._run.parts import RunParts
-from asyncsteps._run.selectors import RunSelectors
 from asyncsteps._run.signals import Signals
-from asyncsteps._tasks.activity import Activity, ActivityTask
 from asyncsteps._tasks.attributes import as_seconds, is_count
-from asyncsteps._tasks.canvas import Group, as_submittable
 from asyncsteps._tasks.limiter import Limiter
-from asyncsteps._tasks.signals import MarkerTask, Signal, SignalTask, WaitForSignal
-from asyncsteps._tasks.step import Step
 from asyncsteps._tasks.submittable import Submittable
 from asyncsteps.store._protocol import StepStore
 
@@ -45,30 +40,29 @@ logger = logging.getLogger("asyncsteps")
 R = TypeVar("R")
 
 
-class StepRun(RunSelectors):
-    """One execution of a workflow, over a store of done steps; an ``async with`` block, entered once.
+class StepRun(BaseRun):
+    """One execution of a workflow over a store of done steps, as an ``async with`` block that is entered once.
 
-    Submit from any number of tasks of one event loop. Leaving the block waits for the submissions that other tasks
-    have under way, and then the run refuses work. Whatever is known of done steps is as of its fetch, but for the
-    run's own marks and withdrawals; see `refresh`.
+    Submit from any number of tasks of one event loop. Leaving the block waits for submissions of other tasks. The
+    run then refuses work. What it knows of done steps is as of the fetch, except for its own marks and
+    withdrawals; see `refresh`.
 
     Args:
-        store: The store, open, or an async callable that gives it when it is first needed; whoever opened it
-            closes it.
-        workflow_id: Recorded in the done marks.
-        run_id: Likewise; None: a random one.
+        store: An open store, or an async callable that returns one when it is first needed. The run does not
+            close it.
+        workflow_id: Recorded in done marks.
+        run_id: Recorded in done marks. None: a random one.
         force: Selectors of steps to play though they are done, or a mapping of selector to reason.
         skip: Selectors of steps to skip, or a mapping of selector to reason. Force beats skip.
-        version: The workflow's version, recorded in the done marks.
-        max_parallel: How many activities may be under way at once, those in worker threads included.
-        withdraw_invalidated: Whether done marks that playing a step invalidates are withdrawn from the store
-            before its activities start. False: forced steps and dependents behave as in simpleflow, and a run that
-            is interrupted may leave stale ones marked.
+        version: The workflow's version, recorded in done marks.
+        max_parallel: The most activities at once, including those in worker threads.
+        withdraw_invalidated: Whether done marks that playing a step makes stale are withdrawn before its
+            activities start. False: as in simpleflow; an interrupted run may leave stale marks.
         on_marker: Called with each `Marker` as it is recorded: one callable, or several.
         markers_file: A file that gets each marker as a line of JSON.
-        mark_timeout: How long a mark, or a withdrawal, that has begun may take to end after a cancellation, in
-            seconds. One that takes longer is logged as not known to be stored.
-        step_activity_params: simpleflow's parameters of the listing and marking activities; natively ``retry``,
+        mark_timeout: Seconds that a mark or a withdrawal under way may take after a cancellation. One that takes
+            longer is reported as not known to be stored.
+        step_activity_params: simpleflow's parameters of the listing and marking activities. ``retry``,
             ``start_to_close_timeout`` and ``schedule_to_close_timeout`` apply to each request to the store.
 
     Raises:
@@ -137,27 +131,32 @@ class StepRun(RunSelectors):
 
     @property
     def failures(self) -> list[Exception]:
-        """What failed so far, each once: `StepFailedError` for a step, and what was not raised to a caller.
+        """The failures so far, each once: a `StepFailedError` per step, and errors not raised to a caller.
 
-        A failure that a later attempt made good is not listed: that of a step which later succeeded, and
-        those within an attempt of an activity which another attempt followed.
+        Failures that a later attempt made good are not listed: of a step that succeeded later, or within an
+        attempt at an activity that was followed by another.
         """
         return self._parts.failures.errors
 
     @property
     def counts(self) -> Mapping[Status, int]:
-        """How many step markers of each status there are."""
+        """The number of step markers by status."""
         return self._parts.markers.counts
 
     @property
     def under_way(self) -> tuple[str, ...]:
-        """The names of the steps that run: an activity within them has begun; in order of their submission."""
+        """The names of steps in which an activity has begun, in order of submission."""
         return self._dispatch.steps.locks.held(running=True)
 
     @property
     def queued(self) -> tuple[str, ...]:
-        """The names of the steps that are submitted and do not run yet, in order of their submission."""
+        """The names of steps that are submitted but not running yet, in order of submission."""
         return self._dispatch.steps.locks.held(running=False)
+
+    @property
+    def unmatched_selectors(self) -> list[str]:
+        """Selectors, including dependents', that match no step decided so far, in order of addition."""
+        return self._parts.planner.unmatched()
 
     async def __aenter__(self) -> Self:
         self._parts.lifetime.enter()
@@ -191,87 +190,6 @@ class StepRun(RunSelectors):
         for selector in self._parts.planner.unmatched():
             logger.warning("selector %r matched no step of run %s: is it misspelt?", selector, self._run_id)
 
-    @overload
-    async def submit(self, submittable: Step, /) -> StepOutcome: ...
-
-    @overload
-    async def submit(self, submittable: Group, /) -> list[Any]: ...
-
-    @overload
-    async def submit(self, submittable: ActivityTask[R], /) -> R: ...
-
-    @overload
-    async def submit(self, submittable: Activity[..., R], /, *args: Any, **kwargs: Any) -> R: ...
-
-    @overload
-    async def submit(self, submittable: object, /, *args: Any, **kwargs: Any) -> Any: ...
-
-    async def submit(self, submittable: object, /, *args: Any, **kwargs: Any) -> Any:
-        """Play something, in the caller's task, and give what it gives.
-
-        For a step that is its `StepOutcome`, for a chain or a group the list of its members' results, for an
-        activity its result.
-
-        Args:
-            submittable: A callable, a ``(callable, argument, ...)`` tuple, an activity task, a chain, a group, a
-                step, a signal, a marker.
-            args: Positional arguments of a callable.
-            kwargs: Keyword arguments of a callable.
-
-        Raises:
-            RunClosedError: Before the run is entered, and after it has ended.
-            StepDefinitionError: When it cannot be submitted.
-            StepFailedError: When a step failed whose failures bubble.
-            StepDeadlockError: When a step would wait for itself.
-            StoreError: When the store fails, whatever bubbles.
-            ExceptionGroup: The failures of a group's members.
-            Exception: What an activity raised, unless its ``raises_on_failure`` is False: then the failure is
-                logged and listed, and the result is None.
-        """
-        lifetime = self._parts.lifetime
-        lifetime.check_loop()
-        item = as_submittable(submittable, *args, **kwargs)
-        if isinstance(item, SignalTask | MarkerTask):
-            played = await self._dispatch.play(item)
-        else:
-            played = await lifetime.submission(partial(self._dispatch.play, item))
-        if played.error is None:
-            return played.result
-        if played.infrastructure or _raises(item):
-            raise played.error
-        self._parts.failures.absorb(played.error)
-        return played.result
-
-    async def signal(self, name: str, /, *args: Any, propagate: bool = True, **kwargs: Any) -> None:
-        """Send a signal to this run, with a payload; in chains use `SignalTask`.
-
-        Args:
-            name: Its name.
-            args: Positional payload.
-            propagate: simpleflow's; a native run has no child workflows, so it changes nothing.
-            kwargs: Keyword payload.
-        """
-        await self.submit(SignalTask(name, *args, propagate=propagate, **kwargs))
-
-    async def wait_signal(self, name: str, /) -> Signal:
-        """Wait for a signal of this run; one that was sent before counts. In chains use `WaitForSignal`."""
-        return cast("Signal", await self.submit(WaitForSignal(name)))
-
-    def record_marker(self, name: str, details: Any = None) -> Marker:
-        """Record a marker of one's own, now; in chains use `MarkerTask`.
-
-        Args:
-            name: Its name.
-            details: JSON values.
-
-        Raises:
-            RunClosedError: Outside the block.
-            StepDefinitionError: When the name is empty, or the details are no JSON.
-        """
-        self._parts.lifetime.check_open()
-        marker = MarkerTask(name, details)
-        return self._parts.markers.record(marker.marker_name, marker.details)
-
     def raise_for_failures(self) -> None:
         """Raise all failures of the run, if there are any.
 
@@ -282,18 +200,18 @@ class StepRun(RunSelectors):
             raise ExceptionGroup(f"{len(self.failures)} failures in run {self._run_id}", self.failures)
 
     async def refresh(self) -> None:
-        """Forget what is known of done steps: later questions see what other runs have marked or withdrawn."""
+        """Forget what is known of done steps, to see what other runs have marked or withdrawn."""
         self._parts.lifetime.check_loop()
         self._parts.marks.forget()
 
     async def plan(self, code: "PlannableCode") -> Plan:
-        """What this run would decide, with nothing played, nothing written, and nothing of it left in the run.
+        """Return what this run would decide, without playing or writing anything. The run itself is unchanged.
 
         Args:
-            code: Submittables, submitted one after the other, or an async function that is called with a run
-                that only plans. Its code runs as ever; where it uses a result that only playing would tell, or
-                waits for a signal that is not sent, the plan ends, incomplete. Activities are taken to succeed;
-                steps that they submit from within are not seen.
+            code: Submittables, submitted one after the other, or an async function that is called with a run that
+                only plans. Activities are assumed to succeed; steps submitted within them are not seen. Where the
+                code uses a result that only playing would give, or waits for a signal that nothing has sent, the
+                plan ends, incomplete.
 
         Raises:
             RunClosedError: Outside the block.
@@ -322,15 +240,6 @@ class StepRun(RunSelectors):
 
 PlannableCode = Iterable[object] | Submittable | Callable[[StepRun], Awaitable[object]]
 """What can be planned: submittables, or an async function of a run."""
-
-
-def _raises(item: Submittable) -> bool:
-    """Whether the failure of what was submitted reaches the caller."""
-    if isinstance(item, ActivityTask):
-        return item.attributes.raises_on_failure is not False
-    if isinstance(item, Group):
-        return item.raises_on_failure is not False
-    return True
 
 
 def _planner(force: GivenSelectors, skip: GivenSelectors, *, withdraw_invalidated: bool) -> Planner:

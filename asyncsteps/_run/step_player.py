@@ -1,4 +1,4 @@
-"""Steps interpreted natively: the planner's phases, played one after the other on the event loop."""
+"""Plays steps natively: the planner's phases, one after the other."""
 
 import asyncio
 from collections.abc import Awaitable, Callable
@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
-from asyncsteps._errors import RecordError, StepDeadlockError, StepFailedError, error_text
+from asyncsteps._errors import RecordError, StepFailedError, error_text
 from asyncsteps._plan.model import (
     Action,
     Decision,
@@ -29,11 +29,11 @@ from asyncsteps._tasks.step import Step
 from asyncsteps._tasks.submittable import Submittable
 
 _UNDECIDED = Decision(Action.RUN, forced=False)
-"""What the marker of a step says that failed before it was decided."""
+"""Stands in for the decision of a step that failed before it was decided."""
 
 
 class _StepError(Exception):
-    """The activities of a step failed, or ``infrastructure`` within them."""
+    """A step's activities failed; ``infrastructure`` as in `Played`."""
 
     def __init__(self, error: Exception, *, infrastructure: bool = False) -> None:
         super().__init__(error)
@@ -43,7 +43,7 @@ class _StepError(Exception):
 
 @dataclass(slots=True)
 class _Execution:
-    """One submission of a step while it is played."""
+    """One submission of a step under way."""
 
     step: Step
     lock: NameLock
@@ -73,15 +73,7 @@ class _Execution:
 
 
 class StepPlayer:
-    """Plays the steps of one run.
-
-    Args:
-        parts: The parts of the run.
-        play: Plays the submittables within steps.
-
-    Attributes:
-        locks: The names under way.
-    """
+    """Plays the steps of one run; ``play`` plays the submittables within them."""
 
     def __init__(self, parts: RunParts, play: Callable[[Submittable], Awaitable[Played]]) -> None:
         self._parts = parts
@@ -89,30 +81,31 @@ class StepPlayer:
         self.locks = NameLocks(parts.lifetime)
 
     async def play(self, step: Step) -> Played:
-        """Play one submission of a step, once no other submission of its name is under way."""
-        queued = datetime.now(UTC)
-        try:
-            async with self.locks.hold(step.step_name) as lock:
-                return await self._play_locked(_Execution(step, lock, queued))
-        except StepDeadlockError as error:
-            return Played(None, error, infrastructure=True)
+        """Play one submission of a step, after any other submission of its name.
 
-    async def _play_locked(self, execution: _Execution) -> Played:
-        try:
-            for phase in await self._decide(execution):
-                await self._play_phase(execution, phase)
-        except _StepError as failed:
-            played = self._fail(execution, failed.error, infrastructure=failed.infrastructure)
-        except Exception as error:  # noqa: BLE001 - activities' errors come as _StepError: it is the store's
-            played = self._fail(execution, error, infrastructure=True)
-        except BaseException:  # a cancellation, an interruption, or what an activity raised that is no Exception
-            self._cancel(execution)
-            raise
-        else:
-            played = Played(execution.outcome())
-        if execution.cancelled is not None:
-            raise execution.cancelled
-        return played
+        Raises:
+            StepDeadlockError: When they would wait for each other.
+        """
+        queued = datetime.now(UTC)
+        async with self.locks.hold(step.step_name) as lock:
+            execution = _Execution(step, lock, queued)
+            try:
+                for phase in await self._decide(execution):
+                    await self._play_phase(execution, phase)
+            except _StepError as failed:
+                played = self._fail(execution, failed.error, infrastructure=failed.infrastructure)
+            except Exception as error:  # noqa: BLE001 - activities' errors come as _StepError: it is the store's
+                played = self._fail(execution, error, infrastructure=True)
+            except (
+                BaseException
+            ):  # a cancellation, an interruption, or what an activity raised that is no Exception
+                self._cancel(execution)
+                raise
+            else:
+                played = Played(execution.outcome())
+            if execution.cancelled is not None:
+                raise execution.cancelled
+            return played
 
     def _fail(self, execution: _Execution, error: Exception, *, infrastructure: bool) -> Played:
         name = execution.step.step_name
@@ -141,8 +134,7 @@ class StepPlayer:
         parts, step, rules = self._parts, execution.step, execution.step.rules
         while True:
             execution.done = done = await parts.marks.is_done(rules.name)
-            # From here to the first phase that awaits, nothing else runs: the decision, the dependents it forces
-            # and the beginning are one moment.
+            # Nothing awaits from here on: deciding, forcing dependents and beginning are atomic.
             execution.decision = decision = parts.planner.decide(rules, done=done)
             execution.decided = datetime.now(UTC)
             if not (decision.action is Action.SKIP and step.save_result and done and not rules.has_alternative):
@@ -152,11 +144,11 @@ class StepPlayer:
         return parts.planner.phases(rules, decision, done=done)
 
     async def _recall_result(self, execution: _Execution) -> bool:
-        """Read the saved result; return whether the mark is there still, for a decision to rest on."""
+        """Read the saved result; return whether the mark still exists."""
         try:
             record = await self._parts.marks.record(execution.step.step_name)
         except RecordError as error:
-            execution.problem = error  # the step is done, by its key; who uses the result is told
+            execution.problem = error  # the step counts as done; using its result raises
             return True
         if record is None:
             return False
@@ -173,7 +165,10 @@ class StepPlayer:
             case Play(what=what):
                 await self._play_activities(execution, what)
             case MarkDone(name=name):
-                await self._mark(execution, name)
+                self._parts.lifetime.check_open()
+                _conclude(execution, await self._parts.marks.mark(name, self._done_record(execution)))
+                self._parts.planner.complete(name)
+                self._parts.failures.made_good(name)
             case ForceDependents(selectors=selectors, reason=reason):
                 self._parts.planner.add_forced(selectors, reason)
             case Withdraw():
@@ -192,23 +187,21 @@ class StepPlayer:
             raise _StepError(played.error, infrastructure=played.infrastructure)
         execution.result = played.value
 
-    async def _mark(self, execution: _Execution, name: str) -> None:
-        self._parts.lifetime.check_open()
+    def _done_record(self, execution: _Execution) -> dict[str, Any]:
         record = {**self._parts.identity, "marked_at": datetime.now(UTC).isoformat()}
-        if execution.step.save_result:
+        step = execution.step
+        if step.save_result:
             try:
-                execution.result = record["result"] = self._parts.marks.savable(name, execution.result)
+                execution.result = record["result"] = self._parts.marks.savable(step.step_name, execution.result)
             except TypeError as error:
                 raise _StepError(error) from None
-        _conclude(execution, await self._parts.marks.mark(name, record))
-        self._parts.planner.complete(name)
-        self._parts.failures.made_good(name)
+        return record
 
     async def _withdraw(self, execution: _Execution, phase: Withdraw) -> None:
         done = await self._parts.marks.matching(phase.dependents) if phase.dependents else []
         if phase.own is not None:
             done = [*done, phase.own]
-        # The names are under withdrawal from the moment they are known: none of them begins in between unseen.
+        # Nothing awaits in between: none of these names begins unseen.
         names = self._parts.planner.invalidated(phase, done)
         _conclude(execution, await self._parts.marks.withdraw(execution.step.step_name, names))
         if execution.cancelled is not None:

@@ -1,21 +1,19 @@
-"""Workflows: the class form of a run, with simpleflow's hooks for where the done steps lie."""
+"""Workflows: a run as a class, with simpleflow's hooks that name the store."""
 
 import importlib
 import os
-from collections.abc import AsyncIterator, Iterable, Mapping
+from collections.abc import AsyncIterator, Mapping
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from inspect import iscoroutinefunction
-from typing import Any, ClassVar, Self, TypeVar, Unpack, overload
+from typing import Any, ClassVar, Self, TypeVar, Unpack
 
 from asyncsteps._errors import StepDefinitionError, StoreOptionError, WorkflowIdError
-from asyncsteps._plan.model import Marker, StepOutcome
+from asyncsteps._plan.model import Marker
+from asyncsteps._run.base import BaseRun
 from asyncsteps._run.dry_run import Plan
-from asyncsteps._run.options import GivenSelectors, RunOptions
+from asyncsteps._run.options import RunOptions
 from asyncsteps._run.run import StepRun
-from asyncsteps._tasks.activity import Activity, ActivityTask
-from asyncsteps._tasks.canvas import Group
-from asyncsteps._tasks.signals import Signal
 from asyncsteps._tasks.step import Step
 from asyncsteps.store._protocol import StepStore
 
@@ -27,12 +25,12 @@ _SETTINGS = {"SIMPLEFLOW_S3_HOST": "s3.amazonaws.com", "STEP_BUCKET": "step_buck
 
 @dataclass(frozen=True, slots=True)
 class WorkflowOutcome:
-    """How a run of a workflow ended.
+    """The outcome of one run of a workflow.
 
     Attributes:
-        result: What its ``run`` returned.
-        markers: Its markers, in order of recording.
-        failures: Its failures, each once.
+        result: What ``run`` returned.
+        markers: The markers, in order of recording.
+        failures: The failures, each once.
         run_id: The run's id.
     """
 
@@ -51,25 +49,29 @@ class WorkflowOutcome:
             raise ExceptionGroup(f"{len(self.failures)} failures in run {self.run_id}", list(self.failures))
 
 
-class Workflow:
+class Workflow(BaseRun):
     """A workflow as a class: derive from it, and define ``async def run(self, ...)``.
 
-    ``await MyWorkflow.start(store, workflow_id=...)`` plays one run. Without a store, it is made from the hooks
-    `get_step_bucket` and `get_step_path_prefix` when the run first needs it, so that they may use what ``run`` has
-    set by then; with one, the store's URL is the complete prefix, and those two hooks are not used.
+    ``await MyWorkflow.start(store, workflow_id=...)`` plays one run. The store's URL is the complete prefix.
+    Without a store, the hooks `get_step_bucket` and `get_step_path_prefix` name one. They are called when the run
+    first needs it, so they may use what ``run`` has set by then.
 
     Attributes:
         name: The workflow's name.
-        version: Its version, recorded in the done marks.
-        task_list: For SWF.
+        version: Its version, recorded in done marks.
+        task_list: For SWF only.
     """
 
     name: ClassVar[str | None] = None
     version: ClassVar[str | None] = None
     task_list: ClassVar[str | None] = None
 
+    step = Step
+    """Makes a `Step`, as in ``self.step(name, activities)``."""
+
     def __init__(self, step_run: StepRun) -> None:
         self.step_run = step_run
+        self._parts, self._dispatch = step_run._parts, step_run._dispatch  # noqa: SLF001 - of the same base
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
         """Check the subclass's ``run``.
@@ -97,18 +99,18 @@ class Workflow:
         endpoint_url: str | None = None,
         **options: Unpack[RunOptions],
     ) -> AsyncIterator[Self]:
-        """A workflow over an entered run, for an ``async with`` block; its ``run`` is the caller's to await.
+        """Open a workflow over an entered run, for an ``async with`` block; await its ``run`` yourself.
 
         Args:
-            store: The store, open; None: made from the hooks, and closed at the end of the block.
-            workflow_id: Recorded in the done marks; the default prefix is made from it. May be None where neither
-                the default prefix nor anything else needs it; the class's name is recorded then.
-            endpoint_url: The S3 server of the store that the hooks make; it wins over the host in
-                ``host/bucket``. None: that host, or what botocore's environment and profiles say.
+            store: An open store. None: open the one that the hooks name, and close it with the block.
+            workflow_id: Recorded in done marks, and part of the default prefix. If the default prefix is not
+                used, it may be None; the class's name is then recorded.
+            endpoint_url: The S3 server of the store that the hooks name, instead of the host in ``host/bucket``.
+                None: that host, or botocore's environment and profiles.
             options: Those of `StepRun`; ``version`` and ``step_activity_params`` are the class's.
 
         Raises:
-            WorkflowIdError: When the id is empty, or missing where the prefix would be made from it.
+            WorkflowIdError: When the id is empty, or missing although the default prefix needs it.
             StoreOptionError: When ``endpoint_url`` is given beside a store, which has its own.
         """
         async with _hooked(cls, store, workflow_id, endpoint_url, options) as (run, hooks):
@@ -125,19 +127,9 @@ class Workflow:
         endpoint_url: str | None = None,
         **options: Unpack[RunOptions],
     ) -> WorkflowOutcome:
-        """Play one run to its end.
+        """Play one run to its end, with ``params`` as the parameters of ``run``.
 
-        Args:
-            store: As for `opened`.
-            workflow_id: As for `opened`.
-            params: The parameters of ``run``.
-            endpoint_url: As for `opened`.
-            options: As for `opened`.
-
-        Raises:
-            WorkflowIdError: As for `opened`.
-            StoreOptionError: As for `opened`.
-            Exception: What ``run`` raised.
+        The other arguments, and the errors, are those of `opened`. An exception of ``run`` is raised as it is.
         """
         async with cls.opened(store, workflow_id=workflow_id, endpoint_url=endpoint_url, **options) as workflow:
             result = await workflow.run(**params or {})
@@ -154,7 +146,7 @@ class Workflow:
         endpoint_url: str | None = None,
         **options: Unpack[RunOptions],
     ) -> Plan:
-        """What a run would decide, with nothing played and nothing written: see `StepRun.plan`."""
+        """Return what a run would decide, without playing or writing anything. See `StepRun.plan`."""
         async with _hooked(cls, store, workflow_id, endpoint_url, options) as (run, hooks):
 
             async def code(shadow: StepRun) -> None:
@@ -192,11 +184,11 @@ class Workflow:
         return f"{self.workflow_id}/steps/"
 
     def get_step_activity_params(self) -> Mapping[str, Any]:
-        """Parameters of the listing and marking activities; natively ``retry`` and the timeouts count."""
+        """Parameters of the listing and marking activities. Native runs honour ``retry`` and the timeouts."""
         return {}
 
     def open_step_store(self, *, endpoint_url: str | None = None) -> AbstractAsyncContextManager[StepStore]:
-        """The store that the hooks name, and the setting ``SIMPLEFLOW_S3_SSE``, for an ``async with`` block.
+        """Open the store that the hooks and ``SIMPLEFLOW_S3_SSE`` describe, for an ``async with`` block.
 
         Args:
             endpoint_url: The S3 server; as for `opened`.
@@ -210,80 +202,9 @@ class Workflow:
             sse=bool(_setting("SIMPLEFLOW_S3_SSE")),
         )
 
-    @overload
-    async def submit(self, submittable: Step, /) -> StepOutcome: ...
-
-    @overload
-    async def submit(self, submittable: Group, /) -> list[Any]: ...
-
-    @overload
-    async def submit(self, submittable: ActivityTask[R], /) -> R: ...
-
-    @overload
-    async def submit(self, submittable: Activity[..., R], /, *args: Any, **kwargs: Any) -> R: ...
-
-    @overload
-    async def submit(self, submittable: object, /, *args: Any, **kwargs: Any) -> Any: ...
-
-    async def submit(self, submittable: object, /, *args: Any, **kwargs: Any) -> Any:
-        """Play something: see `StepRun.submit`."""
-        return await self.step_run.submit(submittable, *args, **kwargs)
-
-    def step(
-        self,
-        step_name: str,
-        activities: object,
-        force: bool = False,
-        activities_if_step_already_done: object = None,
-        emit_signal: bool = False,
-        force_steps_if_executed: Iterable[str] | None = None,
-        bubbles_exception_on_failure: bool = False,
-        *,
-        save_result: bool = False,
-    ) -> Step:
-        """Make a `Step`."""
-        return Step(
-            step_name,
-            activities,
-            force,
-            activities_if_step_already_done,
-            emit_signal,
-            force_steps_if_executed,
-            bubbles_exception_on_failure,
-            save_result=save_result,
-        )
-
-    def add_forced_steps(self, steps: GivenSelectors, reason: str | None = None) -> None:
-        """Force what the selectors match: see `StepRun.add_forced_steps`."""
-        self.step_run.add_forced_steps(steps, reason)
-
-    def add_skipped_steps(self, steps: GivenSelectors, reason: str | None = None) -> None:
-        """Skip what the selectors match: see `StepRun.add_skipped_steps`."""
-        self.step_run.add_skipped_steps(steps, reason)
-
-    def get_forced_steps(self) -> list[str]:
-        """The forced selectors, in order of addition."""
-        return self.step_run.get_forced_steps()
-
-    def get_skipped_steps(self) -> list[str]:
-        """The skipped selectors, in order of addition."""
-        return self.step_run.get_skipped_steps()
-
-    def record_marker(self, name: str, details: Any = None) -> Marker:
-        """Record a marker, now: see `StepRun.record_marker`."""
-        return self.step_run.record_marker(name, details)
-
-    async def signal(self, name: str, /, *args: Any, propagate: bool = True, **kwargs: Any) -> None:
-        """Send a signal: see `StepRun.signal`."""
-        await self.step_run.signal(name, *args, propagate=propagate, **kwargs)
-
-    async def wait_signal(self, name: str, /) -> Signal:
-        """Wait for a signal: see `StepRun.wait_signal`."""
-        return await self.step_run.wait_signal(name)
-
 
 class _Hooks:
-    """Gives a run its store and its parameters from the hooks of a workflow, when they are first needed."""
+    """Calls a workflow's hooks when its run first needs a store or parameters."""
 
     workflow: Workflow
 
@@ -310,7 +231,7 @@ async def _hooked(
     endpoint_url: str | None,
     options: RunOptions,
 ) -> AsyncIterator[tuple[StepRun, _Hooks]]:
-    """An entered run whose store and parameters come from a workflow's hooks; the store outlives the run."""
+    """Enter a run that gets its store and parameters from a workflow's hooks. The store is closed after it."""
     if store is not None and endpoint_url is not None:
         raise StoreOptionError(
             "endpoint_url is for the store that the hooks make; give it to open_store() instead",

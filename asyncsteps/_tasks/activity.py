@@ -1,4 +1,4 @@
-"""Activities and activity tasks: the callables that do the work, and those with their arguments bound."""
+"""Activities, which are callables with attributes, and activity tasks, which bind their arguments."""
 
 import asyncio
 import contextlib
@@ -19,10 +19,10 @@ P = ParamSpec("P")
 R = TypeVar("R")
 
 _PLAIN = ActivityAttributes()
-"""Of each activity that is given none; checked once."""
+"""The attributes of activities that are given none; shared, so that they are checked once."""
 
 SyncRunner = Callable[[Callable[[], Awaitable[Any]]], Any]
-"""Runs what gives an awaitable to its end, from sync code."""
+"""Runs an async callable to its end from sync code."""
 
 
 def _run_in_new_loop(work: Callable[[], Awaitable[R]]) -> R:
@@ -44,14 +44,14 @@ sync_runner: ContextVar[SyncRunner] = ContextVar("asyncsteps_sync_runner", defau
 standalone: ContextVar["Callable[[ActivityTask[Any]], Awaitable[Any]] | None"] = ContextVar(
     "asyncsteps_standalone", default=None
 )
-"""What plays an activity task that is awaited by itself; None: it is simply played. A plan plays none."""
+"""Plays an activity task that is awaited directly, if set. A plan sets it to play none."""
 
 
 class Activity(Generic[P, R]):
-    """A callable with the attributes of an activity; calling it binds arguments and gives an `ActivityTask`.
+    """A callable with the attributes of an activity. Calling it binds arguments and returns an `ActivityTask`.
 
-    One object for both worlds: a run plays it natively, and simpleflow's worker, which imports it by its module
-    and name, finds in it a callable with ``execute`` whose call gives a task with ``execute()``.
+    A run plays it natively. simpleflow's worker can import it by module and name, and gets a task with
+    ``execute()`` by calling it.
 
     Args:
         function: The callable: ``async def``, ``def``, or a class with ``execute()``.
@@ -91,7 +91,7 @@ class Activity(Generic[P, R]):
 
     @property
     def qualified_name(self) -> str:
-        """The activity type's name: the attribute, or the callable's module and name, as a worker imports it."""
+        """The activity type's name: the attribute, or the module and name by which workers import it."""
         # No attribute called `name`: simpleflow would put the module before it once more.
         if self.attributes.name is not None:
             return self.attributes.name
@@ -102,11 +102,11 @@ class Activity(Generic[P, R]):
         return f"{getattr(function, '__module__', None) or type(function).__module__}.{name}"
 
     def __call__(self, *args: P.args, **kwargs: P.kwargs) -> "ActivityTask[R]":
-        """Bind arguments; nothing is played yet."""
+        """Bind arguments, without playing anything."""
         return ActivityTask(self, *args, **kwargs)
 
     def execute(self, *args: P.args, **kwargs: P.kwargs) -> R:
-        """Play it in sync code, as simpleflow's executors do: see `ActivityTask.execute`."""
+        """Play it from sync code, as simpleflow's executors do. See `ActivityTask.execute`."""
         return self(*args, **kwargs).execute()
 
     def __repr__(self) -> str:
@@ -114,7 +114,7 @@ class Activity(Generic[P, R]):
 
 
 def _generator_in(function: Any) -> str | None:
-    """The name of the generator function that would be called; None where none is, as far as can be seen."""
+    """Return the name of the generator function that playing would call, or None if none is found."""
     while isinstance(function, functools.partial):
         function = function.func
     for called in (function, getattr(function, "execute" if isclass(function) else "__call__", None)):
@@ -126,8 +126,8 @@ def _generator_in(function: Any) -> str | None:
 class ActivityTask(Submittable, Generic[R]):
     """An activity with its arguments bound.
 
-    Submit it, alone or within a chain, a group or a step; or await it, which plays it once, with its retry and its
-    timeouts, outside any step.
+    Submit it, alone or within a chain, a group or a step. Awaiting it plays it outside any step, with its retry
+    and timeouts.
 
     Args:
         activity: An `Activity`, or a bare callable.
@@ -138,9 +138,8 @@ class ActivityTask(Submittable, Generic[R]):
         activity: The activity.
         args: Positional arguments.
         kwargs: Keyword arguments.
-        attributes: The activity's attributes, unless `propagate_attribute` changed them for this task.
-        context: The context of the execution; simpleflow sets it, and a run gives its own to classes with
-            ``execute()``, as their attribute ``context``.
+        attributes: The activity's attributes, or a copy that `propagate_attribute` changed.
+        context: The context of the execution under simpleflow, which sets it.
 
     Raises:
         StepDefinitionError: When ``activity`` cannot be one.
@@ -167,13 +166,13 @@ class ActivityTask(Submittable, Generic[R]):
         return self.activity.qualified_name
 
     def with_last_argument(self, value: object) -> "ActivityTask[R]":
-        """A copy with one more positional argument, for chains that send results on."""
+        """Return a copy with one more positional argument."""
         task: ActivityTask[R] = ActivityTask(self.activity, *self.args, value, **self.kwargs)
         task.attributes, task.context = self.attributes, self.context
         return task
 
     def propagate_attribute(self, attribute: str, value: object) -> None:
-        """Set an attribute of this task; the activity itself, which others share, stays as it is.
+        """Set an attribute of this task; the shared activity is unchanged.
 
         Raises:
             StepDefinitionError: When there is no such attribute, or the value is refused.
@@ -186,7 +185,7 @@ class ActivityTask(Submittable, Generic[R]):
         return cast("Generator[Any, None, R]", played.__await__())
 
     def execute(self) -> R:
-        """Play it in sync code, one attempt: under simpleflow, retry and timeouts are SWF's.
+        """Play one attempt from sync code. Under simpleflow, SWF does the retries and timeouts.
 
         Raises:
             RunningLoopError: For an async activity, in the thread of a running event loop.
@@ -199,7 +198,7 @@ class ActivityTask(Submittable, Generic[R]):
         return cast("R", sync_runner.get()(lambda: result) if isawaitable(result) else result)
 
     def bound(self, context: object) -> Callable[[], Any]:
-        """What to call, with no arguments, to play one attempt."""
+        """Return a callable without parameters that plays one attempt."""
         function = self.activity.function
         if not isclass(function):
             return functools.partial(function, *self.args, **self.kwargs)
@@ -246,13 +245,13 @@ async def play_task(
     context: object = None,
     attempt: Callable[[], AbstractContextManager[object]] = contextlib.nullcontext,
 ) -> R:
-    """Play an activity task natively: its attempts, under its timeouts, each in a slot.
+    """Play an activity task natively: attempts under timeouts, each in a slot.
 
     Args:
         task: The task.
-        limiter: Bounds the activities that run at once; None: nothing does.
-        context: What a class with ``execute()`` gets as ``context``.
-        attempt: What is entered around each attempt, in its slot.
+        limiter: Limits how many activities run at once, if given.
+        context: Set as ``context`` on instances of classes with ``execute()``.
+        attempt: Entered around each attempt, in its slot.
 
     Raises:
         ActivityTimeoutError: When it overran a timeout; else whatever the activity raised.

@@ -1,4 +1,4 @@
-"""An activity's attributes: simpleflow's names, checked when the activity is made."""
+"""The attributes of activities: simpleflow's names, checked when the activity is made."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, fields, replace
@@ -8,17 +8,17 @@ from typing import Any
 from asyncsteps._errors import StepDefinitionError
 
 RETRY_WAIT = 0.1
-"""The longest wait before the second attempt, in seconds, unless told otherwise."""
+"""The default of ``retry_wait``, in seconds."""
 
 LONGEST_RETRY_WAIT = 30.0
-"""The longest wait before any attempt, in seconds, unless a callable gives the waits."""
+"""The longest wait between attempts, in seconds, unless ``retry_wait`` is a callable."""
 
 Seconds = float | str
-"""A timeout: seconds, or as in simpleflow a str holding a number of seconds; ``"NONE"``, SWF's word, is none."""
+"""A timeout in seconds, as a number or, as in simpleflow, a str. SWF's ``"NONE"`` is no timeout."""
 
 
 def as_seconds(timeout: object, what: str) -> float | None:
-    """A timeout in seconds, from a number or a numeric str; None and ``"NONE"`` are no timeout.
+    """Return a timeout in seconds; None and ``"NONE"`` are no timeout.
 
     Raises:
         StepDefinitionError: When it is neither, or not greater than zero.
@@ -64,11 +64,10 @@ def is_text(value: object) -> bool:
 
 @dataclass(frozen=True, slots=True)
 class ActivityAttributes:
-    """What simpleflow and SWF know of an activity beside its callable.
+    """What simpleflow and SWF know of an activity besides its callable.
 
-    Natively ``retry``, ``retry_wait``, ``retry_on``, ``raises_on_failure`` and the timeouts but the heartbeat are
-    honoured; the rest is for SWF. SWF ignores ``retry_wait`` and ``retry_on``: simpleflow schedules an activity
-    that failed again at once, whatever it raised.
+    Native runs honour ``retry``, ``retry_wait``, ``retry_on``, ``raises_on_failure`` and all timeouts except the
+    heartbeat. SWF ignores ``retry_wait`` and ``retry_on``: simpleflow schedules a failed activity again at once.
 
     Attributes:
         name: The complete activity type name; None: the callable's module and name.
@@ -76,13 +75,12 @@ class ActivityAttributes:
         task_list: SWF task list.
         task_priority: SWF task priority.
         retry: Further attempts after a failed one.
-        retry_wait: The wait before another attempt. Seconds: the longest first wait, which doubles after each
-            attempt, 30 at most, and of which a random part is waited ("full jitter"); 0 is none. A callable: given
-            the number of the attempt that failed, from 1, it returns the seconds to wait.
-        retry_on: Which errors are worth another attempt: an exception type, a tuple of them, or a predicate that
-            takes the error.
-        raises_on_failure: Whether a failure reaches the caller of ``submit``; None: natively it does, under SWF
-            it does not, as in simpleflow. Within chains, groups and steps those decide.
+        retry_wait: The wait before another attempt. As a number, the longest first wait in seconds; it doubles
+            after each attempt, up to 30, and a random part of it is waited ("full jitter"). A callable takes the
+            number of the failed attempt, from 1, and returns seconds.
+        retry_on: The errors to retry: an exception type, a tuple of them, or a predicate of the error.
+        raises_on_failure: Whether a failure reaches the caller of ``submit``. None: it does natively, and does not
+            under SWF, as in simpleflow. Chains, groups and steps decide for what is within them.
         start_to_close_timeout: For each attempt, in seconds.
         schedule_to_close_timeout: For all attempts and waits together, in seconds.
         schedule_to_start_timeout: For the wait for a slot, in seconds.
@@ -142,17 +140,17 @@ class ActivityAttributes:
 
     @property
     def plain(self) -> bool:
-        """Whether one attempt with no timeout is all there is to do."""
+        """Whether there is a single attempt without timeouts."""
         return not (self.retry or self.start_to_close or self.schedule_to_close or self.schedule_to_start)
 
     def is_retried(self, error: Exception) -> bool:
-        """Whether ``error`` is worth another attempt, by ``retry_on``."""
+        """Whether ``retry_on`` selects ``error``."""
         if isinstance(self.retry_on, type | tuple):
             return isinstance(error, self.retry_on)
         return bool(self.retry_on(error))
 
     def with_attribute(self, attribute: str, value: object) -> "ActivityAttributes":
-        """A copy with one attribute set.
+        """Return a copy with one attribute set.
 
         Raises:
             StepDefinitionError: When there is no such attribute, or the value is refused.

@@ -1,4 +1,4 @@
-"""Chains and groups: submittables played one after the other, or side by side."""
+"""Chains and groups: submittables played in sequence, or concurrently."""
 
 from collections.abc import Coroutine, Iterable, Iterator
 from inspect import isclass
@@ -18,7 +18,7 @@ _FORMS = (
 
 
 def as_submittable(given: object, *args: Any, **kwargs: Any) -> Submittable:
-    """What a caller gives to be submitted, as a `Submittable`; arguments are those of a callable.
+    """Convert what a caller submits to a `Submittable`. Only callables take arguments.
 
     Raises:
         StepDefinitionError: Naming what cannot be submitted, and what to give instead.
@@ -33,7 +33,7 @@ def as_submittable(given: object, *args: Any, **kwargs: Any) -> Submittable:
 
 
 def _from_tuple(given: object) -> Submittable:
-    """What a ``(callable, argument, ...)`` tuple means; anything else cannot be submitted."""
+    """Convert a ``(callable, argument, ...)`` tuple; anything else cannot be submitted."""
     if not isinstance(given, tuple):
         raise _not_submittable(given)
     if not given:
@@ -75,18 +75,18 @@ def _not_submittable(given: object) -> StepDefinitionError:
 
 
 class Group(Submittable):
-    """Submittables that are played side by side; its result is the list of theirs, in their order.
+    """Submittables that are played concurrently; the result is the list of their results, in order.
 
-    All are played, whatever fails; the failures are raised together, as an ``ExceptionGroup``. The result of a
-    failed member is None, that of a step its `StepOutcome`.
+    All members are played even if some fail. Failures are raised together as an ``ExceptionGroup``. The result of
+    a failed member is None, the result of a step its `StepOutcome`.
 
     Args:
         activities: Callables, ``(callable, argument, ...)`` tuples, activity tasks, chains, groups, steps,
             signals, markers.
-        max_parallel: How many members may be under way at once; None: all.
+        max_parallel: The most members under way at once; None: all.
         raises_on_failure: Propagated to all activities within, unless None.
-        bubbles_exception_on_failure: False: failures within stay there, logged and on the run's list, and what
-            surrounds the group goes on.
+        bubbles_exception_on_failure: Whether failures reach what encloses the group. False: they are only logged
+            and listed in the run's failures.
 
     Raises:
         StepDefinitionError: When a member or an option is refused.
@@ -112,7 +112,7 @@ class Group(Submittable):
         self.extend(activities)
 
     def append(self, submittable: object, *args: Any, **kwargs: Any) -> None:
-        """Add a member; arguments are those of a callable.
+        """Add a member. Only callables take arguments.
 
         Raises:
             StepDefinitionError: When it cannot be one.
@@ -124,10 +124,10 @@ class Group(Submittable):
         self.activities.append(member)
 
     def _check_member(self, member: Submittable) -> None:
-        """Whether ``member`` fits after those that are there; a group takes all."""
+        """Check that ``member`` can follow the members so far."""
 
     def extend(self, iterable: Iterable[object]) -> None:
-        """Add members; a tuple is a callable and its arguments."""
+        """Add members, each as for `append` without arguments."""
         for each in iterable:
             self.append(each)
 
@@ -148,18 +148,18 @@ class Group(Submittable):
 
 
 class Chain(Group):
-    """Submittables that are played one after the other; its result is the list of theirs, in their order.
+    """Submittables that are played one after the other; the result is the list of their results, in order.
 
-    It ends at the first failure, which is raised as it is; with ``break_on_failure=False`` it goes on, and the
-    failures are raised together, as an ``ExceptionGroup``.
+    The chain ends at the first failure and raises it unchanged. With ``break_on_failure=False`` it goes on, and
+    failures are raised together as an ``ExceptionGroup``.
 
     Args:
         activities: As for `Group`.
-        send_result: Whether each member's result is given to the next as last argument (a step gives what its
-            activities returned). Then all but the first are activities or signals.
+        send_result: Whether each member's result is passed to the next as last argument; a step passes what its
+            activities returned. All members but the first must then be activities or signals.
         break_on_failure: Whether the chain ends at the first failure.
-        raises_on_failure: Propagated to all activities within, unless None. False also makes
-            ``bubbles_exception_on_failure`` False, unless that is given.
+        raises_on_failure: Propagated to all activities within, unless None. False also changes the default of
+            ``bubbles_exception_on_failure`` to False.
         bubbles_exception_on_failure: As for `Group`; None: True.
 
     Raises:

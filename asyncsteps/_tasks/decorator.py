@@ -1,4 +1,4 @@
-"""The decorator ``activity``, typed so that what it makes keeps its parameters and its result."""
+"""The decorator ``activity``, typed to keep the callable's parameters and result."""
 
 import functools
 from collections.abc import Callable, Coroutine
@@ -84,8 +84,8 @@ def activity(function: Callable[..., Any] | None = None, /, **attributes: Any) -
     """Make an activity of an ``async def``, a ``def`` or a class with ``execute()``; bare, or with attributes.
 
     Natively an ``async def`` runs on the event loop and a ``def`` in a worker thread. A worker thread cannot be
-    stopped: when it overruns a timeout or the run is cancelled, it is waited for, in its slot, and what it returns
-    is dropped. So attempts never overlap, and nothing of an activity runs on once its step has ended.
+    stopped: if it overruns a timeout or the run is cancelled, it is awaited, in its slot, and its result dropped.
+    Attempts therefore never overlap, and no part of an activity outlives its step.
 
     Args:
         function: The callable, where the decorator is used bare.

@@ -1,4 +1,4 @@
-"""Steps as users write them: a name, what to play, and how; everything is checked when one is made."""
+"""Steps: a name, what to play, and how. All arguments are checked when a step is made."""
 
 from collections.abc import Iterable
 
@@ -9,7 +9,7 @@ from asyncsteps._tasks.submittable import Submittable
 
 
 class Step(Submittable):
-    """A named unit of work that is recorded as done, so that the next run skips it.
+    """A named unit of work. Once played it is recorded as done, and later runs skip it.
 
     Args:
         step_name: Segments joined by dots, such as ``ingest.users.load``.
@@ -19,11 +19,11 @@ class Step(Submittable):
         activities_if_step_already_done: What to play instead when it is skipped.
         emit_signal: Whether to send the signal ``step.{step_name}`` at the end, played or skipped.
         force_steps_if_executed: Selectors of the dependents, which are forced when this step is played: a step
-            name, an ancestor of some, or ``*``; one ``str`` is one selector.
-        bubbles_exception_on_failure: Whether a failure reaches the caller, or what surrounds the step. False: it
-            stays in the step's outcome; it is logged and on the run's list of failures either way.
-        save_result: Whether the result is kept in the done record, as JSON, and given back by a skip. It is then
-            what JSON makes of it (tuples come as lists) in the first run too.
+            name, an ancestor, or ``*``; one ``str`` is one selector.
+        bubbles_exception_on_failure: Whether a failure reaches the caller, or what encloses the step. False: it
+            stays in the step's outcome. It is logged and listed in the run's failures either way.
+        save_result: Whether the result is saved in the done record, as JSON, and returned when the step is
+            skipped. When the step is played, it is converted likewise: tuples become lists.
 
     Raises:
         StepNameError: When the name breaks a rule of step names.

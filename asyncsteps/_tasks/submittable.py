@@ -2,7 +2,7 @@
 
 
 class Submittable:
-    """Whatever can be submitted to a run, by itself or within a chain, a group or a step."""
+    """Base class of everything that can be submitted to a run, alone or within a chain, a group or a step."""
 
     def propagate_attribute(self, attribute: str, value: object) -> None:
-        """Set an activity attribute on every activity task within; there is nothing to set where there is none."""
+        """Set an activity attribute on every activity task within, if any."""

@@ -1,15 +1,16 @@
-"""The command line: the options of each command, and how errors end it."""
+"""The command line: its commands, and how errors end it."""
 
 import importlib.metadata
 from collections.abc import Sequence
-from dataclasses import dataclass
-from pathlib import Path
-from typing import Annotated, Final
+from typing import Final
 
-from cyclopts import App, CycloptsError, MissingArgumentError, Parameter
+from cyclopts import App, CycloptsError, MissingArgumentError
 
-from asyncsteps.cli import _check, _output, _run, _store
-from asyncsteps.cli._exit import GRACE, ExitCode, Interrupted, describe, leaves, report
+from asyncsteps.cli import _output
+from asyncsteps.cli._check import check
+from asyncsteps.cli._exit import ExitCode, Interrupted, describe, leaves, report
+from asyncsteps.cli._run import plan, run
+from asyncsteps.cli._store import forget, ls, mark, show
 
 _HELP: Final = (
     "Run workflows of named steps, and look after the record of those that are done.\n\n"
@@ -28,233 +29,8 @@ app = App(
     suppress_keyboard_interrupt=False,
 )
 
-_Flag = Parameter(negative=(), show_default=False)
-_Repeated = Parameter(negative=(), consume_multiple=False, show_default=False)
-
-
-@Parameter(name="*")
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Common:
-    """Options of every command.
-
-    Attributes:
-        endpoint_url: S3 endpoint; overrides the environment (AWS_ENDPOINT_URL_S3, AWS_ENDPOINT_URL, profiles).
-        json: Write one JSON document to stdout.
-        traceback: Show the tracebacks of errors.
-    """
-
-    endpoint_url: str | None = None
-    json: Annotated[bool, _Flag] = False
-    traceback: Annotated[bool, _Flag] = False
-
-
-_COMMON: Final = Common()
-
-
-@Parameter(name="*")
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Selection:
-    """What to run or plan, and what to force and skip in it.
-
-    Attributes:
-        workflow_id: The workflow's id, recorded with every step that is marked done.
-        store: The store of done steps; a Workflow class may leave it to its hooks.
-        run_id: The run's id; made up when left out.
-        force: SELECTOR[=REASON]: play these steps even if they are done. Repeatable.
-        skip: SELECTOR[=REASON]: skip these steps, unless they are forced. Repeatable.
-        param: NAME=VALUE: an argument of the target, typed by its annotation; JSON for lists and mappings.
-            Repeatable.
-    """
-
-    workflow_id: str
-    store: str | None = None
-    run_id: str | None = None
-    force: Annotated[tuple[str, ...], _Repeated] = ()
-    skip: Annotated[tuple[str, ...], _Repeated] = ()
-    param: Annotated[tuple[str, ...], _Repeated] = ()
-
-
-@app.command
-def run(
-    target: str,
-    /,
-    *,
-    selection: Selection,
-    max_parallel: int | None = None,
-    markers: Path | None = None,
-    grace: float = GRACE,
-    quiet: Annotated[bool, _Flag] = False,
-    common: Common = _COMMON,
-) -> int:
-    """Play the steps of a workflow that are not done yet.
-
-    Args:
-        target: module:name or path/file.py:name, of a Workflow class or an async def main(run, ...).
-        selection: What to force and skip.
-        max_parallel: How many activities may be under way at once.
-        markers: A file to append every marker to, one JSON object a line.
-        grace: Seconds that what is under way may take to end after SIGINT or SIGTERM; then the process ends.
-        quiet: No progress; errors and the summary are written all the same.
-        common: Options of every command.
-    """
-    return _run.run(
-        _run.Request(
-            target=target,
-            store=selection.store,
-            endpoint_url=common.endpoint_url,
-            workflow_id=selection.workflow_id,
-            run_id=selection.run_id,
-            force=selection.force,
-            skip=selection.skip,
-            params=selection.param,
-            max_parallel=max_parallel,
-            markers=markers,
-            grace=grace,
-        ),
-        quiet=quiet,
-        as_json=common.json,
-        with_traceback=common.traceback,
-    )
-
-
-@app.command
-def plan(
-    target: str,
-    /,
-    *,
-    selection: Selection,
-    show_all: Annotated[bool, Parameter(name="--all", negative=(), show_default=False)] = False,
-    common: Common = _COMMON,
-) -> int:
-    """Show what a run would play, force and skip, and why; it plays nothing and writes nothing.
-
-    Args:
-        target: module:name or path/file.py:name, of a Workflow class or an async def main(run, ...).
-        selection: What to force and skip.
-        show_all: Name every step, instead of rolling up many that are decided alike.
-        common: Options of every command.
-    """
-    return _run.plan(
-        _run.Request(
-            target=target,
-            store=selection.store,
-            endpoint_url=common.endpoint_url,
-            workflow_id=selection.workflow_id,
-            run_id=selection.run_id,
-            force=selection.force,
-            skip=selection.skip,
-            params=selection.param,
-        ),
-        show_all=show_all,
-        as_json=common.json,
-    )
-
-
-@app.command
-def ls(
-    store: str,
-    selector: str = "*",
-    /,
-    *,
-    depth: int | None = None,
-    names: Annotated[bool, _Flag] = False,
-    common: Common = _COMMON,
-) -> int:
-    """Show the steps that are done, as a tree.
-
-    Args:
-        store: The URL of the store.
-        selector: Only what it selects.
-        depth: How many levels to open; without it, groups of up to 20 members are opened.
-        names: Plain names instead of a tree, one a line.
-        common: Options of every command.
-    """
-    return _store.ls(
-        store, selector, depth=depth, names_only=names, endpoint_url=common.endpoint_url, as_json=common.json
-    )
-
-
-@app.command
-def check(store: str, /, *, step_names: _check.StepNames = "strict", common: Common = _COMMON) -> int:
-    """Tell which keys of a store are no steps, and why; the exit code is 1 when there are any. It writes nothing.
-
-    Args:
-        store: The URL of the store.
-        step_names: The rule of names: asyncsteps' own, or what a workflow with step_names = "simpleflow" takes.
-        common: Options of every command.
-    """
-    return _check.check(store, step_names=step_names, endpoint_url=common.endpoint_url, as_json=common.json)
-
-
-@app.command
-def show(store: str, name: str, /, *, common: Common = _COMMON) -> int:
-    """Show the record of a done step; the exit code is 1 when it is not done.
-
-    Args:
-        store: The URL of the store.
-        name: The step's name.
-        common: Options of every command.
-    """
-    return _store.show(store, name, endpoint_url=common.endpoint_url, as_json=common.json)
-
-
-@app.command
-def mark(
-    store: str,
-    /,
-    *names: Annotated[str, Parameter(required=True)],
-    workflow_id: str = _store.MARKED_BY,
-    reason: str | None = None,
-    replace: Annotated[bool, _Flag] = False,
-    common: Common = _COMMON,
-) -> int:
-    """Mark steps as done without playing them; the record says who did, and when.
-
-    Args:
-        store: The URL of the store.
-        names: The steps' names.
-        workflow_id: The workflow's id to record.
-        reason: Why; it is recorded too.
-        replace: Replace the records of steps that are done already, instead of keeping them.
-        common: Options of every command.
-    """
-    return _store.mark(
-        store,
-        names,
-        workflow_id=workflow_id,
-        reason=reason,
-        replace=replace,
-        endpoint_url=common.endpoint_url,
-        as_json=common.json,
-    )
-
-
-@app.command
-def forget(
-    store: str,
-    /,
-    *selectors: Annotated[str, Parameter(required=True)],
-    yes: Annotated[bool, Parameter(name=("--yes", "-y"), negative=(), show_default=False)] = False,
-    dry_run: Annotated[bool, _Flag] = False,
-    common: Common = _COMMON,
-) -> int:
-    """Withdraw done marks, so that the next run plays these steps again; says which, and asks.
-
-    Args:
-        store: The URL of the store.
-        selectors: What to forget.
-        yes: Do not ask.
-        dry_run: Only say what would be withdrawn.
-        common: Options of every command.
-    """
-    return _store.forget(
-        store,
-        selectors,
-        yes=yes,
-        dry_run=dry_run,
-        endpoint_url=common.endpoint_url,
-        as_json=common.json,
-    )
+for _command in (run, plan, ls, check, show, mark, forget):
+    app.command(_command)
 
 
 def run_command(tokens: Sequence[str]) -> int:

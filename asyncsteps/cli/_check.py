@@ -6,6 +6,7 @@ from typing import Literal
 import asyncsteps
 from asyncsteps.cli import _output
 from asyncsteps.cli._exit import ExitCode, run_async
+from asyncsteps.cli._options import COMMON, Common
 from asyncsteps.store import check_step_name
 
 StepNames = Literal["strict", "simpleflow"]
@@ -30,8 +31,14 @@ class _Unrecognised:
         return f"{self.key!r}: {self.rule}{taken}"
 
 
-def check(url: str, *, step_names: StepNames, endpoint_url: str | None, as_json: bool) -> int:
-    """Tell the keys that are no steps, as they are found; with any the exit code is 1. Nothing is written."""
+def check(store: str, /, *, step_names: StepNames = "strict", common: Common = COMMON) -> int:
+    """Tell which keys of a store are no steps, and why; the exit code is 1 when there are any. It writes nothing.
+
+    Args:
+        store: The URL of the store.
+        step_names: The rule of names: asyncsteps' own, or what a workflow with step_names = "simpleflow" takes.
+        common: Options of every command.
+    """
 
     async def main() -> int:
         found: list[_Unrecognised] = []
@@ -39,28 +46,28 @@ def check(url: str, *, step_names: StepNames, endpoint_url: str | None, as_json:
 
         def see(key: str) -> None:
             nonlocal steps, unrecognised, taken
-            one = _examine(key, store)
+            one = _examine(key, opened)
             if one.simpleflow and step_names == "simpleflow":
                 steps += 1
                 return
             unrecognised += 1
             taken += one.simpleflow
-            if as_json:
+            if common.json:
                 found.append(one)
             else:
                 _output.emit(str(one))
 
-        async with asyncsteps.open_store(url, endpoint_url=endpoint_url) as store:
-            async for names in store.iter_done(on_foreign=see):
+        async with asyncsteps.open_store(store, endpoint_url=common.endpoint_url) as opened:
+            async for names in opened.iter_done(on_foreign=see):
                 steps += len(names)
-        if as_json:
+        if common.json:
             keys = [asdict(one) for one in sorted(found, key=lambda one: one.key)]
-            document = {"store": store.url, "step_names": step_names, "steps": steps, "unrecognised": keys}
+            document = {"store": opened.url, "step_names": step_names, "steps": steps, "unrecognised": keys}
             _output.emit_json(document)
         else:
             more = f', {taken:,} of which step_names = "simpleflow" takes' if taken else ""
             told = f"{_output.count(steps, 'done step')}, {_output.count(unrecognised, 'unrecognised key')}"
-            _output.emit(f"{store.url}: {told}{more}")
+            _output.emit(f"{opened.url}: {told}{more}")
         return ExitCode.FAILED if unrecognised else ExitCode.OK
 
     return run_async(main)

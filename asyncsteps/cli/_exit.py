@@ -34,7 +34,7 @@ class UsageError(asyncsteps.AsyncstepsError, ValueError):
 
 
 class BrokenOffError(asyncsteps.AsyncstepsError):
-    """The workflow's code ended the run with what is no ``Exception``, such as ``sys.exit``."""
+    """The workflow's code raised something other than an ``Exception``, such as ``SystemExit``."""
 
 
 class Interrupted(BaseException):
@@ -71,11 +71,7 @@ def leaves(error: BaseException) -> Iterator[BaseException]:
 
 
 def describe(error: BaseException) -> str:
-    """Describe an error in one line.
-
-    The class comes first, except for our own errors, whose messages are complete sentences. Notes, such as the
-    name of the activity that raised it, follow in parentheses.
-    """
+    """Describe an error in one line: its class unless it is ours, its message, its notes in parentheses."""
     try:
         text = _output.one_line(str(error))
     except Exception as raised:  # noqa: BLE001 - users' errors may raise when they are shown
@@ -90,7 +86,7 @@ _ERRORS_SHOWN: Final = 10
 
 
 def report(error: BaseException, *, with_traceback: bool) -> ExitCode:
-    """Print an error, or the first errors of a group one to a line, and return its exit code."""
+    """Print an error, or the first errors of a group, one per line; return the exit code."""
     if with_traceback:
         _output.say("".join(traceback.format_exception(error)).rstrip())
     for number, leaf in enumerate(leaves(error)):
@@ -194,7 +190,7 @@ def spare() -> None:
 
 
 def broken_off(error: BaseException) -> BrokenOffError:
-    """Return the error for workflow code that raised what is no ``Exception``."""
+    """Return the error for workflow code that raised something other than an ``Exception``."""
     said = (
         f"called sys.exit({error.code!r})" if isinstance(error, SystemExit) else f"raised {describe(error)} itself"
     )
@@ -234,7 +230,7 @@ def run_async(
 
     Raises:
         Interrupted: When a signal came, whatever ``main`` did when it was cancelled.
-        BrokenOffError: When ``main`` raised ``SystemExit`` or another that is no ``Exception``.
+        BrokenOffError: When ``main`` raised ``SystemExit``, or anything else that is not an ``Exception``.
     """
     stop = _Stop(grace, report)
 

@@ -1,4 +1,4 @@
-"""Any Python value as JSON that every reader accepts."""
+"""Converts any Python value to valid JSON."""
 
 import json
 import math
@@ -9,11 +9,7 @@ _DEEPEST: Final = 200
 
 
 def to_json(value: Any, *, ensure_ascii: bool = False, indent: int | None = None) -> str:
-    """Write ``value`` as JSON, whatever it is.
-
-    What has no place in JSON is written as its ``repr``: objects, tuples as keys, ``nan`` and the infinities, and
-    a container inside itself.
-    """
+    """Convert any value to JSON; objects, tuples as keys, ``nan`` and cycles become their ``repr``."""
     try:
         return json.dumps(value, ensure_ascii=ensure_ascii, indent=indent, allow_nan=False, default=_repr)
     except Exception:  # noqa: BLE001 - users' values and their methods raise what they like
@@ -21,7 +17,7 @@ def to_json(value: Any, *, ensure_ascii: bool = False, indent: int | None = None
 
 
 def _plain(value: Any, above: tuple[int, ...]) -> Any:
-    """Convert to what `json.dumps` takes; ``above`` are the ids of the containers around the value."""
+    """Convert to what `json.dumps` accepts; ``above`` holds the ids of enclosing containers."""
     try:
         if value is None or isinstance(value, str):
             return value

@@ -1,4 +1,4 @@
-"""Where the command writes: data to stdout, talk to stderr. A stream that nobody reads never ends the command."""
+"""Output: data to stdout, messages to stderr. A stream that nobody reads never ends the command."""
 
 import contextlib
 import os
@@ -33,12 +33,12 @@ class OutputError(asyncsteps.AsyncstepsError):
 
 @dataclass(slots=True)
 class _State:
-    """What is known of the output of one command.
+    """The state of one command's output.
 
     Attributes:
         secrets: Parts of URLs that are not printed.
-        wants_json: Whether one is to be written.
-        has_json: Whether one was written.
+        wants_json: Whether the JSON document is to be written.
+        has_json: Whether it was written.
         stdout: The file descriptor that stdout has inside `data_only`.
     """
 
@@ -54,8 +54,8 @@ _state: Final = _State()
 def prepare(tokens: Sequence[str]) -> None:
     """Prepare the standard streams for one command line.
 
-    Streams that are closed become the null device, lest a file opened later take their place. Names are written
-    whatever the encoding. The credentials in the URLs of stores and endpoints are hidden in all that is printed.
+    Closed streams become the null device, so that no file opened later takes their place. Characters outside the
+    encoding are escaped. Credentials in URLs of stores and endpoints are hidden in all output.
     """
     for number, (name, mode) in enumerate((("stdin", "r"), ("stdout", "w"), ("stderr", "w"))):
         try:
@@ -81,16 +81,16 @@ def emit(text: str, *, raw: bool = False) -> None:
 
     Args:
         text: The lines.
-        raw: Whether programs read it: then no character is escaped, except on a terminal.
+        raw: Whether to escape nothing, for programs to read, unless stdout is a terminal.
 
     Raises:
-        OutputError: When it cannot be written, unless nobody reads on.
+        OutputError: When it cannot be written, except after the reader has stopped.
     """
     _write(1, text if raw and not _on_terminal() else printable(text))
 
 
 def emit_json(value: Any) -> None:
-    """Write data to stdout as the JSON document of the command; what is no JSON is written as its ``repr``."""
+    """Write the JSON document of the command to stdout, as `to_json` converts it."""
     utf8 = (sys.stdout.encoding or "").lower() in {"utf-8", "utf8"}
     emit(to_json(value, ensure_ascii=not utf8, indent=2 if _on_terminal() else None))
     _state.has_json = True
@@ -108,18 +108,18 @@ def _on_terminal() -> bool:
 
 
 def say(text: str) -> None:
-    """Write talk to stderr: one line or several."""
+    """Write a message to stderr: one line or several."""
     with contextlib.suppress(OutputError):
         _write(2, printable(text))
 
 
 def error(text: str) -> None:
-    """Say what went wrong, in the form that every error of the command has."""
+    """Write an error to stderr."""
     say(f"asyncsteps: error: {text}")
 
 
 def warning(text: str) -> None:
-    """Say what the user should know although the command goes on."""
+    """Write a warning to stderr."""
     say(f"asyncsteps: warning: {text}")
 
 
@@ -132,7 +132,7 @@ def printable(text: str) -> str:
 
 @contextlib.contextmanager
 def data_only() -> Iterator[None]:
-    """Keep stdout for our own data: inside the block, what user code and its processes print goes to stderr."""
+    """Send what user code and its subprocesses print inside the block to stderr, to keep stdout for data."""
     sys.stdout.flush()
     _state.stdout = ours = os.dup(1)
     try:

@@ -1,4 +1,4 @@
-"""The progress of a run, on stderr: live on a terminal, plain lines elsewhere."""
+"""The progress of a run on stderr: live on a terminal, plain lines elsewhere."""
 
 import logging
 import sys
@@ -21,7 +21,7 @@ _WORDS: Final = {"completed": "played"}
 
 
 _LONG_QUEUE: Final = 1.0
-"""Seconds; a shorter time in the queue is not printed."""
+"""Shorter times in the queue, in seconds, are not printed."""
 
 
 class Follower:
@@ -38,7 +38,7 @@ class Follower:
 
 
 def because(reasons: Sequence[str], *, forced: bool = False) -> str:
-    """Return the reasons of a decision as a suffix to a step's name; only the first few of many."""
+    """Return the first few reasons of a decision as a suffix to the step's name."""
     if forced and not reasons:
         return " (forced)"
     if len(reasons) > _SHOWN_REASONS + 1:
@@ -104,13 +104,13 @@ class Lively(Follower):
 
 
 def step_details(marker: asyncsteps.Marker) -> Mapping[str, Any] | None:
-    """Return the details of a step's marker, or None for a marker of the user's."""
+    """Return the details of a step's marker, or None for a user's marker."""
     return marker.details if marker.name == asyncsteps.STEP_MARKER else None
 
 
 @contextmanager
 def followed(*, quiet: bool, with_traceback: bool) -> Iterator[Follower]:
-    """Follow a run: yield what to call with its markers, and print what is logged.
+    """Follow a run: yield a callable for its markers, and print what is logged.
 
     Args:
         quiet: Whether to print only warnings and errors.

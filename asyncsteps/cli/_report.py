@@ -13,10 +13,10 @@ from asyncsteps.cli._json import to_json
 from asyncsteps.cli._progress import because, step_details
 
 _NAMED: Final = 10
-"""Above this number, steps decided alike are rolled up."""
+"""More steps than this, decided alike, are rolled up."""
 
 _LINES: Final = 20
-"""Above this number, lines about steps of one status are rolled up."""
+"""More lines than this about steps of one status are rolled up."""
 
 _COUNTS: Final = {"played": "completed", "skipped": "skipped", "failed": "failed", "cancelled": "cancelled"}
 _RESULT_SHOWN: Final = 1_000
@@ -162,11 +162,7 @@ def _failure(step: StepReport) -> str:
 
 
 def _alike(word: str, told: Iterable[tuple[str, str]]) -> list[str]:
-    """Return the lines for the steps of one status, given as pairs of name and reason.
-
-    Steps with the same reason are rolled up when there are many of them, and so are those that would make too many
-    lines.
-    """
+    """Return lines for the steps of one status, given as pairs of name and reason; many steps are rolled up."""
     by_why: dict[str, list[str]] = {}
     for name, why in told:
         by_why.setdefault(why, []).append(name)

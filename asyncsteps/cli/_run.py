@@ -9,7 +9,9 @@ from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Final
+from typing import Annotated, Any, Final
+
+from cyclopts import Parameter
 
 import asyncsteps
 from asyncsteps.cli import _output
@@ -26,10 +28,10 @@ from asyncsteps.cli._exit import (
     report,
     run_async,
 )
+from asyncsteps.cli._options import COMMON, Common, Flag, Selection
 from asyncsteps.cli._params import bind
 from asyncsteps.cli._progress import Follower, followed
 from asyncsteps.cli._report import RunReport, write_plan
-from asyncsteps.cli._store import open_store
 from asyncsteps.cli._targets import Target, load
 
 _FOR_MARKS: Final = 0.8
@@ -38,50 +40,34 @@ _FOR_MARKS: Final = 0.8
 _END_OF_SELECTOR: Final = re.compile(r"(?<!\\)=")
 
 
-@dataclass(frozen=True, slots=True)
-class Request:
-    """The options of ``run`` and ``plan``."""
-
-    target: str
-    store: str | None
-    endpoint_url: str | None
-    workflow_id: str
-    run_id: str | None
-    force: Sequence[str]
-    skip: Sequence[str]
-    params: Sequence[str]
-    max_parallel: int | None = None
-    markers: Path | None = None
-    grace: float = GRACE
-
-
 @dataclass(slots=True)
 class _Code:
     """A target with its arguments, ready to be opened as a workflow.
 
     Attributes:
-        request: The options.
         target: The target.
+        selection: What to force and skip.
+        endpoint_url: The S3 endpoint, or None.
         arguments: The target's arguments, typed.
         url: The store's URL, once it is open.
     """
 
-    request: Request
     target: Target
+    selection: Selection
+    endpoint_url: str | None
     arguments: dict[str, Any]
     url: str | None = None
 
     @asynccontextmanager
     async def opening(self) -> AsyncIterator[dict[str, Any]]:
         """Open the store given by ``--store``; yield the arguments for `Workflow.opened` and `Workflow.plan`."""
-        request = self.request
-        common = {"workflow_id": request.workflow_id, "run_id": request.run_id}
-        if request.store is None:
-            yield common | {"endpoint_url": request.endpoint_url}
+        ids = {"workflow_id": self.selection.workflow_id, "run_id": self.selection.run_id}
+        if self.selection.store is None:
+            yield ids | {"endpoint_url": self.endpoint_url}
             return
-        async with open_store(request.store, request.endpoint_url) as store:
+        async with asyncsteps.open_store(self.selection.store, endpoint_url=self.endpoint_url) as store:
             self.url = store.url
-            yield common | {"store": store}
+            yield ids | {"store": store}
 
     def workflow(self) -> type[asyncsteps.Workflow]:
         """Make a workflow that plays the target with its arguments, ``--force`` and ``--skip``."""
@@ -92,9 +78,9 @@ class _Code:
 
             def __init__(self, step_run: asyncsteps.StepRun) -> None:
                 super().__init__(step_run)
-                for selector, reason in selectors(code.request.force):
+                for selector, reason in selectors(code.selection.force):
                     step_run.add_forced_steps(selector, reason)
-                for selector, reason in selectors(code.request.skip):
+                for selector, reason in selectors(code.selection.skip):
                     step_run.add_skipped_steps(selector, reason)
                 self.played = code.target.workflow(step_run)
 
@@ -130,70 +116,104 @@ def selectors(given: Sequence[str]) -> list[tuple[str, str | None]]:
     return pairs
 
 
-def _code(request: Request) -> _Code:
+def _code(target: str, selection: Selection, common: Common) -> _Code:
     """Load the target and check the options, as far as possible before the store is opened.
 
     Raises:
-        UsageError: When the target, its parameters, the store or the markers file is at fault.
+        UsageError: When the target, its parameters or the store is at fault.
     """
-    if request.markers is not None:
-        try:
-            request.markers.open("a").close()
-        except OSError as error:
-            raise UsageError(f"--markers {str(request.markers)!r} cannot be written: {error.strerror}") from error
-    if not 0 <= request.grace <= threading.TIMEOUT_MAX:
-        raise UsageError(f"--grace {request.grace:g} is refused: it is a number of seconds, 0 or more")
-    target = load(request.target)
-    if request.store is None and not target.has_hooks:
+    loaded = load(target)
+    if selection.store is None and not loaded.has_hooks:
         raise UsageError(
-            f"target {target.text!r} is a function, so that no hooks make its store; give one: --store URL"
+            f"target {target!r} is a function, so that no hooks make its store; give one: --store URL"
         )
-    return _Code(request, target, bind(target.function, request.params, skip=1, target=target.text))
+    arguments = bind(loaded.function, selection.param, skip=1, target=target)
+    return _Code(loaded, selection, common.endpoint_url, arguments)
 
 
-def run(request: Request, *, quiet: bool, as_json: bool, with_traceback: bool) -> int:
-    """Play a workflow and report on it."""
-    outcome = RunReport(request.target, request.workflow_id)
+def run(
+    target: str,
+    /,
+    *,
+    selection: Selection,
+    max_parallel: int | None = None,
+    markers: Path | None = None,
+    grace: float = GRACE,
+    quiet: Flag = False,
+    common: Common = COMMON,
+) -> int:
+    """Play the steps of a workflow that are not done yet.
+
+    Args:
+        target: module:name or path/file.py:name, of a Workflow class or an async def main(run, ...).
+        selection: What to force and skip.
+        max_parallel: How many activities may be under way at once.
+        markers: A file to append every marker to, one JSON object a line.
+        grace: Seconds that what is under way may take to end after SIGINT or SIGTERM; then the process ends.
+        quiet: No progress; errors and the summary are written all the same.
+        common: Options of every command.
+    """
+    outcome = RunReport(target, selection.workflow_id)
     begun = time.monotonic()
 
-    def write(code: int) -> None:
+    def write(exit_code: int) -> None:
         outcome.seconds = time.monotonic() - begun
-        outcome.store = code_to_run.url or request.store
-        outcome.write(code, as_json=as_json)
+        outcome.store = code.url or selection.store
+        outcome.write(exit_code, as_json=common.json)
 
     def write_last(interrupted: Interrupted, told: str) -> None:
         outcome.raised.append(told)
         write(interrupted.code)
 
-    with _output.data_only() if as_json else contextlib.nullcontext():
-        code_to_run = _code(request)
-        with followed(quiet=quiet, with_traceback=with_traceback) as follower:
+    with _output.data_only() if common.json else contextlib.nullcontext():
+        options = _run_options(max_parallel, markers, grace)
+        code = _code(target, selection, common)
+        with followed(quiet=quiet, with_traceback=common.traceback) as follower:
             try:
-                code = run_async(
-                    lambda: _play(code_to_run, outcome, follower, with_traceback=with_traceback),
-                    grace=request.grace,
+                exit_code = run_async(
+                    lambda: _play(code, outcome, follower, options, with_traceback=common.traceback),
+                    grace=grace,
                     report=write_last,
                 )
             except Interrupted as interrupted:
-                code = interrupted.code
+                exit_code = interrupted.code
                 _output.say(f"asyncsteps: ended by {interrupted}; nothing half done is marked")
             except BrokenOffError as error:
-                code = report(error, with_traceback=with_traceback)
+                exit_code = report(error, with_traceback=common.traceback)
                 outcome.raised.append(describe(error))
-    write(code)
-    return code
+    write(exit_code)
+    return exit_code
 
 
-async def _play(code: _Code, outcome: RunReport, follower: Follower, *, with_traceback: bool) -> ExitCode:
+def _run_options(max_parallel: int | None, markers: Path | None, grace: float) -> dict[str, Any]:
+    """The options of `StepRun`; the markers file is opened once, so that it is refused before anything is played.
+
+    Raises:
+        UsageError: When it cannot be written, or the grace is no number of seconds.
+    """
+    if not 0 <= grace <= threading.TIMEOUT_MAX:
+        raise UsageError(f"--grace {grace:g} is refused: it is a number of seconds, 0 or more")
+    if markers is not None:
+        try:
+            markers.open("a").close()
+        except OSError as error:
+            raise UsageError(f"--markers {str(markers)!r} cannot be written: {error.strerror}") from error
+    options: dict[str, Any] = {"markers_file": markers}
+    if grace:
+        options["mark_timeout"] = grace * _FOR_MARKS
+    return options if max_parallel is None else options | {"max_parallel": max_parallel}
+
+
+async def _play(
+    code: _Code, outcome: RunReport, follower: Follower, options: dict[str, Any], *, with_traceback: bool
+) -> ExitCode:
     """Play the code to its end; return the exit code for what it raised and what failed in its steps."""
-    options: dict[str, Any] = {"on_marker": follower, "markers_file": code.request.markers}
-    if code.request.grace:
-        options["mark_timeout"] = code.request.grace * _FOR_MARKS
-    if code.request.max_parallel is not None:
-        options["max_parallel"] = code.request.max_parallel
     raised: Exception | None = None
     try:
-        async with code.opening() as given, code.workflow().opened(**given, **options) as workflow:
+        async with (
+            code.opening() as given,
+            code.workflow().opened(**given, **options, on_marker=follower) as workflow,
+        ):
             outcome.run = follower.run = workflow.step_run
             outcome.result = await workflow.run()
     except Exception as error:
@@ -212,24 +232,38 @@ async def _play(code: _Code, outcome: RunReport, follower: Follower, *, with_tra
     return code_of(raised)
 
 
-def plan(request: Request, *, show_all: bool, as_json: bool) -> int:
-    """Report what a run would decide."""
-    with _output.data_only() if as_json else contextlib.nullcontext():
-        code = _code(request)
+def plan(
+    target: str,
+    /,
+    *,
+    selection: Selection,
+    show_all: Annotated[bool, Parameter(name="--all", negative=(), show_default=False)] = False,
+    common: Common = COMMON,
+) -> int:
+    """Show what a run would play, force and skip, and why; it plays nothing and writes nothing.
+
+    Args:
+        target: module:name or path/file.py:name, of a Workflow class or an async def main(run, ...).
+        selection: What to force and skip.
+        show_all: Name every step, instead of rolling up many that are decided alike.
+        common: Options of every command.
+    """
+    with _output.data_only() if common.json else contextlib.nullcontext():
+        code = _code(target, selection, common)
         found = run_async(lambda: _plan(code))
     if found.complete:
-        given = [selector for selector, _ in selectors((*request.force, *request.skip))]
+        given = [selector for selector, _ in selectors((*selection.force, *selection.skip))]
         for selector in found.unmatched_selectors:
             if selector in given:
                 _output.warning(f"selector {selector!r} matches no step of the plan: is it misspelt?")
-    store = code.url or request.store
+    store = code.url or selection.store
     write_plan(
         found,
-        target=request.target,
+        target=target,
         store=store,
-        workflow_id=request.workflow_id,
+        workflow_id=selection.workflow_id,
         show_all=show_all,
-        as_json=as_json,
+        as_json=common.json,
     )
     return ExitCode.OK
 

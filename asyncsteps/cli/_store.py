@@ -8,13 +8,15 @@ import uuid
 from collections.abc import Iterable, Sequence
 from contextlib import AbstractAsyncContextManager
 from datetime import UTC, datetime
-from typing import Any, Final
+from typing import Annotated, Any, Final
 
 import anyio
+from cyclopts import Parameter
 
 import asyncsteps
 from asyncsteps.cli import _output, _tree
 from asyncsteps.cli._exit import ExitCode, UsageError, run_async
+from asyncsteps.cli._options import COMMON, Common, Flag
 
 MARKED_BY: Final = "asyncsteps mark"
 """The workflow id and version in the records of steps marked by hand."""
@@ -22,56 +24,64 @@ MARKED_BY: Final = "asyncsteps mark"
 _UNRECOGNISED_SHOWN: Final = 10
 
 
-def open_store(url: str, endpoint_url: str | None) -> AbstractAsyncContextManager[asyncsteps.StepStore]:
-    """Open the store given on the command line."""
-    return asyncsteps.open_store(url, endpoint_url=endpoint_url)
-
-
-def _lasting(url: str) -> None:
-    """Refuse a store that lives no longer than this command.
+def _open(store: str, common: Common) -> AbstractAsyncContextManager[asyncsteps.StepStore]:
+    """Open a store that outlives this command.
 
     Raises:
-        UsageError: When ``url`` names a store in memory.
+        UsageError: When ``store`` names a store in memory.
     """
-    if url.startswith("memory:"):
-        raise UsageError(f"{url!r} lasts no longer than this command; name a directory, or s3://bucket/prefix")
+    if store.startswith("memory:"):
+        raise UsageError(f"{store!r} lasts no longer than this command; name a directory, or s3://bucket/prefix")
+    return asyncsteps.open_store(store, endpoint_url=common.endpoint_url)
 
 
 def ls(
-    url: str, selector: str, *, depth: int | None, names_only: bool, endpoint_url: str | None, as_json: bool
+    store: str,
+    selector: str = "*",
+    /,
+    *,
+    depth: int | None = None,
+    names: Flag = False,
+    common: Common = COMMON,
 ) -> int:
-    """List done steps: as a tree, as plain names, or as JSON."""
+    """Show the steps that are done, as a tree.
+
+    Args:
+        store: The URL of the store.
+        selector: Only what it selects.
+        depth: How many levels to open; without it, groups of up to 20 members are opened.
+        names: Plain names instead of a tree, one a line.
+        common: Options of every command.
+    """
     if depth is not None and depth < 1:
         raise UsageError(f"--depth {depth} opens nothing; give 1 or more")
-    _lasting(url)
 
     async def main() -> int:
         unrecognised: list[str] = []
-        async with open_store(url, endpoint_url) as store:
-            names = await store.list_done(selector, on_foreign=unrecognised.append)
-            shown_url = store.url
+        async with _open(store, common) as opened:
+            found = await opened.list_done(selector, on_foreign=unrecognised.append)
         _report_unrecognised(unrecognised)
-        if not names and selector == "*":
-            _explain_empty(store, unrecognised)
-        tree = _tree.grow(names)
-        if as_json:
+        if not found and selector == "*":
+            _explain_empty(opened, unrecognised)
+        tree = _tree.grow(found)
+        if common.json:
             groups = {segment: child.total for segment, child in tree.children.items()}
             _output.emit_json(
                 {
-                    "store": shown_url,
+                    "store": opened.url,
                     "selector": selector,
-                    "count": len(names),
+                    "count": len(found),
                     "groups": groups,
-                    "steps": names,
+                    "steps": found,
                     "foreign": sorted(unrecognised),
                 }
             )
-        elif names_only:
-            if names:
-                _output.emit("\n".join(names), raw=True)
+        elif names:
+            if found:
+                _output.emit("\n".join(found), raw=True)
         else:
             below = "" if selector == "*" else f" under {selector}"
-            lines = [f"{shown_url}: {_output.count(len(names), 'done step')}{below}"]
+            lines = [f"{opened.url}: {_output.count(len(found), 'done step')}{below}"]
             lines += _tree.draw(tree, under=selector, depth=depth)
             _output.emit("\n".join(lines))
         return ExitCode.OK
@@ -100,18 +110,22 @@ def _explain_empty(store: asyncsteps.StepStore, unrecognised: Sequence[str]) -> 
         _output.warning(f"there is no directory {str(store.path)!r}; the first step that is marked makes it")
 
 
-def show(url: str, name: str, *, endpoint_url: str | None, as_json: bool) -> int:
-    """Show the record of a done step."""
-    _lasting(url)
+def show(store: str, name: str, /, *, common: Common = COMMON) -> int:
+    """Show the record of a done step; the exit code is 1 when it is not done.
+
+    Args:
+        store: The URL of the store.
+        name: The step's name.
+        common: Options of every command.
+    """
 
     async def main() -> int:
-        async with open_store(url, endpoint_url) as store:
-            record = await store.read_done(name)
-            shown_url = store.url
-        if as_json:
-            _output.emit_json({"store": shown_url, "step": name, "done": record is not None, "record": record})
+        async with _open(store, common) as opened:
+            record = await opened.read_done(name)
+        if common.json:
+            _output.emit_json({"store": opened.url, "step": name, "done": record is not None, "record": record})
         elif record is None:
-            _output.say(f"{name} is not done in {shown_url}")
+            _output.say(f"{name} is not done in {opened.url}")
         else:
             width = max(map(len, record), default=0)
             lines = [name, *(f"  {key:{width}}  {_inline(value)}" for key, value in record.items())]
@@ -128,37 +142,43 @@ def _inline(value: Any) -> str:
 
 
 def mark(
-    url: str,
-    names: Sequence[str],
-    *,
-    workflow_id: str,
-    reason: str | None,
-    replace: bool,
-    endpoint_url: str | None,
-    as_json: bool,
+    store: str,
+    /,
+    *names: Annotated[str, Parameter(required=True)],
+    workflow_id: str = MARKED_BY,
+    reason: str | None = None,
+    replace: Flag = False,
+    common: Common = COMMON,
 ) -> int:
-    """Mark steps as done by hand; the record says who did."""
-    _lasting(url)
+    """Mark steps as done without playing them; the record says who did, and when.
+
+    Args:
+        store: The URL of the store.
+        names: The steps' names.
+        workflow_id: The workflow's id to record.
+        reason: Why; it is recorded too.
+        replace: Replace the records of steps that are done already, instead of keeping them.
+        common: Options of every command.
+    """
     wanted = list(dict.fromkeys(names))
     record = _record(workflow_id, reason)
 
     async def main() -> int:
         stored: dict[str, bool] = {}
-        async with open_store(url, endpoint_url) as store:
+        async with _open(store, common) as opened:
             for name in wanted:
-                store.check_name(name)
+                opened.check_name(name)  # before any is marked
 
             async def mark_one(name: str) -> None:
-                stored[name] = await store.mark_done(name, record, first_wins=not replace)
+                stored[name] = await opened.mark_done(name, record, first_wins=not replace)
 
             async with anyio.create_task_group() as tasks:
                 for name in wanted:
                     tasks.start_soon(mark_one, name)
-            shown_url = store.url
         marked = [name for name in wanted if stored[name]]
         kept = [name for name in wanted if not stored[name]]
-        if as_json:
-            _output.emit_json({"store": shown_url, "marked": marked, "already_done": kept, "record": record})
+        if common.json:
+            _output.emit_json({"store": opened.url, "marked": marked, "already_done": kept, "record": record})
         else:
             for name in marked:
                 _output.emit(f"marked {name}")
@@ -189,27 +209,33 @@ def _who() -> str:
 
 
 def forget(
-    url: str,
-    selectors: Sequence[str],
-    *,
-    yes: bool,
-    dry_run: bool,
-    endpoint_url: str | None,
-    as_json: bool,
+    store: str,
+    /,
+    *selectors: Annotated[str, Parameter(required=True)],
+    yes: Annotated[bool, Parameter(name=("--yes", "-y"), negative=(), show_default=False)] = False,
+    dry_run: Flag = False,
+    common: Common = COMMON,
 ) -> int:
-    """Withdraw done marks, after listing them."""
-    _lasting(url)
+    """Withdraw done marks, so that the next run plays these steps again; says which, and asks.
+
+    Args:
+        store: The URL of the store.
+        selectors: What to forget.
+        yes: Do not ask.
+        dry_run: Only say what would be withdrawn.
+        common: Options of every command.
+    """
     wanted = list(dict.fromkeys(selectors))
-    shown_url, matched = run_async(lambda: _find(url, wanted, endpoint_url))
+    url, matched = run_async(lambda: _find(store, wanted, common))
     agreed = bool(matched) and not dry_run
     if agreed and not yes:
         # Asked between two event loops, where a plain input() is ended by Ctrl-C at once.
-        agreed = _confirm(matched, shown_url)
-    withdrawn = run_async(lambda: _withdraw(url, matched, endpoint_url)) if agreed else []
-    if as_json:
+        agreed = _confirm(matched, url)
+    withdrawn = run_async(lambda: _withdraw(store, matched, common)) if agreed else []
+    if common.json:
         _output.emit_json(
             {
-                "store": shown_url,
+                "store": url,
                 "selectors": wanted,
                 "dry_run": dry_run,
                 "matched": matched,
@@ -217,7 +243,7 @@ def forget(
             }
         )
     elif dry_run:
-        _output.emit(_what(matched, shown_url, "would withdraw"))
+        _output.emit(_what(matched, url, "would withdraw"))
     elif withdrawn:
         _output.emit("\n".join(f"withdrawn {name}" for name in withdrawn))
     else:
@@ -225,21 +251,21 @@ def forget(
     return ExitCode.OK if agreed or dry_run or not matched else ExitCode.FAILED
 
 
-async def _find(url: str, selectors: Sequence[str], endpoint_url: str | None) -> tuple[str, list[str]]:
+async def _find(store: str, selectors: Sequence[str], common: Common) -> tuple[str, list[str]]:
     """Return the store's URL, and the done names that the selectors match, sorted."""
     found: set[str] = set()
-    async with open_store(url, endpoint_url) as store:
+    async with _open(store, common) as opened:
         for selector in selectors:
-            names = await store.list_done(selector, on_foreign=lambda _key: None)
+            names = await opened.list_done(selector, on_foreign=lambda _key: None)
             if not names:
                 _output.warning(f"selector {selector!r} matches no done step")
             found.update(names)
-        return store.url, sorted(found)
+        return opened.url, sorted(found)
 
 
-async def _withdraw(url: str, names: Sequence[str], endpoint_url: str | None) -> list[str]:
-    async with open_store(url, endpoint_url) as store:
-        return await store.withdraw(names)
+async def _withdraw(store: str, names: Sequence[str], common: Common) -> list[str]:
+    async with _open(store, common) as opened:
+        return await opened.withdraw(names)
 
 
 def _confirm(matched: Sequence[str], url: str) -> bool:

@@ -17,7 +17,7 @@ import asyncsteps
 from asyncsteps.cli._exit import UsageError, describe
 
 _BREAKING = (Exception, SystemExit, GeneratorExit, asyncio.CancelledError)
-"""What a module may raise when it is imported, but for an interrupt."""
+"""What importing a module may raise, except interrupts."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,8 +27,8 @@ class Target:
     Attributes:
         text: TARGET as given.
         workflow: The workflow class; for a function, one whose ``run`` calls it.
-        function: The class's ``run``, or the function; it takes the arguments, after ``self`` or the run.
-        has_hooks: Whether the workflow's hooks say where its store is.
+        function: The class's ``run``, or the function, which takes the arguments.
+        has_hooks: Whether the workflow has hooks that name its store.
     """
 
     text: str
@@ -134,9 +134,9 @@ def _from_name(name: str) -> ModuleType:
 
 
 def _from_file(path: Path) -> ModuleType:
-    """Import a file: its folder comes first on the path, as with ``python path/file.py``, and its stem names it.
+    """Import a file by its stem, with its folder first on the path, as ``python path/file.py`` has it.
 
-    The name matters where activities are looked up by it, for instance in another process.
+    Other processes may look activities up by the module's name.
     """
     if not path.is_file():
         raise UsageError(f"there is no file {str(path)!r}")

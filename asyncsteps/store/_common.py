@@ -3,8 +3,8 @@
 import abc
 import contextlib
 import logging
-from collections.abc import AsyncGenerator, AsyncIterator, Iterable, Mapping
-from typing import Any, Self
+from collections.abc import AsyncGenerator, AsyncIterator, Iterable
+from typing import Self
 
 from asyncsteps._errors import StepNameError, StoreClosedError
 from asyncsteps._plan.names import (
@@ -16,7 +16,7 @@ from asyncsteps._plan.names import (
     check_step_name,
     is_step_name,
 )
-from asyncsteps.store._protocol import DonePage, OnForeign, OnProgress
+from asyncsteps.store._protocol import OnForeign, OnProgress, StepStore
 
 logger = logging.getLogger("asyncsteps.store")
 
@@ -25,10 +25,7 @@ _SHOWN = 5
 
 
 def _are_names(keys: list[str]) -> bool:
-    """Whether all ``keys`` are surely step names, decided by searching them all at once.
-
-    False does not mean that one is not: each key has to be checked then.
-    """
+    """Whether all ``keys`` are certainly step names, checked all at once. If False, check each of them."""
     joined = "/".join(keys)
     return (
         joined.isprintable()
@@ -88,8 +85,8 @@ class KeyFilter:
             )
 
 
-class BaseStore(abc.ABC):
-    """Base class of the stores; `asyncsteps.store.StepStore` is the contract.
+class BaseStore(StepStore):
+    """Base class of the stores.
 
     A store can be entered once, and used until its ``async with`` block ends.
     """
@@ -112,11 +109,6 @@ class BaseStore(abc.ABC):
     async def __aexit__(self, *exc_info: object) -> None:
         self._state = "closed"
         await self._stack.aclose()
-
-    @property
-    @abc.abstractmethod
-    def url(self) -> str:
-        """The complete prefix, in the form that `asyncsteps.open_store` takes."""
 
     def check_name(self, name: str) -> None:
         """Check that ``name`` can be stored here.
@@ -147,9 +139,9 @@ class BaseStore(abc.ABC):
         on_foreign: OnForeign | None = None,
         on_progress: OnProgress | None = None,
     ) -> AsyncIterator[list[str]]:
-        """Yield the same names in batches as they arrive, in no particular order, each name once.
+        """Yield the names of `list_done` in batches as they arrive, each name once, in no particular order.
 
-        Close the iterator when leaving it early (``contextlib.aclosing``): that stops the requests in flight.
+        Close the iterator when leaving it early (``contextlib.aclosing``), to stop the requests in flight.
         """
         check_selector(under, by=self._step_names)
         self._require_open()
@@ -173,26 +165,6 @@ class BaseStore(abc.ABC):
         self, under: str, key_filter: KeyFilter, on_progress: OnProgress | None
     ) -> AsyncGenerator[list[str], None]:
         """Yield the names that ``under`` matches in batches, each once; pass other keys to ``key_filter``."""
-
-    @abc.abstractmethod
-    async def done_page(self, start_after: str = "") -> DonePage:
-        """Return one request's worth of done names greater than ``start_after`` (any string), in order."""
-
-    @abc.abstractmethod
-    async def is_done(self, name: str) -> bool:
-        """Ask the storage whether ``name`` is done."""
-
-    @abc.abstractmethod
-    async def mark_done(self, name: str, record: Mapping[str, Any], *, first_wins: bool = False) -> bool:
-        """Record ``name`` as done, durably; return whether this call's record is the stored one."""
-
-    @abc.abstractmethod
-    async def read_done(self, name: str) -> dict[str, Any] | None:
-        """Return the record of ``name``, or None when it is not done."""
-
-    @abc.abstractmethod
-    async def withdraw(self, names: Iterable[str]) -> list[str]:
-        """Withdraw done marks (one ``str`` is one name); return those that were there, sorted."""
 
     def _require_open(self) -> None:
         if self._state != "open":

@@ -1,4 +1,4 @@
-"""The store in memory: for tests, and for programs that need nothing durable."""
+"""The in-memory store, for tests and for programs that need nothing durable."""
 
 from bisect import bisect_right
 from collections.abc import AsyncGenerator, Iterable, Mapping
@@ -15,7 +15,7 @@ _BATCH = 1000
 
 
 class MemoryStore(BaseStore):
-    """Keeps done steps in memory, and is as strict as the other stores about names, records and its block.
+    """Keeps done steps in memory, with the same checks of names, records and lifetime as the other stores.
 
     Args:
         records: Initial records, by step name.
@@ -30,12 +30,12 @@ class MemoryStore(BaseStore):
 
     @property
     def url(self) -> str:
-        """``memory:``. It does not open this store again, but a new, empty one."""
+        """``memory:``, which opens a new, empty store and not this one."""
         return "memory:"
 
     @property
     def records(self) -> dict[str, dict[str, Any]]:
-        """A copy of everything stored, sorted by name; also readable outside the block."""
+        """A copy of all records, sorted by name. Also available outside the block."""
         return {name: decode_record(name, self._bodies[name]) for name in sorted(self._bodies)}
 
     async def _batches(

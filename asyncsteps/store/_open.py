@@ -44,7 +44,7 @@ def open_store(
         client: For S3: the aioboto3 S3 client to use; it is not closed.
         endpoint_url: For S3: the server. None: botocore's environment (``AWS_ENDPOINT_URL_S3``,
             ``AWS_ENDPOINT_URL``) and profiles decide.
-        region_name: For S3: the region; None: likewise.
+        region_name: For S3: the region. None: botocore's environment and profiles decide.
         config: For S3: botocore configuration (retries, timeouts, proxies), which overrides the store's own.
         concurrency: The most requests, or operating system calls, at once.
         sse: For S3: server-side encryption, True for ``AES256`` or a name such as ``aws:kms``.
@@ -99,21 +99,12 @@ def open_bucket(
 ) -> AbstractAsyncContextManager[StepStore]:
     """Open the S3 store that a workflow's hooks ``get_step_bucket()`` and ``get_step_path_prefix()`` name.
 
-    Args:
-        bucket: A bucket's name, or ``host/bucket`` with a host of AWS (of any partition). The host wins over
-            botocore's environment and configuration, and an ``endpoint_url`` wins over the host.
-        prefix: The complete key prefix; a slash is appended unless it is empty or ends in one.
-        session: See `open_store`.
-        client: See `open_store`; its own endpoint is used, whatever the host.
-        endpoint_url: See `open_store`.
-        region_name: The region; None: the one that the host names, if any.
-        config: See `open_store`.
-        concurrency: See `open_store`.
-        sse: See `open_store`.
-        timeout: See `open_store`.
-        attempts: See `open_store`.
-        step_names: Which keys are steps: those whose names keep the rule of asyncsteps (``strict``), or those that
-            simpleflow would play under this prefix (``simpleflow``).
+    ``bucket`` is a bucket's name, or ``host/bucket`` with an AWS host of any partition. The host wins over
+    botocore's environment and configuration, and decides the region unless ``region_name`` is given;
+    ``endpoint_url`` or the endpoint of a given ``client`` win over the host. ``prefix`` is the complete key
+    prefix; a slash is appended unless it is empty or ends in one. ``step_names`` says which
+    keys are steps: those whose names keep the rule of asyncsteps (``strict``), or those that simpleflow would play
+    under this prefix (``simpleflow``). The other options are those of `open_store`.
 
     Raises:
         StoreURLError: When the bucket or the prefix cannot be used, or the host is not one of AWS.

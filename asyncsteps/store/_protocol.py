@@ -37,7 +37,7 @@ class ListingProgress:
 
 
 OnForeign = Callable[[str], object]
-"""Called with each unrecognised key: one below the prefix (given without it) that is not a step name."""
+"""Called with each unrecognised key: one below the prefix, given without it, that is not a step name."""
 
 OnProgress = Callable[[ListingProgress], object]
 """Called after each page of a listing."""
@@ -45,7 +45,7 @@ OnProgress = Callable[[ListingProgress], object]
 
 @runtime_checkable
 class StepStore(Protocol):
-    """Records done steps under one prefix. Whether a step is done depends on its name alone, not on its record.
+    """Records done steps under one prefix. A step is done if its name is stored, whatever its record.
 
     Use a store inside its ``async with`` block (see `asyncsteps.open_store`), in one event loop, from any number
     of tasks. Names and selectors are checked before anything is read or written: an invalid name raises
@@ -84,7 +84,7 @@ class StepStore(Protocol):
     def iter_done(
         self, under: str = "*", *, on_foreign: OnForeign | None = None, on_progress: OnProgress | None = None
     ) -> AsyncIterator[list[str]]:
-        """Yield the same names in batches as they arrive, in no particular order, each name once."""
+        """Yield the names of `list_done` in batches as they arrive, each name once, in no particular order."""
         ...
 
     async def done_page(self, start_after: str = "") -> DonePage:

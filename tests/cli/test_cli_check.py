@@ -135,5 +135,5 @@ def test_it_tells_keys_while_it_lists_and_holds_no_names(monkeypatch: pytest.Mon
                 yield [f"a{n}" for n in range(1000)]
 
     monkeypatch.setattr(asyncsteps, "open_store", lambda url, endpoint_url: Endless())
-    assert _check.check("s3://bucket/steps", step_names="strict", endpoint_url=None, as_json=False) == 1
+    assert _check.check("s3://bucket/steps") == 1
     assert written[-1].startswith("s3://bucket/steps/: 3,000 done steps, 3 unrecognised keys")

@@ -206,3 +206,45 @@ async def test_many_that_ask_in_vain_tell_one_error_with_a_trace_that_does_not_g
         failed = [error.step for error in run.failures if isinstance(error, StepFailedError)]
         assert sorted(failed) == sorted(f"s.{n}" for n in range(50))
         assert len(traceback.format_tb(caught.value.__traceback__)) < 40
+
+
+async def test_a_store_that_fails_to_open_is_tried_once_for_all_that_wait() -> None:
+    tried = 0
+
+    async def opened() -> MemoryStore:
+        nonlocal tried
+        tried += 1
+        await anyio.wait_all_tasks_blocked()  # all that ask wait by then
+        raise StoreError(f"opening fails, attempt {tried}")
+
+    async with StepRun(opened, workflow_id="w") as run:
+        with pytest.raises(StoreError, match="attempt 1") as caught:
+            await run.submit(Group(*(Step(f"s.{n}", noop) for n in range(50))))
+        assert len(run.failures) == 50
+        assert {str(error.__cause__) for error in run.failures} == {"opening fails, attempt 1"}
+        assert len(traceback.format_tb(caught.value.__traceback__)) < 40
+        with pytest.raises(StoreError, match="attempt 2"):
+            await run.submit(Step("s.0", noop))
+
+
+async def test_another_opens_the_store_when_the_first_is_cancelled() -> None:
+    entered = 0
+    store = GatedStore()
+
+    async def opened() -> MemoryStore:
+        nonlocal entered
+        entered += 1
+        if entered == 1:
+            await anyio.sleep_forever()
+        return store
+
+    async with store, StepRun(opened, workflow_id="w") as run:
+        first = asyncio.create_task(run.submit(Step("a", noop)))
+        await anyio.wait_all_tasks_blocked()
+        second = asyncio.create_task(run.submit(Step("b", noop)))
+        await anyio.wait_all_tasks_blocked()
+        assert entered == 1
+        first.cancel()
+        assert (await second).status == "completed"
+        await asyncio.wait({first})
+    assert (first.cancelled(), entered) == (True, 2)

@@ -160,9 +160,7 @@ async def test_with_a_store_its_url_is_the_prefix_and_the_hooks_are_not_used() -
         assert list(store.records) == ["my_step"]
 
 
-async def test_the_default_hooks_are_simpleflows(
-    s3_endpoint: str, bucket: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def test_the_default_hooks_are_simpleflows(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     class Default(Workflow):
         async def run(self) -> tuple[str, str]:
             return self.get_step_bucket(), self.get_step_path_prefix()

@@ -16,7 +16,7 @@ from simulation.spec import FaultKind, History, RunSpec
 T = TypeVar("T")
 
 FOREIGN = "b/"
-"""A key in the bucket that is no step name."""
+"""A key in the bucket that is not a step name."""
 
 PATIENCE = 60.0
 """Seconds after which a client gives up a reply."""

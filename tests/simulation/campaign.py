@@ -24,7 +24,7 @@ class Failure:
 
 
 def failures(seeds: Iterable[int]) -> Iterator[Failure]:
-    """Play the histories of ``seeds``; those that broke a rule."""
+    """Play the histories of ``seeds``; return those that broke a rule."""
     for number, seed in enumerate(seeds):
         if number % 10 == 0:
             gc.collect()  # histories are played without it

@@ -1,4 +1,4 @@
-"""What the model remembers of a run: attempts, steps that are played, failures."""
+"""What the model remembers of a run: attempts, steps under way, failures."""
 
 from contextvars import ContextVar
 from dataclasses import dataclass, field

@@ -1,4 +1,4 @@
-"""Plays one history, and tells which rules were broken."""
+"""Plays one history, and reports the rules that it broke."""
 
 import gc
 import logging

@@ -35,7 +35,7 @@ class HungError(BaseException):
 
 
 class OrderedSet(dict[Any, None]):
-    """A set in order of addition: those of the standard library have an order that depends on addresses."""
+    """A set in order of addition; the order of a built-in set depends on addresses."""
 
     def add(self, item: object) -> None:
         self[item] = None
@@ -77,7 +77,7 @@ def ordered_scopes() -> Iterator[None]:
 
 
 class SimulatedLoop(asyncio.BaseEventLoop):
-    """Time passes when every task waits, and then at once; what is ready at one time runs in any order.
+    """Time jumps ahead whenever every task waits; what is ready at one time runs in any order.
 
     Args:
         random: Decides the order.
@@ -109,7 +109,7 @@ class SimulatedLoop(asyncio.BaseEventLoop):
         return self._now
 
     def alive(self) -> list[asyncio.Task[Any]]:
-        """The tasks that have not ended; faster than `asyncio.all_tasks`, which looks at those of all loops."""
+        """The tasks that have not ended; faster than `asyncio.all_tasks`, which searches all loops."""
         return [task for task in self.tasks if not task.done()]
 
     def kill(self) -> None:
@@ -146,7 +146,7 @@ class SimulatedLoop(asyncio.BaseEventLoop):
             raise HungError("it goes round in circles")
 
     def _pass_time(self, ready: Any, timers: Any) -> None:
-        """Have time pass where nothing is ready, and make what is due ready."""
+        """Advance time if nothing is ready, and make due callbacks ready."""
         while timers and timers[0]._cancelled:
             heapq.heappop(timers)._scheduled = False
         self._busy += 1

@@ -1,4 +1,4 @@
-"""The naive model: what may happen in a run, by the specification, told event by event; simple, not fast."""
+"""The naive model: what the specification allows in a run, checked event by event. Simple, not fast."""
 
 from collections import Counter
 from collections.abc import Mapping

@@ -33,7 +33,7 @@ def smaller(value: Any) -> Iterator[Any]:
 
 
 def shrink(history: History, rule: str) -> History:
-    """The smallest history that could be found near ``history`` which breaks the same rule."""
+    """Return the smallest history found near ``history`` that breaks the same rule."""
     tries = 0
     found = True
     while found and tries < _MOST_TRIES:

@@ -1,4 +1,4 @@
-"""What a history is made of: frozen records, whose defaults are the simplest there is."""
+"""The parts of a history, as frozen records whose defaults are the simplest case."""
 
 from dataclasses import MISSING, dataclass, fields
 from typing import Any, Literal
@@ -7,7 +7,7 @@ How = Literal["await", "scope", "task", "timeout", "anyio_timeout"]
 """How a submission is waited for: plainly, or cancelled after a time by one of asyncio's or anyio's ways."""
 
 FaultKind = Literal["throttle", "before", "after", "partial", "stall", "lost", "cancel_applied"]
-"""What may happen to a request; ``lost`` is done, but the client waits for its reply in vain."""
+"""What may happen to a request. A ``lost`` one takes effect, but its reply never arrives."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -153,7 +153,7 @@ class RunSpec:
 
 @dataclass(frozen=True, slots=True)
 class History:
-    """A workflow, the runs of it one after the other over one store, and what is done before the first."""
+    """A workflow, its successive runs over one store, and the steps done before the first."""
 
     seed: int
     steps: tuple[StepDef, ...]
@@ -165,7 +165,7 @@ class History:
 
 
 def show(value: Any) -> str:
-    """A record as its constructor takes it, without what is as ever."""
+    """Return the constructor call that makes a record, without defaults."""
     if isinstance(value, tuple):
         return f"({', '.join(map(show, value))}{',' if len(value) == 1 else ''})"
     if not hasattr(value, "__dataclass_fields__"):

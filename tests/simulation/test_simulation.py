@@ -1,4 +1,4 @@
-"""Histories at random keep every rule; a seed is a history, byte for byte; what is broken on purpose is found."""
+"""Random histories keep every rule, a seed always gives the same history, and every mutant is caught."""
 
 import os
 import subprocess

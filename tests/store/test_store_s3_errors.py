@@ -5,7 +5,6 @@ import socket
 from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime, timedelta
 from email.utils import format_datetime
-from pathlib import Path
 from typing import Any
 
 import botocore.config
@@ -209,7 +208,7 @@ async def test_a_profile_that_does_not_exist(s3_endpoint: str, monkeypatch: pyte
     only_ours(caught.value)
 
 
-async def test_half_of_the_credentials(s3_endpoint: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+async def test_half_of_the_credentials(s3_endpoint: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("AWS_SECRET_ACCESS_KEY")
     async with open_store("s3://b/p", endpoint_url=s3_endpoint) as store:
         with pytest.raises(AccessDeniedError, match="credentials"):

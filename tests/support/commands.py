@@ -1,4 +1,4 @@
-"""The command: in this process, or as the installed script where a process is what is tested."""
+"""Runs the command, in this process or as the installed script."""
 
 import contextlib
 import json

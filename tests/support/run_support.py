@@ -1,4 +1,4 @@
-"""What the tests of runs share: a store with gates, and short views of markers."""
+"""Helpers for the tests of runs: a store with gates, and short views of markers."""
 
 from collections.abc import AsyncIterator, Iterable, Mapping
 from contextlib import asynccontextmanager
@@ -12,7 +12,7 @@ RECORD = {"run_id": "earlier", "workflow_id": "w", "version": None}
 
 
 class Gate:
-    """Holds up what passes, once it is shut; tells when something has arrived."""
+    """A gate that callers wait at while it is shut; ``arrived`` is set by the first."""
 
     def __init__(self) -> None:
         self.arrived = anyio.Event()
@@ -31,7 +31,7 @@ class Gate:
 
 
 class GatedStore(MemoryStore):
-    """A memory store that counts, can be held up before a mark or a withdrawal takes effect, and can fail."""
+    """A memory store that records calls, can fail, and has gates before marks and withdrawals."""
 
     def __init__(self, done: Iterable[str] = ()) -> None:
         super().__init__(dict.fromkeys(done, RECORD))

@@ -28,6 +28,10 @@ class Ingest(Workflow):
     child_policy = "TERMINATE"
 
 
+QUICK: dict[str, Any] = {"polls_per_second": 1000, "min_poll_interval": 0.005, "max_poll_interval": 0.02}
+"""Options of a client that polls without pauses."""
+
+
 @functools.cache
 def session() -> aioboto3.Session:
     """Return one session for all tests: loading botocore's models takes longer than most tests."""
@@ -100,6 +104,10 @@ def fail(reason: str, details: str) -> dict[str, Any]:
 
 def operation_of(request: Request) -> str:
     return request.headers.get("x-amz-target", "").rpartition(".")[2]
+
+
+def is_history(request: Request) -> bool:
+    return operation_of(request) == "GetWorkflowExecutionHistory"
 
 
 def refusal(code: str, message: str = "injected", status: int = 400) -> Answer:

@@ -31,7 +31,7 @@ class ActivityError(Exception):
 
 
 def play_activity(swf: "SimulatedSwf", name: str, args: list[Any], kwargs: dict[str, Any]) -> Any:
-    """Play an activity: those of steps on the simulated bucket, the others by calling them."""
+    """Play an activity: step activities on the simulated bucket, others by calling them."""
     short = name.rpartition(".")[2]
     if short == "GetStepsDoneTask":
         names = sorted(swf.done)
@@ -59,7 +59,7 @@ class SimulatedSwf:
         workflow: The workflow class.
         input: Its input, ``{"args": [...], "kwargs": {...}}``.
         done: The done names in the bucket.
-        activities: Callables by activity type name, for those that cannot be imported.
+        activities: Callables by activity type name, for activities that cannot be imported.
         play: Plays an activity.
         one_at_a_time: Whether each activity that ends makes a decision of its own, or all open ones end together.
     """
@@ -99,7 +99,7 @@ class SimulatedSwf:
 
     @property
     def marker_texts(self) -> list[str]:
-        """The same, as recorded; those without details left out."""
+        """The same, as recorded, without markers that have no details."""
         return [
             event.details for event in self.history.events if event.type == "Marker" and hasattr(event, "details")
         ]
@@ -218,7 +218,7 @@ class SimulatedSwf:
         self._open.append((event, attributes))
 
     def advance(self) -> bool:
-        """Let what is open happen, and schedule the next decision; False when nothing is open."""
+        """Process what is open and schedule the next decision; return False if nothing is open."""
         ended = False
         for event, timer_id in self._take(self._timers):
             ended = True

@@ -12,7 +12,7 @@ from asyncsteps.swf import WorkflowStepMixin
 
 @activity.with_attributes(task_list="test", version="1", idempotent=False)
 def work(what: Any = None) -> Any:
-    """Does nothing, well; or fails when it is told to."""
+    """Does nothing, or fails on request."""
     if what == "fail":
         raise ActivityError(what)
     return what

@@ -169,7 +169,7 @@ async def test_two_bridges_run_side_by_side() -> None:
         assert await slow == "a"
 
 
-async def test_what_fails_to_start_says_so(caplog: pytest.LogCaptureFixture) -> None:
+async def test_what_fails_to_start_says_so() -> None:
     class Broken(Plain):
         def __init__(self, executor: Any) -> None:
             raise LookupError("no such table")

@@ -148,9 +148,7 @@ def chains() -> list[Any]:
     ]
 
 
-async def test_markers_are_those_of_a_plain_local_executor_in_the_same_order(
-    bucket: str, steps: type[Steps]
-) -> None:
+async def test_markers_are_those_of_a_plain_local_executor_in_the_same_order(steps: type[Steps]) -> None:
     """The sync program and the bridge each play all chains twice, each in its own prefix."""
     prefix = {"prefix": ""}
     ran: dict[str, list[Any]] = {}

@@ -11,7 +11,6 @@ from typing import Any
 
 import anyio
 import pytest
-from servers import MotoServer
 from swf_client_support import Decider, Ingest, client, complete, fail, marker, session
 
 from asyncsteps._errors import AsyncstepsError
@@ -29,13 +28,6 @@ from asyncsteps.swf._client.errors import (
 )
 from asyncsteps.swf._client.execution import Execution
 from asyncsteps.swf._client.records import CloseStatus, JumboField
-
-
-@pytest.fixture
-def decider(moto_server: MotoServer, aws_environment: None) -> Decider:
-    decider = Decider(moto_server.endpoint)
-    decider.register()
-    return decider
 
 
 def details(step: str, status: str = "completed") -> dict[str, Any]:

@@ -8,7 +8,6 @@ from typing import Any, cast
 from uuid import UUID
 
 import pytest
-from servers import MotoServer
 from simpleflow import Workflow
 from simpleflow import format as simpleflow_format
 from simpleflow.swf.mapper.models.history.base import History
@@ -24,13 +23,6 @@ from asyncsteps.swf._client.errors import (
     WorkflowTypeNotFoundError,
 )
 from asyncsteps.swf._client.wire import encode
-
-
-@pytest.fixture
-def decider(moto_server: MotoServer, aws_environment: None) -> Decider:
-    decider = Decider(moto_server.endpoint)
-    decider.register()
-    return decider
 
 
 async def test_the_input_and_the_parameters_reach_swf_in_simpleflows_form(decider: Decider) -> None:

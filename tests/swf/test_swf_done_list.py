@@ -264,9 +264,7 @@ class TestLongLists:
         swf.run()
         assert len(reads) == 1
 
-    def test_a_snapshot_that_is_gone_is_listed_anew(
-        self, moto_server: MotoServer, bucket: str, reads: list[Snapshot]
-    ) -> None:
+    def test_a_snapshot_that_is_gone_is_listed_anew(self, moto_server: MotoServer, bucket: str) -> None:
         swf = self.start(moto_server, bucket, "wf/steps/", wanted=1)
         swf.step()
         swf.advance()

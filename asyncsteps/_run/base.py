@@ -1,0 +1,147 @@
+"""What runs and workflows share: submissions, selectors, signals, markers."""
+
+from functools import partial
+from typing import Any, TypeVar, cast, overload
+
+from asyncsteps._plan.model import Marker, StepOutcome
+from asyncsteps._plan.names import as_reasoned_selectors
+from asyncsteps._run.dispatch import Dispatch
+from asyncsteps._run.options import GivenSelectors
+from asyncsteps._run.parts import RunParts
+from asyncsteps._tasks.activity import Activity, ActivityTask
+from asyncsteps._tasks.canvas import Group, as_submittable
+from asyncsteps._tasks.signals import MarkerTask, Signal, SignalTask, WaitForSignal
+from asyncsteps._tasks.step import Step
+from asyncsteps._tasks.submittable import Submittable
+
+R = TypeVar("R")
+
+
+class BaseRun:
+    """The base of `StepRun` and `Workflow`, over the parts of one run."""
+
+    _parts: RunParts
+    _dispatch: Dispatch
+
+    @overload
+    async def submit(self, submittable: Step, /) -> StepOutcome: ...
+
+    @overload
+    async def submit(self, submittable: Group, /) -> list[Any]: ...
+
+    @overload
+    async def submit(self, submittable: ActivityTask[R], /) -> R: ...
+
+    @overload
+    async def submit(self, submittable: Activity[..., R], /, *args: Any, **kwargs: Any) -> R: ...
+
+    @overload
+    async def submit(self, submittable: object, /, *args: Any, **kwargs: Any) -> Any: ...
+
+    async def submit(self, submittable: object, /, *args: Any, **kwargs: Any) -> Any:
+        """Play a submittable in the caller's task and return its result.
+
+        A step returns its `StepOutcome`, a chain or a group the list of its members' results.
+
+        Args:
+            submittable: A callable, a ``(callable, argument, ...)`` tuple, an activity task, a chain, a group, a
+                step, a signal, a marker.
+            args: Positional arguments of a callable.
+            kwargs: Keyword arguments of a callable.
+
+        Raises:
+            RunClosedError: Before the run is entered, and after it has ended.
+            StepDefinitionError: When it cannot be submitted.
+            StepFailedError: When a step with ``bubbles_exception_on_failure`` fails.
+            StepDeadlockError: When a step would wait for itself.
+            StoreError: When the store fails, whether or not failures bubble.
+            ExceptionGroup: The failures of a group's members.
+            Exception: What an activity raised. With ``raises_on_failure=False`` the failure is logged and listed
+                instead, and the result is None.
+        """
+        lifetime = self._parts.lifetime
+        lifetime.check_loop()
+        item = as_submittable(submittable, *args, **kwargs)
+        if isinstance(item, SignalTask | MarkerTask):
+            played = await self._dispatch.play(item)
+        else:
+            played = await lifetime.submission(partial(self._dispatch.play, item))
+        if played.error is None:
+            return played.result
+        if played.infrastructure or _raises(item):
+            raise played.error
+        self._parts.failures.absorb(played.error)
+        return played.result
+
+    async def signal(self, name: str, /, *args: Any, propagate: bool = True, **kwargs: Any) -> None:
+        """Send a signal to this run. Within chains use `SignalTask`.
+
+        Args:
+            name: Its name.
+            args: Positional payload.
+            propagate: simpleflow's; a native run has no child workflows, so it changes nothing.
+            kwargs: Keyword payload.
+        """
+        await self.submit(SignalTask(name, *args, propagate=propagate, **kwargs))
+
+    async def wait_signal(self, name: str, /) -> Signal:
+        """Return a signal of this run, waiting unless it was already sent. Within chains use `WaitForSignal`."""
+        return cast("Signal", await self.submit(WaitForSignal(name)))
+
+    def record_marker(self, name: str, details: Any = None) -> Marker:
+        """Record a marker now. Within chains use `MarkerTask`.
+
+        Args:
+            name: Its name.
+            details: JSON values.
+
+        Raises:
+            RunClosedError: Outside the block.
+            StepDefinitionError: When the name is empty, or the details are not JSON.
+        """
+        self._parts.lifetime.check_open()
+        marker = MarkerTask(name, details)
+        return self._parts.markers.record(marker.marker_name, marker.details)
+
+    def add_forced_steps(self, steps: GivenSelectors, reason: str | None = None) -> None:
+        """Force matching steps in submissions not yet decided.
+
+        Args:
+            steps: One selector, several, or a mapping of selector to reason.
+            reason: The reason for selectors without their own.
+
+        Raises:
+            SelectorError: When a selector is malformed; none is then added.
+        """
+        for selector, own in as_reasoned_selectors(steps):
+            self._parts.planner.add_forced(selector, own or reason)
+
+    def add_skipped_steps(self, steps: GivenSelectors, reason: str | None = None) -> None:
+        """Skip matching steps, unless they are forced, in submissions not yet decided.
+
+        Args:
+            steps: One selector, several, or a mapping of selector to reason.
+            reason: The reason for selectors without their own.
+
+        Raises:
+            SelectorError: When a selector is malformed; none is then added.
+        """
+        for selector, own in as_reasoned_selectors(steps):
+            self._parts.planner.add_skipped(selector, own or reason)
+
+    def get_forced_steps(self) -> list[str]:
+        """The forced selectors, in order of addition."""
+        return list(self._parts.planner.forced)
+
+    def get_skipped_steps(self) -> list[str]:
+        """The skipped selectors, in order of addition."""
+        return list(self._parts.planner.skipped)
+
+
+def _raises(item: Submittable) -> bool:
+    """Whether the failure of what was submitted reaches the caller."""
+    if isinstance(item, ActivityTask):
+        return item.attributes.raises_on_failure is not False
+    if isinstance(item, Group):
+        return item.raises_on_failure is not False
+    return True
