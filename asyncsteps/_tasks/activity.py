@@ -245,6 +245,7 @@ async def play_task(
     limiter: Limiter | None = None,
     context: object = None,
     attempt: Callable[[], AbstractContextManager[object]] = contextlib.nullcontext,
+    step: Callable[[], str | None] = lambda: None,
 ) -> R:
     """Play an activity task natively: its attempts, under its timeouts, each in a slot.
 
@@ -253,6 +254,7 @@ async def play_task(
         limiter: Bounds the activities that run at once; None: nothing does.
         context: What a class with ``execute()`` gets as ``context``.
         attempt: What is entered around each attempt, in its slot.
+        step: Tells the step that it is played in, for the log.
 
     Raises:
         ActivityTimeoutError: When it overran a timeout; else whatever the activity raised.
@@ -262,7 +264,7 @@ async def play_task(
 
     async def work() -> R:
         with attempt():
-            return cast("R", await call(task.name, function, threads=threads))
+            return cast("R", await call(task.name, function, threads=threads, step=step))
 
     if not task.attributes.plain:
         return await attempts(task.name, task.attributes, work, limiter=limiter)
