@@ -17,7 +17,7 @@ from asyncsteps._tasks.submittable import Submittable
 from simulation.bucket import Client
 from simulation.build import Builder
 from simulation.facts import Attempts, enclosing
-from simulation.loop import OrderedSet, SimulatedLoop
+from simulation.loop import SimulatedLoop
 from simulation.model import RunModel
 from simulation.spec import (
     Act,
@@ -85,7 +85,6 @@ class Program:
                 send(signal)
 
             parts.signals.send = observed
-            parts.lifetime._submissions = OrderedSet()
             lanes = [asyncio.ensure_future(self._walk(lane)) for lane in self._history.lanes]
             me = asyncio.current_task()
             assert me is not None

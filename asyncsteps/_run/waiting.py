@@ -1,0 +1,120 @@
+"""Which tasks of a run can still go on, and which only wait for steps and signals of that run.
+
+asyncio does not tell what a task waits for. What it keeps of a task is read here: the future, the coroutines that
+lead to it, and the blocks that these are in. Whatever is not understood counts as able to go on.
+"""
+
+import asyncio
+import gc
+import math
+from collections.abc import Collection, Iterable, Iterator
+from contextlib import AbstractContextManager
+from contextvars import Context
+from types import CoroutineType, GeneratorType, MethodType
+from typing import Any
+
+import anyio
+import anyio.abc
+
+from asyncsteps._tasks.retry import within
+from asyncsteps._tasks.shield import until_done
+
+_Task = asyncio.Task[Any]
+
+_WAIT: Any = getattr(asyncio.wait, "__globals__", {}).get("_wait")
+"""The coroutine function that `asyncio.wait` waits in."""
+
+_EXITS = {"__aexit__", "_aexit"}
+"""The methods in which task groups wait for their tasks."""
+
+
+def can_go_on(root: _Task, blocked: Collection[object]) -> _Task | None:
+    """The task that may still make ``root`` go on, which may be itself; None when nothing may.
+
+    Args:
+        root: A task.
+        blocked: The futures of waits for steps and signals.
+    """
+    seen: set[_Task] = set()
+    left: list[Any] = [root]
+    while left:
+        task = left.pop()
+        if task in seen:
+            continue
+        seen.add(task)
+        waiter = waits_for(task)
+        if waiter is None:
+            return task
+        coroutines = list(_coroutines(task))
+        if any(map(_has_timeout, coroutines)):
+            return task
+        if waiter in blocked:
+            continue
+        awaited = [each for each in _awaited(waiter, coroutines) if not each.done()]
+        if not awaited or not all(isinstance(each, asyncio.Task) for each in awaited):
+            return task
+        left += awaited
+    return None
+
+
+def waits_for(task: _Task) -> "asyncio.Future[Any] | None":
+    """The future that a task waits for; None when it is about to run, or has ended."""
+    waiter: asyncio.Future[Any] | None = getattr(task, "_fut_waiter", None)
+    return None if waiter is None or waiter.done() else waiter
+
+
+def context_of(task: _Task) -> Context | None:
+    """The context that a task runs in; None where it cannot be told."""
+    if hasattr(task, "get_context"):  # since Python 3.12
+        context: Context = task.get_context()
+        return context
+    known = (getattr(task, "_context", None), *gc.get_referents(task))
+    return next((each for each in known if isinstance(each, Context)), None)
+
+
+def _coroutines(task: _Task) -> Iterator[Any]:
+    """The coroutines and generators of a task that await each other, outermost first."""
+    coroutine: Any = task.get_coro()
+    while isinstance(coroutine, CoroutineType | GeneratorType):
+        yield coroutine
+        coroutine = coroutine.cr_await if isinstance(coroutine, CoroutineType) else coroutine.gi_yieldfrom
+
+
+def _awaited(waiter: object, coroutines: list[Any]) -> Iterable[Any]:
+    """The tasks whose end ``waiter`` is known to wait for; none where that is not known."""
+    if isinstance(waiter, asyncio.Task):
+        return (waiter,)
+    if gathered := getattr(waiter, "_children", None):
+        return tuple(gathered)
+    innermost = coroutines[-1] if coroutines else None
+    if not isinstance(innermost, CoroutineType) or innermost.cr_frame is None:
+        return ()
+    code, names = innermost.cr_code, innermost.cr_frame.f_locals
+    group = names.get("self")
+    awaited: Iterable[Any] = ()
+    if _WAIT is not None and code is _WAIT.__code__ and names.get("timeout_handle") is None:
+        awaited = names.get("fs", ())
+    elif code is until_done.__code__:
+        awaited = (names["future"],)
+    elif isinstance(group, asyncio.TaskGroup | anyio.abc.TaskGroup) and code.co_name in _EXITS:
+        awaited = getattr(group, "_tasks", ())
+    return tuple(awaited)
+
+
+def _has_timeout(coroutine: Any) -> bool:
+    """Whether a coroutine is in a block that ends at some time; an activity's own timeout does not count."""
+    if isinstance(coroutine, CoroutineType) and coroutine.cr_code is within.__code__:
+        return False
+    for held in gc.get_referents(coroutine):
+        block = held.__self__ if isinstance(held, MethodType) else None
+        if isinstance(block, asyncio.Timeout):
+            if block.when() is not None:
+                return True
+        elif isinstance(block, anyio.CancelScope):
+            if block.deadline != math.inf:
+                return True
+        elif isinstance(block, AbstractContextManager):
+            generator = getattr(block, "gen", None)  # of contextlib.contextmanager, as anyio.fail_after is
+            if isinstance(generator, GeneratorType) and _has_timeout(generator):
+                return True
+    return False
