@@ -66,7 +66,7 @@ class EndedWaits(Protocol):
 class Lifetime:
     """Whether a run takes work, and what it has under way.
 
-    When the block has ended, what is left may only wait for signals. Nothing will ever send them then: no task that
+    When the block has ended, what is left may only wait for signals. Nothing will send them then: no task that
     has submitted something can go on, and none of an activity under way.
 
     Args:
