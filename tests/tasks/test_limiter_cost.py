@@ -19,6 +19,11 @@ async def _hold(limiter: Limiter, until: anyio.Event | None = None) -> None:
             await until.wait()
 
 
+async def _turns() -> None:
+    for _ in range(10):
+        await asyncio.sleep(0)
+
+
 async def test_leaving_the_queue_compares_with_none_of_those_before(monkeypatch: pytest.MonkeyPatch) -> None:
     compared = 0
 
@@ -57,7 +62,7 @@ async def test_lending_a_slot_looks_at_what_waits_within_it_alone(monkeypatch: p
 
     async def submits(until: anyio.Event) -> None:
         async with limiter.slot() as slot:
-            await barrier.wait()
+            await begin.wait()
 
             async def two() -> None:
                 async with anyio.create_task_group() as tasks:
@@ -67,15 +72,17 @@ async def test_lending_a_slot_looks_at_what_waits_within_it_alone(monkeypatch: p
             await slot.yielded(two)
 
     monkeypatch.setattr(Slot, "enclosing_slots", counted)
-    limiter, barrier = Limiter(COUNT), asyncio.Barrier(COUNT)
+    limiter, begin = Limiter(COUNT), anyio.Event()
     ends = [anyio.Event() for _ in range(COUNT)]
     async with anyio.create_task_group() as tasks:
         for end in ends:
             tasks.start_soon(submits, end)
-        await anyio.wait_all_tasks_blocked()
+        await _turns()
+        begin.set()
+        await _turns()
         for end in reversed(ends):  # the last of those that wait is served first
             end.set()
-            await anyio.wait_all_tasks_blocked()
+            await _turns()
     assert limiter.free == COUNT
     assert COUNT < looked < 20 * COUNT
 
