@@ -67,12 +67,12 @@ async def test_lending_a_slot_looks_at_what_waits_within_it_alone(monkeypatch: p
             async def two() -> None:
                 async with anyio.create_task_group() as tasks:
                     tasks.start_soon(_hold, limiter, until)
-                    tasks.start_soon(_hold, limiter)
+                    tasks.start_soon(_hold, limiter, done)
 
             await slot.yielded(two)
 
     monkeypatch.setattr(Slot, "enclosing_slots", counted)
-    limiter, begin = Limiter(COUNT), anyio.Event()
+    limiter, begin, done = Limiter(COUNT), anyio.Event(), anyio.Event()
     ends = [anyio.Event() for _ in range(COUNT)]
     async with anyio.create_task_group() as tasks:
         for end in ends:
@@ -83,6 +83,7 @@ async def test_lending_a_slot_looks_at_what_waits_within_it_alone(monkeypatch: p
         for end in reversed(ends):  # the last of those that wait is served first
             end.set()
             await _turns()
+        done.set()
     assert limiter.free == COUNT
     assert COUNT < looked < 20 * COUNT
 
