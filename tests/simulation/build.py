@@ -11,6 +11,7 @@ from asyncsteps._tasks.attributes import ActivityAttributes
 from asyncsteps._tasks.submittable import Submittable
 from simulation.facts import Attempts
 from simulation.spec import Act, Item, Many, Mark, Ref, Select, Send, StepDef, Wait
+from simulation.threads import ThreadBody
 
 PlayAct = Callable[[Act, str | None, Attempts], Awaitable[object]]
 """Plays an attempt at an activity of a step (None: of none)."""
@@ -23,6 +24,8 @@ def _attributes(act: Act) -> ActivityAttributes:
         retry=act.retry,
         retry_wait=act.retry_wait,
         start_to_close_timeout=act.timeout,
+        schedule_to_start_timeout=act.starts_within,
+        schedule_to_close_timeout=act.closes_within,
         raises_on_failure=False if act.quiet else None,
     )
 
@@ -91,9 +94,16 @@ class Builder:
     def _make_act(self, act: Act, owner: str | None, *, sent_by: Item | None = None) -> ActivityTask[Any]:
         attempts = Attempts()
 
-        async def work(*args: object) -> object:
-            if isinstance(sent_by, Act) and args[0][0] != sent_by.ident:  # type: ignore[index]
+        def check(args: tuple[Any, ...]) -> None:
+            if isinstance(sent_by, Act) and args[0][0] != sent_by.ident:
                 self._breaks("result", f"activity {act.ident} was given {args} after {sent_by.ident}")
+
+        async def work(*args: object) -> object:
+            check(args)
             return await self._play(act, owner, attempts)
 
-        return ActivityTask(Activity(work, _attributes(act)))
+        def thread(*args: object) -> object:
+            check(args)
+            return ThreadBody(lambda: self._play(act, owner, attempts))
+
+        return ActivityTask(Activity(thread if act.thread else work, _attributes(act)))

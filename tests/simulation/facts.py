@@ -7,14 +7,25 @@ from simulation.spec import Act, Item, Many
 
 
 class Attempts:
-    """The attempts at one activity task: how many have begun, and the last that ended other than cancelled."""
+    """The attempts at one activity task: how many have begun, which run, the last that ended other than cancelled."""
 
     def __init__(self) -> None:
         self.begun = self.concluded = 0
+        self.running: set[int] = set()
 
 
-enclosing: ContextVar[tuple[tuple[Attempts, int], ...]] = ContextVar("simulation_attempts", default=())
-"""The attempts that the current code belongs to, outermost first."""
+Chain = tuple[tuple[Attempts, int], ...]
+
+enclosing: ContextVar[Chain] = ContextVar("simulation_attempts", default=())
+"""The attempts, of those that may be followed by others, that the current code was started in; outermost first."""
+
+
+def under_way() -> Chain:
+    """The same, from the innermost one that still runs."""
+    chain = enclosing.get()
+    while chain and chain[-1][1] not in chain[-1][0].running:
+        chain = chain[:-1]
+    return chain
 
 
 def selects(selector: str, name: str) -> bool:
@@ -48,7 +59,7 @@ class Failed:
     """A marker ``failed``, and the attempts that it was recorded within."""
 
     name: str
-    within: tuple[tuple[Attempts, int], ...]
+    within: Chain
     made_good: bool = False
 
     @property
