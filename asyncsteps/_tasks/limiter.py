@@ -77,7 +77,7 @@ class Limiter:
             slot: The slot.
             resuming: Whether its activity has begun, so that it goes ahead of those that have not.
         """
-        if self.take(slot):
+        if slot.holds or self.take(slot):  # one that resumes may have been handed a permit by now
             return
         enclosing = list(slot.enclosing_slots())
         queue = self._nested if resuming or enclosing else self._outermost

@@ -80,7 +80,7 @@ def _ended(task: "asyncio.Task[T]") -> "asyncio.Future[T]":
     def end(_: object) -> None:
         if future.done():
             return
-        error = task.exception()
+        error = asyncio.CancelledError() if task.cancelled() else task.exception()
         if error is None:
             future.set_result(task.result())
         else:
