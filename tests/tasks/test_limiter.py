@@ -1,10 +1,13 @@
 """What waits deep within activities gives their slots to others, and each of them takes another one."""
 
+import asyncio
+
 import anyio
 from run_support import run_over
 from virtual_time import run_virtually
 
 from asyncsteps import Chain, Group, MemoryStore
+from asyncsteps._tasks.limiter import Limiter
 
 
 def test_every_activity_around_one_that_waits_takes_a_slot_again() -> None:
