@@ -7,7 +7,7 @@ from simulation.spec import Act, Item, Many
 
 
 class Attempts:
-    """The attempts at one activity task: how many have begun, which run, the last that ended other than cancelled."""
+    """The attempts at one activity task: how many have begun, which run, and the last that was not cancelled."""
 
     def __init__(self) -> None:
         self.begun = self.concluded = 0

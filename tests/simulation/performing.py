@@ -1,4 +1,4 @@
-"""Activities that do as their records say: on the loop or in a thread, submitting from tasks of their own or not."""
+"""Activities that do as their records say: on the loop or in a thread, submitting in tasks of their own or not."""
 
 import asyncio
 from contextvars import ContextVar
@@ -13,6 +13,10 @@ from simulation.threads import in_loop, is_cancelled
 
 if TYPE_CHECKING:
     from simulation.program import Program
+
+
+_MOST_DETACHED = 8
+"""How many detached tasks a run starts."""
 
 
 class ActError(Exception):
@@ -110,10 +114,11 @@ class Performer:
                 how = "badly"
                 _fail(act)
             how = "well"
-            return [act.ident, model.run_id]
         except Exception:
             how = "badly"
             raise
+        else:
+            return [act.ident, model.run_id]
         finally:
             if model.alive:
                 await self._end(act, owner, attempts, number, performance, how)
@@ -174,6 +179,8 @@ class Performer:
 
     async def _submit(self, submission: Submission, owner: str | None) -> None:
         if submission.how == "detached":
+            if len(self.detached) == _MOST_DETACHED:
+                return  # those of a step that submit it again would go on for ever
             self.detached.append(asyncio.ensure_future(self.detach(submission)))
             return
         performance = None if isinstance(submission.item, Select) else _innermost()

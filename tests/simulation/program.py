@@ -125,8 +125,8 @@ class Program:
             if model.running or self._performer.asleep or client.under_way:
                 model.breaks(
                     "early",
-                    f"a wait is ended while {model.running} activities run, {self._performer.asleep} of their tasks "
-                    f"sleep, and {client.under_way} requests are under way",
+                    f"a wait is ended while {model.running} activities run, {self._performer.asleep} of their "
+                    f"tasks sleep, and {client.under_way} requests are under way",
                 )
             give_up()
 

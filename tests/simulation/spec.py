@@ -4,7 +4,7 @@ from dataclasses import MISSING, dataclass, fields
 from typing import Any, Literal
 
 How = Literal["await", "scope", "task", "timeout", "anyio_timeout", "detached"]
-"""How a submission is waited for: plainly, or cancelled after a time by one of asyncio's or anyio's ways, or not."""
+"""How a submission is waited for: plainly, cancelled after a time by a way of asyncio's or anyio's, or not at all."""
 
 FaultKind = Literal["throttle", "before", "after", "partial", "stall", "lost", "cancel_applied"]
 """What may happen to a request; ``lost`` is done, but the client waits for its reply in vain."""
@@ -25,7 +25,7 @@ class Act:
     """An activity: it waits, submits what is nested, waits again, and ends.
 
     ``fails`` attempts fail in each run with faults. With ``side_by_side`` it submits from tasks of its own, with
-    ``thread`` from a thread, which nothing stops. No thread waits for signals, not even for a step that does: a run
+    ``thread`` from a thread, which nothing stops. No thread waits for signals, nor for a step that does: a run
     cannot tell whether a thread goes on.
     """
 

@@ -74,6 +74,8 @@ def test_a_mark_may_leave_the_first_one_as_it_is(first_wins: bool) -> None:
 
         def withdraws(self, name: str) -> None: ...
 
+        def others(self, name: str, *, marked: bool) -> None: ...
+
     history = History(0, (), (), (), done=("a",))
     bucket = Bucket(history)
     random = Random(0)

@@ -81,7 +81,7 @@ def test_tasks_of_one_activity_take_one_slot_again_between_them() -> None:
 
 
 async def test_a_slot_that_is_handed_a_permit_before_it_waits_for_one_takes_no_second() -> None:
-    """What outlives the activity in between ends in the moment in which the outer one is to have a permit again."""
+    """What outlives an activity ends in the moment in which the one around it is to have a permit again."""
     limiter = Limiter(2)
     left: list[asyncio.Task[None]] = []
 
