@@ -36,7 +36,7 @@ def can_go_on(root: _Task, blocked: Collection[object]) -> _Task | None:
         blocked: The futures of waits for steps and signals.
     """
     seen: set[_Task] = set()
-    left: list[Any] = [root]
+    left = [root]
     while left:
         task = left.pop()
         if task in seen:
@@ -51,9 +51,10 @@ def can_go_on(root: _Task, blocked: Collection[object]) -> _Task | None:
         if waiter in blocked:
             continue
         awaited = [each for each in _awaited(waiter, coroutines) if not each.done()]
-        if not awaited or not all(isinstance(each, asyncio.Task) for each in awaited):
+        tasks = [each for each in awaited if isinstance(each, asyncio.Task)]
+        if not tasks or len(tasks) < len(awaited):
             return task
-        left += awaited
+        left += tasks
     return None
 
 
@@ -65,10 +66,8 @@ def waits_for(task: _Task) -> "asyncio.Future[Any] | None":
 
 def context_of(task: _Task) -> Context | None:
     """The context that a task runs in; None where it cannot be told."""
-    if hasattr(task, "get_context"):  # since Python 3.12
-        context: Context = task.get_context()
-        return context
-    known = (getattr(task, "_context", None), *gc.get_referents(task))
+    get_context = getattr(task, "get_context", None)  # since Python 3.12
+    known = (get_context(),) if get_context else (getattr(task, "_context", None), *gc.get_referents(task))
     return next((each for each in known if isinstance(each, Context)), None)
 
 

@@ -76,7 +76,8 @@ def ordered() -> Iterator[None]:
         self._tasks, self._child_scopes = OrderedSet(), OrderedSet()
 
     def alive(loop: Any = None) -> Any:
-        return (loop or asyncio.get_running_loop()).alive()
+        running: Any = loop or asyncio.get_running_loop()
+        return running.alive()
 
     scope.__init__ = init
     setattr(asyncio, "all_tasks", alive)  # noqa: B010 - of another type

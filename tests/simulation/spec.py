@@ -4,7 +4,7 @@ from dataclasses import MISSING, dataclass, fields
 from typing import Any, Literal
 
 How = Literal["await", "scope", "task", "timeout", "anyio_timeout", "detached"]
-"""How a submission is waited for: plainly, cancelled after a time by a way of asyncio's or anyio's, or not at all."""
+"""How a submission is waited for: plainly, cancelled after a time by asyncio or anyio, or not at all."""
 
 FaultKind = Literal["throttle", "before", "after", "partial", "stall", "lost", "cancel_applied"]
 """What may happen to a request; ``lost`` is done, but the client waits for its reply in vain."""
