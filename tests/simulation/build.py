@@ -43,6 +43,7 @@ class Builder:
         self._steps = steps
         self._play = play
         self._breaks = breaks
+        self._activities: dict[tuple[int, str | None, int | None], Activity[..., Any]] = {}
 
     def make(self, item: Item, owner: str | None) -> Submittable:
         match item:
@@ -92,18 +93,23 @@ class Builder:
         )
 
     def _make_act(self, act: Act, owner: str | None, *, sent_by: Item | None = None) -> ActivityTask[Any]:
-        attempts = Attempts()
+        sender = sent_by.ident if isinstance(sent_by, Act) else None
+        activity = self._activities.get((act.ident, owner, sender))
+        if activity is None:
+            activity = self._activities[act.ident, owner, sender] = self._activity(act, owner, sender)
+        return ActivityTask(activity, Attempts())
 
-        def check(args: tuple[Any, ...]) -> None:
-            if isinstance(sent_by, Act) and args[0][0] != sent_by.ident:
-                self._breaks("result", f"activity {act.ident} was given {args} after {sent_by.ident}")
+    def _activity(self, act: Act, owner: str | None, sender: int | None) -> Activity[..., Any]:
+        def check(sent: tuple[Any, ...]) -> None:
+            if sender is not None and sent[0][0] != sender:
+                self._breaks("result", f"activity {act.ident} was given {sent} after {sender}")
 
-        async def work(*args: object) -> object:
-            check(args)
+        async def work(attempts: Attempts, *sent: object) -> object:
+            check(sent)
             return await self._play(act, owner, attempts)
 
-        def thread(*args: object) -> object:
-            check(args)
+        def thread(attempts: Attempts, *sent: object) -> object:
+            check(sent)
             return ThreadBody(lambda: self._play(act, owner, attempts))
 
-        return ActivityTask(Activity(thread if act.thread else work, _attributes(act)))
+        return Activity(thread if act.thread else work, _attributes(act))
