@@ -183,6 +183,8 @@ class RunModel:
         name, status = details["step"], details["status"]
         error = details.get("error", "")
         self.note("step", name, status, *(["forced"] if details["forced"] else []), *details["reasons"], error)
+        if "overran its" in error:
+            self.features.add(f"timeout: {error.partition('overran its ')[2].partition(' ')[0]}")
         if error and error.partition(":")[0] in _ENGINE_ERRORS:
             self.breaks("engine", error)
         getattr(self, f"_{status}")(name, details)

@@ -6,6 +6,7 @@ from contextlib import contextmanager
 from typing import Any
 from unittest.mock import patch
 
+from asyncsteps._errors import ActivityTimeoutError
 from asyncsteps._plan.model import EmitSignal, MarkDone, Phase, Play, StepRules, Withdraw
 from asyncsteps._plan.planner import Planner
 from asyncsteps._run import lifetime
@@ -195,6 +196,33 @@ def _leave_waits_of_tasks_alone() -> Any:
     return patch.object(lifetime, "can_go_on", can_go_on)
 
 
+def _within(which: str, on_overrun: Callable[[ActivityTimeoutError, Any], Any]) -> Any:
+    """What comes of an overrun of one kind."""
+    within = retry.within
+
+    async def mutated_within(seconds: Any, name: str, kind: str, work: Any) -> Any:
+        try:
+            return await within(seconds, name, kind, work)
+        except ActivityTimeoutError as error:
+            if kind != which or error.timeout != which:
+                raise
+            return on_overrun(error, work)
+
+    return patch.object(retry, "within", mutated_within)
+
+
+def _lose_a_slot_that_does_not_come_in_time() -> Any:
+    def on_overrun(error: ActivityTimeoutError, acquire: Any) -> None:
+        acquire.__self__.limiter._free -= 1
+        raise error
+
+    return _within("schedule_to_start_timeout", on_overrun)
+
+
+def _take_what_did_not_end_in_time_for_done() -> Any:
+    return _within("schedule_to_close_timeout", lambda error, work: None)
+
+
 MUTANTS: Mapping[str, Callable[[], Any]] = {
     "mark before the activity ends": _mark_before_the_activity_ends,
     "drop the withdrawal": _drop_the_withdrawal,
@@ -213,6 +241,8 @@ MUTANTS: Mapping[str, Callable[[], Any]] = {
     "abandon a thread that overruns": _abandon_a_thread_that_overruns,
     "return a loan to an activity that has ended": _return_a_loan_to_an_activity_that_has_ended,
     "take a second slot on resuming": _take_a_second_slot_on_resuming,
+    "lose a slot that does not come in time": _lose_a_slot_that_does_not_come_in_time,
+    "take what did not end in time for done": _take_what_did_not_end_in_time_for_done,
     "end waits while their activity goes on": _end_waits_while_their_activity_goes_on,
     "leave waits of an activity's tasks alone": _leave_waits_of_tasks_alone,
 }

@@ -13,7 +13,7 @@ from asyncsteps import (
     StepOutcome,
     StepRun,
 )
-from asyncsteps._errors import AsyncstepsError
+from asyncsteps._errors import ActivityTimeoutError, AsyncstepsError
 from asyncsteps._tasks.submittable import Submittable
 from simulation.bucket import Client
 from simulation.build import Builder
@@ -181,6 +181,8 @@ class Program:
         if isinstance(error, BaseExceptionGroup):
             for each in error.exceptions:
                 self.check_error(each)
+        elif isinstance(error, ActivityTimeoutError):
+            self._model.features.add(f"timeout: {error.timeout}")
         elif not isinstance(error, _EXPECTED):
             self._model.breaks("engine", f"{type(error).__name__}: {error}")
 
