@@ -6,7 +6,7 @@ from typing import Any
 
 from asyncsteps import Marker
 from simulation.bucket import Bucket
-from simulation.facts import Failed, Playing, required, selects, under_way
+from simulation.facts import Failed, Playing, in_between, required, selects, under_way
 from simulation.spec import Act, FaultKind, History, RunSpec, StepDef
 
 
@@ -230,7 +230,7 @@ class RunModel:
 
     def _failed(self, name: str, details: Mapping[str, Any]) -> None:
         self._ended_badly(name)
-        self.failed.append(Failed(name, under_way()))
+        self.failed.append(Failed(name, under_way(), in_between()))
         error = details["error"]
         asked = "done_page" in error or "list_done" in error
         if asked and not self._times_out and self.read_faults < _ASKED:

@@ -141,7 +141,9 @@ class Performer:
                 if is_cancelled():
                     model.features.add("a thread outlives its attempt")
                     how = "cancelled"
-            if how != "cancelled":
+            if act.thread:
+                attempts.threaded = number
+            elif how != "cancelled":
                 attempts.concluded = number
             model.ends(owner, act, how)
 
