@@ -70,8 +70,8 @@ class Playing:
 class Failed:
     """A marker ``failed``, and the attempts that it was recorded within.
 
-    It may count where the model cannot tell: between the end of a thread and that of its attempt, which follows, and
-    where the attempt may be cancelled in between.
+    It may count where the model cannot tell: between the end of a thread and that of its attempt, and
+    where that attempt may be cancelled in between.
     """
 
     name: str

@@ -16,6 +16,7 @@ from asyncsteps._run.failures import Failures
 from asyncsteps._run.known_names import KnownNames
 from asyncsteps._run.lifetime import Lifetime
 from asyncsteps._run.name_locks import NameLocks
+from asyncsteps._run.step_player import StepPlayer
 from asyncsteps._tasks import retry
 from asyncsteps._tasks.limiter import Limiter, Slot
 from asyncsteps.store._protocol import DonePage
@@ -196,6 +197,17 @@ def _leave_waits_of_tasks_alone() -> Any:
     return patch.object(lifetime, "can_go_on", can_go_on)
 
 
+def _skip_what_another_run_has_withdrawn() -> Any:
+    """A step whose mark is gone when its saved result is read stays skipped, with no result."""
+    recall = StepPlayer._recall_result
+
+    async def recalled(self: StepPlayer, execution: Any) -> bool:
+        await recall(self, execution)
+        return True
+
+    return patch.object(StepPlayer, "_recall_result", recalled)
+
+
 def _within(which: str, on_overrun: Callable[[ActivityTimeoutError, Any], Any]) -> Any:
     """What comes of an overrun of one kind."""
     within = retry.within
@@ -241,6 +253,7 @@ MUTANTS: Mapping[str, Callable[[], Any]] = {
     "abandon a thread that overruns": _abandon_a_thread_that_overruns,
     "return a loan to an activity that has ended": _return_a_loan_to_an_activity_that_has_ended,
     "take a second slot on resuming": _take_a_second_slot_on_resuming,
+    "skip what another run has withdrawn": _skip_what_another_run_has_withdrawn,
     "lose a slot that does not come in time": _lose_a_slot_that_does_not_come_in_time,
     "take what did not end in time for done": _take_what_did_not_end_in_time_for_done,
     "end waits while their activity goes on": _end_waits_while_their_activity_goes_on,
