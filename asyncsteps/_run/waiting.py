@@ -8,9 +8,9 @@ import asyncio
 import gc
 import math
 from collections.abc import Collection, Iterable, Iterator
-from contextlib import AbstractContextManager
+from contextlib import AsyncExitStack, ExitStack
 from contextvars import Context
-from types import CoroutineType, GeneratorType, MethodType
+from types import AsyncGeneratorType, CoroutineType, GeneratorType, MethodType
 from typing import Any
 
 import anyio
@@ -100,11 +100,11 @@ def _awaited(waiter: object, coroutines: list[Any]) -> Iterable[Any]:
     return tuple(awaited)
 
 
-def _has_timeout(coroutine: Any) -> bool:
-    """Whether a coroutine is in a block that ends at some time; an activity's own timeout does not count."""
-    if isinstance(coroutine, CoroutineType) and coroutine.cr_code is within.__code__:
+def _has_timeout(code: Any) -> bool:
+    """Whether a coroutine or generator is in a block that ends at some time; an activity's own does not count."""
+    if isinstance(code, CoroutineType) and code.cr_code is within.__code__:
         return False
-    for held in gc.get_referents(coroutine):
+    for held in gc.get_referents(code):
         block = held.__self__ if isinstance(held, MethodType) else None
         if isinstance(block, asyncio.Timeout):
             if block.when() is not None:
@@ -112,8 +112,14 @@ def _has_timeout(coroutine: Any) -> bool:
         elif isinstance(block, anyio.CancelScope):
             if block.deadline != math.inf:
                 return True
-        elif isinstance(block, AbstractContextManager):
-            generator = getattr(block, "gen", None)  # of contextlib.contextmanager, as anyio.fail_after is
-            if isinstance(generator, GeneratorType) and _has_timeout(generator):
-                return True
+        elif any(map(_has_timeout, _within_block(block))):
+            return True
     return False
+
+
+def _within_block(block: object) -> Iterable[Any]:
+    """What holds the blocks within a block that is made with `contextlib`, as `anyio.fail_after` is."""
+    if isinstance(block, ExitStack | AsyncExitStack):
+        return tuple(getattr(block, "_exit_callbacks", ()))
+    generator = getattr(block, "gen", None)
+    return (generator,) if isinstance(generator, GeneratorType | AsyncGeneratorType) else ()

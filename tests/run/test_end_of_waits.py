@@ -1,7 +1,8 @@
 """At the end of the block, waits for signals end when nothing is left that could go on, and never before."""
 
 import asyncio
-from collections.abc import Awaitable, Callable
+import contextlib
+from collections.abc import AsyncIterator, Awaitable, Callable
 from typing import Any
 
 import anyio
@@ -149,8 +150,42 @@ async def _wait_for(run: StepRun, wait: Wait) -> None:
     await asyncio.wait_for(waits(), 10)
 
 
+@contextlib.asynccontextmanager
+async def _limited() -> AsyncIterator[None]:
+    async with asyncio.timeout(10):
+        yield
+
+
+async def _async_generator(run: StepRun, wait: Wait) -> None:
+    async with _limited():
+        await wait(run)
+
+
+async def _exit_stack(run: StepRun, wait: Wait) -> None:
+    async with contextlib.AsyncExitStack() as stack:
+        await stack.enter_async_context(_limited())
+        await wait(run)
+
+
+async def _sync_exit_stack(run: StepRun, wait: Wait) -> None:
+    with contextlib.ExitStack() as stack:
+        stack.enter_context(anyio.fail_after(10))
+        await wait(run)
+
+
+TIMEOUTS = (
+    _asyncio_timeout,
+    _anyio_timeout,
+    _anyio_scope,
+    _wait_for,
+    _async_generator,
+    _exit_stack,
+    _sync_exit_stack,
+)
+
+
 @pytest.mark.parametrize("wait", [_plainly, _by_gather, _by_asyncio_group, _by_wait])
-@pytest.mark.parametrize("timeout", [_asyncio_timeout, _anyio_timeout, _anyio_scope, _wait_for])
+@pytest.mark.parametrize("timeout", TIMEOUTS)
 def test_a_wait_that_has_a_timeout_is_left_to_it(timeout: Any, wait: Wait) -> None:
     """What is done then may send what others wait for."""
 
