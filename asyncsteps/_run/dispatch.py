@@ -94,7 +94,11 @@ class Dispatch:
         try:
             return Played(
                 await play_task(
-                    task, limiter=self._parts.limiter, context=self._parts.identity, attempt=self._attempting(task)
+                    task,
+                    limiter=self._parts.limiter,
+                    context=self._parts.identity,
+                    attempt=self._attempting(task),
+                    step=enclosing_step,
                 )
             )
         except Exception as error:  # noqa: BLE001 - an activity may raise anything
@@ -116,22 +120,17 @@ class Dispatch:
         played: list[Played | None] = [None] * len(members)
         queue = iter(enumerate(members))
 
-        async def play_queued(end: Callable[[], None]) -> None:
-            try:
-                for index, member in queue:
-                    played[index] = await self.play(member)
-            finally:
-                end()
+        async def play_queued() -> None:
+            for index, member in queue:
+                played[index] = await self.play(member)
 
         workers = min(len(members), group.max_parallel or len(members))
-        if workers:
-            with self._parts.lifetime.branches(workers) as end:
-                if workers == 1:
-                    await play_queued(end)
-                else:
-                    async with anyio.create_task_group() as tasks:
-                        for _ in range(workers):
-                            tasks.start_soon(play_queued, end)
+        if workers == 1:
+            await play_queued()
+        elif workers:
+            async with anyio.create_task_group() as tasks:
+                for _ in range(workers):
+                    tasks.start_soon(play_queued)
         ended = [each for each in played if each is not None]
         if len(ended) < len(members):  # a member cancelled its own task, which the task group does not report
             raise asyncio.CancelledError

@@ -3,11 +3,12 @@
 import asyncio
 from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager
-from typing import TypeVar
+from typing import Any, Protocol, TypeVar
 
 import anyio
 
 from asyncsteps._errors import RunClosedError
+from asyncsteps._run.waiting import can_go_on, context_of, waits_for
 from asyncsteps._tasks.limiter import Limiter
 from asyncsteps._tasks.shield import uninterrupted
 
@@ -15,7 +16,7 @@ T = TypeVar("T")
 
 
 class Waiters:
-    """Branches of a run that wait for one thing to happen.
+    """Tasks of a run that wait for one thing to happen.
 
     Args:
         lifetime: The lifetime of the run.
@@ -32,19 +33,16 @@ class Waiters:
         """Wait until `wake` is called; others may have the slots of the caller's activities meanwhile."""
         future: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._futures.append(future)
-        self._lifetime.block()
         try:
-            with self._lifetime.limiter.blocked():
+            with self._lifetime.blocked(future):
                 await future
         finally:
             if future in self._futures:
                 self._futures.remove(future)
-                self._lifetime.unblock()
 
     def wake(self, error: Exception | None = None) -> None:
         """Let all that wait go on, or raise ``error`` in them."""
         for future in self._futures:
-            self._lifetime.unblock()  # now, not when they run: until then they count as blocked
             if not future.done():
                 if error is None:
                     future.set_result(None)
@@ -53,12 +51,23 @@ class Waiters:
         self._futures.clear()
 
 
+class EndedWaits(Protocol):
+    """Waits that the end of a run ends when nothing is left that could answer them."""
+
+    def __len__(self) -> int:
+        """How many names are waited for."""
+        ...
+
+    def give_up(self) -> None:
+        """End the waits for one name."""
+        ...
+
+
 class Lifetime:
     """Whether a run takes work, and what it has under way.
 
-    What is under way is counted in branches: one a submission, one more for each further member that a group plays
-    at the same time. A branch is blocked while it waits for another step or for a signal. When the block has ended
-    and every branch is blocked, nothing will ever wake them.
+    When the block has ended, what is left may only wait for signals. Nothing will send them then: no task that
+    has submitted something can go on, and none of an activity under way.
 
     Args:
         limiter: The limiter of the run.
@@ -68,10 +77,10 @@ class Lifetime:
         self.limiter = limiter
         self._loop: asyncio.AbstractEventLoop | None = None
         self._closed = False
-        self._submissions: set[anyio.CancelScope] = set()
-        self._branches = 0
-        self._blocked = 0
+        self._submissions: dict[anyio.CancelScope, asyncio.Task[Any] | None] = {}
+        self._blocked: set[asyncio.Future[None]] = set()
         self._news: asyncio.Event | None = None
+        self._went_on: anyio.CancelScope | None = None
 
     def enter(self) -> None:
         """Open.
@@ -114,62 +123,75 @@ class Lifetime:
             RunClosedError: When the run was left by an exception meanwhile.
         """
         slot = self.limiter.current()
-        # The task of an activity that waits for what it submits is no branch beside it.
-        additional = slot is None or slot.task is not asyncio.current_task()
-        self._branches += additional
-        self._submissions.add(scope := anyio.CancelScope())
+        scope = anyio.CancelScope()
+        self._submissions[scope] = asyncio.current_task()
         try:
             with scope:
                 return await (work() if slot is None else slot.yielded(work))
         finally:
-            self._submissions.discard(scope)
-            self._branches -= additional
+            del self._submissions[scope]
             self._tell()
         raise RunClosedError("the run was left by an exception, which cancelled this submission")
 
     @contextmanager
-    def branches(self, count: int) -> Iterator[Callable[[], None]]:
-        """Count a group's members as branches; yields a callback for each of them to call when it ends."""
-        left = count
-        self._branches += count - 1
-
-        def end() -> None:
-            nonlocal left
-            if left > 1:
-                left -= 1
-                self._branches -= 1
-                self._tell()
-
-        try:
-            yield end
-        finally:
-            self._branches -= left - 1
-
-    def block(self) -> None:
-        """Count a branch that is blocked."""
-        self._blocked += 1
+    def blocked(self, future: "asyncio.Future[None]") -> Iterator[None]:
+        """Know inside the block that ``future`` is a step or a signal of this run; its slots go to others."""
+        self._blocked.add(future)
         self._tell()
+        try:
+            with self.limiter.blocked():
+                yield
+        finally:
+            self._blocked.discard(future)
 
-    def unblock(self) -> None:
-        """Count one less."""
-        self._blocked -= 1
-
-    def _tell(self) -> None:
+    def _tell(self, _: object = None) -> None:
         if self._news is not None:
             self._news.set()
 
-    async def until_idle(self, give_up: Callable[[], bool]) -> None:
+    async def until_idle(self, waits: EndedWaits | None) -> None:
         """Wait until nothing is under way.
 
         Args:
-            give_up: Called when all that is under way is blocked; it ends waits, and returns whether it did.
+            waits: Given up, name by name, whenever nothing under way can go on; None: they are let be.
         """
-        self._news = asyncio.Event()
+        self._news = news = asyncio.Event()
         while self._submissions:
-            stuck = self._branches == self._blocked
-            if not (stuck and give_up()):
-                self._news.clear()
-                await self._news.wait()
+            news.clear()
+            if not waits:
+                await news.wait()
+            elif (task := self._going_on()) is None:
+                waits.give_up()
+            elif (future := waits_for(task)) is None:
+                await asyncio.sleep(0)  # it runs in this turn of the loop
+            else:
+                future.add_done_callback(self._tell)
+                try:
+                    await news.wait()
+                finally:
+                    future.remove_done_callback(self._tell)
+
+    def _going_on(self) -> "asyncio.Task[Any] | None":
+        """A task that makes the run go on: of one that has submitted something, or of an activity under way."""
+        for scope in self._likely_first():
+            task = self._submissions[scope]
+            found = None if task is None else can_go_on(task, self._blocked)
+            if found is not None:
+                self._went_on = scope
+                return found
+        current = asyncio.current_task()
+        for task in asyncio.all_tasks():
+            context = None if task is current else context_of(task)
+            if context is not None and self.limiter.current(context) is not None:
+                found = can_go_on(task, self._blocked)
+                if found is not None:
+                    return found
+        return None
+
+    def _likely_first(self) -> Iterator[anyio.CancelScope]:
+        """The submissions; first that which went on last, so that few questions look at more than one."""
+        if self._went_on in self._submissions:
+            yield self._went_on
+        yield from self._submissions
 
     async def cancel(self) -> None:
         """Cancel what is under way, and wait for its end whatever cancels the waiting."""
@@ -177,7 +199,7 @@ class Lifetime:
         for scope in self._submissions:
             scope.cancel()
         if self._submissions:
-            await uninterrupted(asyncio.ensure_future(self.until_idle(lambda: False)))
+            await uninterrupted(asyncio.ensure_future(self.until_idle(None)))
 
     def close(self) -> None:
         """Take no more work."""

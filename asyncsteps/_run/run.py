@@ -176,7 +176,7 @@ class StepRun(BaseRun):
         lifetime = self._parts.lifetime
         try:
             if exc_type is None:
-                await lifetime.until_idle(self._parts.signals.give_up)
+                await lifetime.until_idle(self._parts.signals)
                 self._warn_of_unmatched()
         finally:
             try:

@@ -22,6 +22,10 @@ class Signals:
         self._lifetime = lifetime
         self._waiters: dict[str, Waiters] = {}
 
+    def __len__(self) -> int:
+        """How many names are waited for."""
+        return len(self._waiters)
+
     def send(self, signal: Signal) -> None:
         """Send a signal, to those that wait for its name and to those that will."""
         self.sent[signal.name] = signal
@@ -36,19 +40,21 @@ class Signals:
             RunClosedError: When the run ends and nothing is left that could send it.
         """
         if name not in self.sent:
-            await self._waiters.setdefault(name, Waiters(self._lifetime)).wait()
+            waiters = self._waiters.setdefault(name, Waiters(self._lifetime))
+            try:
+                await waiters.wait()
+            finally:
+                if not waiters and self._waiters.get(name) is waiters:
+                    del self._waiters[name]
         return self.sent[name]
 
-    def give_up(self) -> bool:
-        """End the waits for one signal, since nothing is left that could send it; return whether there were any.
+    def give_up(self) -> None:
+        """End the waits for one signal, that which was waited for first: nothing is left that could send it.
 
         What waited may, at its end, send what others wait for: those are ended when nothing is left again.
         """
-        name = next((name for name, waiters in self._waiters.items() if len(waiters)), None)
-        if name is None:
-            return False
+        name = next(iter(self._waiters))
         logger.warning("the run ends, and nothing has sent the signal %r that it waits for", name)
         self._waiters.pop(name).wake(
             RunClosedError(f"the run has ended, and nothing has sent the signal {name!r}")
         )
-        return True

@@ -244,6 +244,7 @@ async def play_task(
     limiter: Limiter | None = None,
     context: object = None,
     attempt: Callable[[], AbstractContextManager[object]] = contextlib.nullcontext,
+    step: Callable[[], str | None] = lambda: None,
 ) -> R:
     """Play an activity task natively: attempts under timeouts, each in a slot.
 
@@ -252,6 +253,7 @@ async def play_task(
         limiter: Limits how many activities run at once, if given.
         context: Set as ``context`` on instances of classes with ``execute()``.
         attempt: Entered around each attempt, in its slot.
+        step: Names the step that it is played in, for the log.
 
     Raises:
         ActivityTimeoutError: When it overran a timeout; else whatever the activity raised.
@@ -261,7 +263,7 @@ async def play_task(
 
     async def work() -> R:
         with attempt():
-            return cast("R", await call(task.name, function, threads=threads))
+            return cast("R", await call(task.name, function, threads=threads, step=step))
 
     if not task.attributes.plain:
         return await attempts(task.name, task.attributes, work, limiter=limiter)

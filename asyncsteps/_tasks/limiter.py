@@ -10,7 +10,7 @@ import asyncio
 import math
 from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager
-from contextvars import ContextVar, Token
+from contextvars import Context, ContextVar, Token
 from types import TracebackType
 from typing import Self, TypeVar
 
@@ -49,9 +49,9 @@ class Limiter:
         """Make a slot, to be held during an ``async with`` block."""
         return Slot(self)
 
-    def current(self) -> "Slot | None":
-        """The innermost slot of this limiter that the current code runs in; None outside of activities."""
-        slot = _current.get()
+    def current(self, context: Context | None = None) -> "Slot | None":
+        """The innermost slot of this limiter that the code of a context, the current one, runs in, or None."""
+        slot = _current.get() if context is None else context.get(_current)
         while slot is not None and (slot.limiter is not self or slot.ended):
             slot = slot.outer
         return slot
@@ -77,7 +77,7 @@ class Limiter:
             slot: The slot.
             resuming: Whether its activity has begun, so that it goes ahead of those that have not.
         """
-        if self.take(slot):
+        if slot.holds or self.take(slot):  # one that resumes may have been handed a permit by now
             return
         enclosing = list(slot.enclosing_slots())
         queue = self._nested if resuming or enclosing else self._outermost

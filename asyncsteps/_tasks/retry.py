@@ -31,6 +31,9 @@ T = TypeVar("T")
 _UNPLAYED = {GeneratorType: "a generator", AsyncGeneratorType: "an async generator", CoroutineType: "a coroutine"}
 """What is returned by code that has not run."""
 
+_OVERRUN_TOLD = 10.0
+"""Seconds after which the log tells again of a thread that overruns; doubled each time."""
+
 
 def is_async_callable(function: Callable[..., Any]) -> bool:
     """Whether ``function`` gives a coroutine: an ``async def``, a partial of one, an async ``__call__``."""
@@ -39,7 +42,13 @@ def is_async_callable(function: Callable[..., Any]) -> bool:
     )
 
 
-async def call(name: str, function: Callable[[], Any], *, threads: anyio.CapacityLimiter | None = None) -> Any:
+async def call(
+    name: str,
+    function: Callable[[], Any],
+    *,
+    threads: anyio.CapacityLimiter | None = None,
+    step: Callable[[], str | None] = lambda: None,
+) -> Any:
     """Call ``function``: on the loop when it is async, else in a worker thread with the caller's context.
 
     A thread cannot be stopped. A cancellation therefore waits until it has ended, and drops what it returned.
@@ -48,6 +57,7 @@ async def call(name: str, function: Callable[[], Any], *, threads: anyio.Capacit
         name: The activity's name, for the log and the errors.
         function: What is called.
         threads: Bounds the worker threads.
+        step: Tells the step that it is called in, for the log.
 
     Raises:
         ActivityCancelledError: When it raised ``CancelledError`` though nobody had cancelled it.
@@ -58,7 +68,7 @@ async def call(name: str, function: Callable[[], Any], *, threads: anyio.Capacit
         if is_async_callable(function):
             result = await function()
         else:
-            result = await _in_thread(name, function, threads)
+            result = await _in_thread(name, function, threads, step)
             if isawaitable(result):
                 result = await result
     except asyncio.CancelledError as error:
@@ -75,7 +85,9 @@ async def call(name: str, function: Callable[[], Any], *, threads: anyio.Capacit
     return result
 
 
-async def _in_thread(name: str, function: Callable[[], T], threads: anyio.CapacityLimiter | None) -> T:
+async def _in_thread(
+    name: str, function: Callable[[], T], threads: anyio.CapacityLimiter | None, step: Callable[[], str | None]
+) -> T:
     """Call ``function`` in a worker thread, and wait for it whatever cancels the waiting.
 
     The thread hears of a cancellation by ``anyio.from_thread.check_cancelled()``, and in what it submits.
@@ -91,15 +103,43 @@ async def _in_thread(name: str, function: Callable[[], T], threads: anyio.Capaci
         raise asyncio.CancelledError
 
     def cancel() -> None:
-        logger.warning(
-            "activity %s is cancelled or timed out, and its thread cannot be stopped: waiting for it", name
-        )
         scope.cancel()
+        within_step = step()
+        _Overrun(f"{name} of step {within_step}" if within_step else name, running)
 
-    result, error = await uninterrupted(asyncio.ensure_future(thread()), on_cancel=cancel)
+    running = asyncio.ensure_future(thread())
+    result, error = await uninterrupted(running, on_cancel=cancel)
     if error is not None:
         raise error
     return cast("T", result)
+
+
+class _Overrun:
+    """Tells in the log of a thread that goes on after its activity: at once, now and then, and at its end."""
+
+    def __init__(self, activity: str, thread: "asyncio.Task[Any]") -> None:
+        self._activity = activity
+        self._loop = asyncio.get_running_loop()
+        self._began = self._loop.time()
+        self._timer = self._loop.call_later(_OVERRUN_TOLD, self._again, 2 * _OVERRUN_TOLD)
+        logger.warning(
+            "activity %s is cancelled or timed out, and its thread cannot be stopped: waiting for it", activity
+        )
+        thread.add_done_callback(self._end)
+
+    def _again(self, wait: float) -> None:
+        self._timer = self._loop.call_later(wait, self._again, 2 * wait)
+        self._tell("still runs")
+
+    def _end(self, _: object) -> None:
+        self._timer.cancel()
+        self._tell("has ended")
+
+    def _tell(self, what: str) -> None:
+        overrun = self._loop.time() - self._began
+        logger.warning(
+            "the thread of activity %s %s, %.1f s after the cancellation or timeout", self._activity, what, overrun
+        )
 
 
 async def within(seconds: float | None, name: str, which: str, work: Callable[[], Awaitable[T]]) -> T:

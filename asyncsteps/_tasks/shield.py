@@ -17,14 +17,14 @@ async def uninterrupted(future: "asyncio.Future[T]", *, on_cancel: Callable[[], 
         on_cancel: Called once, when the first cancellation arrives and ``future`` is not done.
     """
     try:
-        await _done(future)
+        await until_done(future)
     except asyncio.CancelledError:
         if on_cancel is not None and not future.done():
             on_cancel()
         with anyio.CancelScope(shield=True):  # keeps out cancelled scopes, but not Task.cancel()
             while not future.done():
                 try:
-                    await _done(future)
+                    await until_done(future)
                 except asyncio.CancelledError:
                     continue
         if not future.cancelled():
@@ -33,7 +33,7 @@ async def uninterrupted(future: "asyncio.Future[T]", *, on_cancel: Callable[[], 
     return future.result()
 
 
-async def _done(future: "asyncio.Future[Any]") -> None:
+async def until_done(future: "asyncio.Future[Any]") -> None:
     """Wait for ``future`` to be done, as `asyncio.wait` does for several; a cancellation does not reach it."""
     if future.done():
         return

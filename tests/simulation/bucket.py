@@ -33,15 +33,30 @@ class Watch(Protocol):
 
     def withdraws(self, name: str) -> None: ...
 
+    def others(self, name: str, *, marked: bool) -> None: ...
+
 
 class Bucket:
     """What is stored: each name with its record."""
 
     def __init__(self, history: History) -> None:
         self.page = history.page
+        self.watches: list[Watch] = []
         self.records: dict[str, dict[str, Any]] = {
             name: {"run_id": "before", "result": ["before"]} for name in sorted(history.done)
         }
+
+    def put(self, watch: Watch, name: str, record: dict[str, Any] | None) -> None:
+        """Have the record of a name be another, or gone, by the client of ``watch``."""
+        if record is None:
+            watch.withdraws(name)
+            del self.records[name]
+        else:
+            watch.marks(name, record)
+            self.records[name] = record
+        for other in self.watches:
+            if other is not watch:
+                other.others(name, marked=record is not None)
 
     def names_after(self, start: str) -> tuple[list[str], str | None]:
         """A page of keys in order, and the last of them unless it reaches the end."""
@@ -74,6 +89,7 @@ class Client(BaseStore):
         self._random = random
         self._loop = loop
         self._sent = 0
+        self._wire: dict[int, Callable[[], object]] = {}
         self.under_way = 0
 
     @property
@@ -94,10 +110,17 @@ class Client(BaseStore):
         finally:
             self.under_way -= 1
 
+    def late(self) -> list[Callable[[], object]]:
+        """The effects of what is on the wire as the process is killed, and which it may still have."""
+        return list(self._wire.values())
+
     async def _exchange(self, what: str, number: int, fault: FaultKind | None, effect: Callable[[bool], T]) -> T:
+        if fault not in {"throttle", "before", "stall"}:
+            self._wire[number] = lambda: effect(fault == "partial")
         try:
             await asyncio.sleep(self._latency * self._random.random())
         except asyncio.CancelledError:
+            self._wire.pop(number, None)
             if fault == "cancel_applied" and self._watch.alive:
                 effect(False)  # it was on its way
             raise
@@ -109,6 +132,7 @@ class Client(BaseStore):
         if fault == "stall":
             await asyncio.sleep(PATIENCE)
             raise EndpointUnreachableError(f"simulated {what}: no reply")
+        self._wire.pop(number)
         result = effect(fault == "partial")
         await self._kill("applied", number)
         if fault in {"after", "partial"}:
@@ -147,8 +171,7 @@ class Client(BaseStore):
         def put(_: bool) -> bool:
             if first_wins and name in self._bucket.records:
                 return False
-            self._watch.marks(name, record)
-            self._bucket.records[name] = dict(record)
+            self._bucket.put(self._watch, name, dict(record))
             return True
 
         return await self._send(f"mark_done {name}", put)
@@ -163,8 +186,7 @@ class Client(BaseStore):
         def delete(partial: bool) -> list[str]:
             there = [name for name in wanted if name in self._bucket.records]
             for name in there[: len(there) // 2] if partial else there:
-                self._watch.withdraws(name)
-                del self._bucket.records[name]
+                self._bucket.put(self._watch, name, None)
             return there
 
         return await self._send(f"withdraw {' '.join(wanted)}", delete)

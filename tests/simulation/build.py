@@ -11,6 +11,7 @@ from asyncsteps._tasks.attributes import ActivityAttributes
 from asyncsteps._tasks.submittable import Submittable
 from simulation.facts import Attempts
 from simulation.spec import Act, Item, Many, Mark, Ref, Select, Send, StepDef, Wait
+from simulation.threads import ThreadBody
 
 PlayAct = Callable[[Act, str | None, Attempts], Awaitable[object]]
 """Plays an attempt at an activity of a step (None: of none)."""
@@ -23,6 +24,8 @@ def _attributes(act: Act) -> ActivityAttributes:
         retry=act.retry,
         retry_wait=act.retry_wait,
         start_to_close_timeout=act.timeout,
+        schedule_to_start_timeout=act.starts_within,
+        schedule_to_close_timeout=act.closes_within,
         raises_on_failure=False if act.quiet else None,
     )
 
@@ -40,6 +43,7 @@ class Builder:
         self._steps = steps
         self._play = play
         self._breaks = breaks
+        self._activities: dict[tuple[int, str | None, int | None], Activity[..., Any]] = {}
 
     def make(self, item: Item, owner: str | None) -> Submittable:
         match item:
@@ -89,11 +93,23 @@ class Builder:
         )
 
     def _make_act(self, act: Act, owner: str | None, *, sent_by: Item | None = None) -> ActivityTask[Any]:
-        attempts = Attempts()
+        sender = sent_by.ident if isinstance(sent_by, Act) else None
+        activity = self._activities.get((act.ident, owner, sender))
+        if activity is None:
+            activity = self._activities[act.ident, owner, sender] = self._activity(act, owner, sender)
+        return ActivityTask(activity, Attempts())
 
-        async def work(*args: object) -> object:
-            if isinstance(sent_by, Act) and args[0][0] != sent_by.ident:  # type: ignore[index]
-                self._breaks("result", f"activity {act.ident} was given {args} after {sent_by.ident}")
+    def _activity(self, act: Act, owner: str | None, sender: int | None) -> Activity[..., Any]:
+        def check(sent: tuple[Any, ...]) -> None:
+            if sender is not None and sent[0][0] != sender:
+                self._breaks("result", f"activity {act.ident} was given {sent} after {sender}")
+
+        async def work(attempts: Attempts, *sent: object) -> object:
+            check(sent)
             return await self._play(act, owner, attempts)
 
-        return ActivityTask(Activity(work, _attributes(act)))
+        def thread(attempts: Attempts, *sent: object) -> object:
+            check(sent)
+            return ThreadBody(lambda: self._play(act, owner, attempts))
+
+        return Activity(thread if act.thread else work, _attributes(act))

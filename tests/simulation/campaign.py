@@ -4,6 +4,7 @@ import gc
 import multiprocessing
 import os
 import time
+from collections import Counter
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
@@ -12,7 +13,11 @@ from simulation.history import tell
 from simulation.mutants import MUTANTS, mutated
 
 _CHUNK = 250
+_COLLECT = 25
+_MOST_KEPT = 100
 _MOST_SEEDS = 10_000
+_TOLD = 30.0
+"""Seconds between two lines of progress."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,40 +28,58 @@ class Failure:
     rules: tuple[str, ...]
 
 
-def failures(seeds: Iterable[int]) -> Iterator[Failure]:
-    """Play the histories of ``seeds``; return those that broke a rule."""
+def failures(seeds: Iterable[int], features: Counter[str] | None = None) -> Iterator[Failure]:
+    """Play the histories of ``seeds``; those that broke a rule. In ``features`` it counts what they exercised."""
     for number, seed in enumerate(seeds):
-        if number % 10 == 0:
+        if number % _COLLECT == 0:
             gc.collect()  # histories are played without it
-        broken = tell(generate(seed)).broken
-        if broken:
-            yield Failure(seed, tuple(dict.fromkeys(broken)))
+        told = tell(generate(seed))
+        if features is not None:
+            features.update(told.features)
+        if told.broken:
+            yield Failure(seed, tuple(dict.fromkeys(told.broken)))
 
 
-def _chunk(seeds: range) -> tuple[int, list[Failure]]:
+def _chunk(seeds: range) -> tuple[range, list[Failure], Counter[str]]:
     gc.collect()
     gc.freeze()
-    return len(seeds), list(failures(seeds))
+    features: Counter[str] = Counter()
+    return seeds, list(failures(seeds, features)), features
 
 
 def campaign(seeds: range, *, jobs: int | None = None) -> list[Failure]:
-    """Play the histories of ``seeds`` on ``jobs`` cores (None: all), and print how it goes."""
-    chunks = [seeds[start : start + _CHUNK] for start in range(0, len(seeds), _CHUNK)]
-    jobs = min(jobs or os.cpu_count() or 1, len(chunks))
+    """Play the histories of ``seeds`` on ``jobs`` cores (None: all), and print how it goes.
+
+    A campaign that is broken off goes on from the last seed that it printed. Returns the first failures.
+    """
+    chunks = (seeds[start : start + _CHUNK] for start in range(0, len(seeds), _CHUNK))
+    jobs = max(1, min(jobs or os.cpu_count() or 1, -(-len(seeds) // _CHUNK)))
     found: list[Failure] = []
-    began, played = time.monotonic(), 0
+    features: Counter[str] = Counter()
+    began, broke, told = time.monotonic(), 0, 0.0
+
+    def pace(played: int) -> str:
+        seconds = time.monotonic() - began
+        rate = played / seconds / jobs
+        return f"{played} histories in {seconds:.0f} s on {jobs} cores, {rate:.0f} a second and core"
+
     with multiprocessing.get_context("spawn").Pool(jobs, maxtasksperchild=40) as pool:
-        for count, broken in pool.imap_unordered(_chunk, chunks):
-            played += count
-            found += broken
+        for chunk, broken, exercised in pool.imap(_chunk, chunks):
+            features.update(exercised)
+            broke += len(broken)
+            found += broken[: _MOST_KEPT - len(found)]
             for each in broken:
                 print(f"seed {each.seed} breaks {', '.join(each.rules)}", flush=True)
-    seconds = time.monotonic() - began
-    print(
-        f"{played} histories in {seconds:.1f} s on {jobs} cores, {played / seconds / jobs:.0f} a second and core: "
-        f"{len(found)} broke a rule"
-    )
-    return sorted(found, key=lambda failure: failure.seed)
+            if time.monotonic() - told > _TOLD:
+                told = time.monotonic()
+                print(
+                    f"all before seed {chunk.stop}: {pace(chunk.stop - seeds.start)}, {broke} broke a rule",
+                    flush=True,
+                )
+    for feature, count in sorted(features.items()):
+        print(f"{count:9} had: {feature}")
+    print(f"seeds {seeds.start}..{seeds.stop}: {pace(len(seeds))}: {broke} broke a rule", flush=True)
+    return found
 
 
 def catch(mutant: str, *, most: int = _MOST_SEEDS) -> Failure | None:

@@ -7,14 +7,37 @@ from simulation.spec import Act, Item, Many
 
 
 class Attempts:
-    """The attempts at one activity task: how many have begun, and the last that ended other than cancelled."""
+    """The attempts at one activity task.
+
+    Attributes:
+        begun: How many have begun.
+        concluded: The last that ended other than cancelled.
+        threaded: The last whose thread ended.
+        running: Those that run.
+    """
 
     def __init__(self) -> None:
-        self.begun = self.concluded = 0
+        self.begun = self.concluded = self.threaded = 0
+        self.running: set[int] = set()
 
 
-enclosing: ContextVar[tuple[tuple[Attempts, int], ...]] = ContextVar("simulation_attempts", default=())
-"""The attempts that the current code belongs to, outermost first."""
+Chain = tuple[tuple[Attempts, int], ...]
+
+enclosing: ContextVar[Chain] = ContextVar("simulation_attempts", default=())
+"""The attempts, of those that may be followed by others, that the current code was started in; outermost first."""
+
+
+def under_way() -> Chain:
+    """The same, from the innermost one that still runs."""
+    chain = enclosing.get()
+    while chain and chain[-1][1] not in chain[-1][0].running:
+        chain = chain[:-1]
+    return chain
+
+
+def in_between() -> bool:
+    """Whether the thread of an attempt around this code has ended, and no other attempt has begun."""
+    return any(attempts.threaded == number == attempts.begun for attempts, number in enclosing.get())
 
 
 def selects(selector: str, name: str) -> bool:
@@ -45,12 +68,22 @@ class Playing:
 
 @dataclass
 class Failed:
-    """A marker ``failed``, and the attempts that it was recorded within."""
+    """A marker ``failed``, and the attempts that it was recorded within.
+
+    It may count where the model cannot tell: between the end of a thread and that of its attempt, and
+    where that attempt may be cancelled in between.
+    """
 
     name: str
-    within: tuple[tuple[Attempts, int], ...]
+    within: Chain
+    in_between: bool
     made_good: bool = False
 
     @property
-    def counts(self) -> bool:
+    def may_count(self) -> bool:
         return not self.made_good and all(number >= attempts.concluded for attempts, number in self.within)
+
+    @property
+    def counts(self) -> bool:
+        sure = not self.in_between and all(number >= attempts.threaded for attempts, number in self.within)
+        return sure and self.may_count

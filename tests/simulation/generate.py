@@ -1,5 +1,6 @@
 """Histories at random: the same seed gives the same history, in every process."""
 
+from dataclasses import replace
 from random import Random
 from typing import TypeVar
 
@@ -40,12 +41,13 @@ class _Generator:
         self.signals = self.rich and random.random() < 0.4
         self.cancels = random.random() < 0.5
         self.failing = random.random() < 0.6
+        self.detaches = random.random() < 0.25
 
     def chance(self, probability: float) -> bool:
         return self.random.random() < probability
 
     def one(self, *among: T) -> T:
-        return self.random.choice(among)
+        return among[int(self.random.random() * len(among))]
 
     def seconds(self) -> float:
         return self.one(*_SECONDS)
@@ -56,6 +58,8 @@ class _Generator:
         ident = self.acts
         if depth < _DEEPEST and self.chance(0.35) and self.acts < 14:
             nested = tuple(self.submission(depth + 1) for _ in range(self.one(1, 1, 2, 3)))
+            if self.detaches:
+                nested = tuple(replace(each, how="detached") if self.chance(0.4) else each for each in nested)
         fails = self.one(1, 1, 2, 99) if self.failing and self.chance(0.25) else 0
         return Act(
             ident,
@@ -65,9 +69,13 @@ class _Generator:
             retry=self.one(1, 2) if self.chance(0.25) else 0,
             retry_wait=self.one(0.0, 1.0),
             timeout=self.one(0.5, 1.5, 5.0) if self.chance(0.12) else None,
+            starts_within=self.one(0.0001, 0.3, 2.0) if self.chance(0.06) else None,
+            closes_within=self.one(0.5, 2.0, 6.0) if self.chance(0.06) else None,
             lingers=self.one(0.3, 1.0) if self.chance(0.15) else 0.0,
+            thread=self.chance(0.2) and not (self.signals and nested),  # see Act
+            afterwards=self.seconds() if nested and self.chance(0.4) else 0.0,
             nested=nested,
-            side_by_side=not self.signals and self.chance(0.4),  # see Act
+            side_by_side=self.chance(0.4),
             swallows=self.chance(0.4),
             quiet=self.chance(0.1),
         )
@@ -150,10 +158,11 @@ class _Generator:
             return None
         at = self.one("callback", "request", "applied")
         if at == "callback":
-            return Crash("callback", int(2 ** (self.random.random() * 10)))
-        return Crash("request" if at == "request" else "applied", int(self.random.random() ** 2 * 16))
+            return Crash("callback", int(2 ** (self.random.random() * 10)), late=self.chance(0.5))
+        number = int(self.random.random() ** 2 * 16)
+        return Crash("request" if at == "request" else "applied", number, late=self.chance(0.5))
 
-    def run(self, *, last: bool) -> RunSpec:
+    def run(self, *, last: bool = False, beside: bool = False) -> RunSpec:
         lag = self.one(None, 0.0, 0.0, 0.2, 0.5)
         latency, jitter = self.one(0.0, 0.05, 0.4), self.one(0.0, 0.0, 0.01, 0.3)
         if last:
@@ -176,6 +185,7 @@ class _Generator:
             if self.chance(0.15)
             else (),
             fails=self.failing,
+            beside=beside,
         )
 
 
@@ -189,7 +199,9 @@ def generate(seed: int) -> History:
     )
     others = ("a.b.x", "a.b.y", "a.z", "aa", "b.z", "bb", "z")
     done = [name for name in (*made.names, *others) if random.random() < 0.3] if made.chance(0.5) else []
-    runs = [made.run(last=False) for _ in range(made.one(1, 1, 2))]
+    runs = [made.run() for _ in range(made.one(1, 1, 2))]
+    if made.chance(0.15):
+        runs.append(made.run(beside=True))
     return History(
         seed,
         steps,

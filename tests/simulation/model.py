@@ -6,7 +6,7 @@ from typing import Any
 
 from asyncsteps import Marker
 from simulation.bucket import Bucket
-from simulation.facts import Failed, Playing, enclosing, required, selects
+from simulation.facts import Failed, Playing, in_between, required, selects, under_way
 from simulation.spec import Act, FaultKind, History, RunSpec, StepDef
 
 
@@ -20,6 +20,7 @@ class RunModel:
         bucket: The bucket, to be looked at.
         steps: The steps by name.
         events: What happened, for people; all runs of a history share it.
+        features: What was exercised, likewise.
     """
 
     def __init__(
@@ -30,10 +31,12 @@ class RunModel:
         bucket: Bucket,
         steps: Mapping[str, StepDef],
         events: list[tuple[Any, ...]],
+        features: set[str],
     ) -> None:
         self.alive = True
         self.broken: list[str] = []
         self.events = events
+        self.features = features
         self.run_id = run_id
         self.playing: dict[str, Playing] = {}
         self.acknowledged: set[str] = set()
@@ -43,6 +46,8 @@ class RunModel:
         self.sent: Counter[str] = Counter()
         self.owed: Counter[str] = Counter()
         self.read_faults = 0
+        self.marked_by_others: set[str] = set()
+        self.withdrawn_by_others: set[str] = set()
         self._max_parallel = history.max_parallel
         self._withdraws = spec.withdraws
         self._times_out = spec.timeout is not None
@@ -65,6 +70,8 @@ class RunModel:
 
     def requests(self, number: int, what: str, fault: FaultKind | None) -> None:
         self.note("request", number, what, *([fault] if fault else []))
+        if fault:
+            self.features.add(f"fault: {fault}")
         if what in {"done_page", "list_done"} and fault:
             self.read_faults += 1
 
@@ -94,10 +101,29 @@ class RunModel:
         if not (demanded and self._withdraws):
             self.breaks("withdrawal", f"{name} is withdrawn, and nothing demands it")
 
+    def others(self, name: str, *, marked: bool) -> None:
+        """Note that another run, or what one that was killed had sent, marks or withdraws a name meanwhile."""
+        if self.alive:
+            self.features.add("a name is marked or withdrawn by another run")
+        (self.marked_by_others if marked else self.withdrawn_by_others).add(name)
+
+    def _is_touched(self, name: str) -> bool:
+        """Whether what this run knows of a name may be out of date."""
+        return name in self.marked_by_others or name in self.withdrawn_by_others
+
+    def _is_mine(self, name: str) -> bool:
+        """Whether a name that this run has marked is marked, by it or after it; or another has withdrawn it."""
+        record = self._bucket.records.get(name)
+        if record is None:
+            return name in self.withdrawn_by_others
+        return record["run_id"] == self.run_id or name in self.marked_by_others
+
     def _check_stale(self, name: str, *, itself: bool) -> None:
-        if not self._withdraws:
+        if not (self._withdraws and self.alive):
             return
         for other, record in self._bucket.records.items():
+            if self._is_touched(other):
+                continue
             if itself and other == name:
                 self.breaks("stale", f"{name} is played again, and is still marked")
             elif (
@@ -111,7 +137,6 @@ class RunModel:
 
     def begins(self, owner: str | None, act: Act) -> None:
         self.note("begins", owner, act.ident)
-        self.resumes()
         if owner is None:
             return
         playing = self.playing.get(owner)
@@ -123,7 +148,6 @@ class RunModel:
 
     def ends(self, owner: str | None, act: Act, how: str) -> None:
         self.note("ends", owner, act.ident, how)
-        self.pauses()
         if owner is not None and how == "well" and owner in self.playing:
             self.playing[owner].ended_well.add(act.ident)
 
@@ -159,6 +183,8 @@ class RunModel:
         name, status = details["step"], details["status"]
         error = details.get("error", "")
         self.note("step", name, status, *(["forced"] if details["forced"] else []), *details["reasons"], error)
+        if "overran its" in error:
+            self.features.add(f"timeout: {error.partition('overran its ')[2].partition(' ')[0]}")
         if error and error.partition(":")[0] in _ENGINE_ERRORS:
             self.breaks("engine", error)
         getattr(self, f"_{status}")(name, details)
@@ -167,7 +193,7 @@ class RunModel:
     def _scheduled(self, name: str, details: Mapping[str, Any]) -> None:
         if name in self.playing:
             self.breaks("markers", f"{name} is scheduled twice at once")
-        if not details["forced"] and name in self._bucket.records:
+        if not details["forced"] and name in self._bucket.records and not self._is_touched(name):
             self.breaks("again", f"{name} is played again, and it is marked")
         self._check_decision("run", name, details)
         step = self._steps[name]
@@ -179,7 +205,7 @@ class RunModel:
         playing = self.playing.pop(name, None)
         if playing is None:
             self.breaks("markers", f"{name} is completed, and was not scheduled")
-        elif not playing.marked or self._bucket.records.get(name, {}).get("run_id") != self.run_id:
+        elif not playing.marked or not self._is_mine(name):
             self.breaks("lost", f"{name} is completed, and is not marked")
         else:
             self._played_at[name] = playing.begun
@@ -194,7 +220,7 @@ class RunModel:
             self.breaks("markers", f"{name} is skipped while it is played")
         if step.alternative is None and not step.saves:  # else the decision was some time ago
             self._check_decision("skip", name, details)
-            if not details["forced"] and name not in self._bucket.records:
+            if not (details["forced"] or name in self._bucket.records or self._is_touched(name)):
                 self.breaks("lost", f"{name} is skipped as done, and it is not marked")
         self._owe_signal(name)
 
@@ -204,7 +230,7 @@ class RunModel:
 
     def _failed(self, name: str, details: Mapping[str, Any]) -> None:
         self._ended_badly(name)
-        self.failed.append(Failed(name, enclosing.get()))
+        self.failed.append(Failed(name, under_way(), in_between()))
         error = details["error"]
         asked = "done_page" in error or "list_done" in error
         if asked and not self._times_out and self.read_faults < _ASKED:
@@ -216,7 +242,7 @@ class RunModel:
     def _ended_badly(self, name: str) -> None:
         playing = self.playing.pop(name, None)
         left = playing is not None and playing.started and not playing.marked
-        if left and self._withdraws and name in self._bucket.records:
+        if left and self._withdraws and name in self._bucket.records and not self._is_touched(name):
             self.breaks("stale", f"{name} failed, and is still marked")
 
     def _check_decision(self, action: str, name: str, details: Mapping[str, Any]) -> None:
@@ -239,7 +265,7 @@ class RunModel:
     def check_end(self, *, crashed: bool) -> None:
         """Check what holds when a run has ended, however it has."""
         for name in sorted(self.acknowledged):
-            if self._bucket.records.get(name, {}).get("run_id") != self.run_id:
+            if not self._is_mine(name):
                 self.breaks("lost", f"{name} was completed, and its mark is gone")
         if crashed:
             return

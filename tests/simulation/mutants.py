@@ -1,18 +1,23 @@
 """Mutants of the engine: each takes away one thing that it does, and the simulator is to notice."""
 
+import asyncio
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
 from unittest.mock import patch
 
+from asyncsteps._errors import ActivityTimeoutError
 from asyncsteps._plan.model import EmitSignal, MarkDone, Phase, Play, StepRules, Withdraw
 from asyncsteps._plan.planner import Planner
+from asyncsteps._run import lifetime
 from asyncsteps._run.done_cache import DoneCache
 from asyncsteps._run.done_marks import StoredMarks
 from asyncsteps._run.failures import Failures
 from asyncsteps._run.known_names import KnownNames
 from asyncsteps._run.lifetime import Lifetime
 from asyncsteps._run.name_locks import NameLocks
+from asyncsteps._run.step_player import StepPlayer
+from asyncsteps._tasks import retry
 from asyncsteps._tasks.limiter import Limiter, Slot
 from asyncsteps.store._protocol import DonePage
 
@@ -136,6 +141,100 @@ def _list_what_was_made_good() -> Any:
     return patch.object(Failures, "made_good", lambda self, step: None)
 
 
+def _abandon_a_thread_that_overruns() -> Any:
+    """The next attempt begins, and the slot is given to others, while it runs."""
+
+    async def abandoned(future: Any, *, on_cancel: Any = None) -> Any:
+        try:
+            return await asyncio.shield(future)
+        except asyncio.CancelledError:
+            if on_cancel is not None and not future.done():
+                on_cancel()
+            raise
+
+    return patch.object(retry, "uninterrupted", abandoned)
+
+
+def _return_a_loan_to_an_activity_that_has_ended() -> Any:
+    """What was detached in it gives the slot to nobody."""
+    give_back = Slot.give_back
+
+    def lost(self: Slot) -> None:
+        if self.holds and self.lender is not None and self.lender.ended:
+            self.holds = False
+            return
+        give_back(self)
+
+    return patch.object(Slot, "give_back", lost)
+
+
+def _take_a_second_slot_on_resuming() -> Any:
+    acquire = Limiter.acquire
+
+    async def again(self: Limiter, slot: Slot, *, resuming: bool = False) -> None:
+        if slot.holds:
+            slot.holds = False
+        await acquire(self, slot, resuming=resuming)
+
+    return patch.object(Limiter, "acquire", again)
+
+
+def _end_waits_while_their_activity_goes_on() -> Any:
+    """A wait counts for all of its activity."""
+
+    def can_go_on(task: Any, blocked: Any) -> Any:
+        return None if blocked else task
+
+    return patch.object(lifetime, "can_go_on", can_go_on)
+
+
+def _leave_waits_of_tasks_alone() -> Any:
+    """What waits for tasks counts as able to go on, though they all wait for signals."""
+
+    def can_go_on(task: Any, blocked: Any) -> Any:
+        return None if task._fut_waiter in blocked else task
+
+    return patch.object(lifetime, "can_go_on", can_go_on)
+
+
+def _skip_what_another_run_has_withdrawn() -> Any:
+    """A step whose mark is gone when its saved result is read stays skipped, with no result."""
+    recall = StepPlayer._recall_result
+
+    async def recalled(self: StepPlayer, execution: Any) -> bool:
+        await recall(self, execution)
+        return True
+
+    return patch.object(StepPlayer, "_recall_result", recalled)
+
+
+def _within(which: str, on_overrun: Callable[[ActivityTimeoutError, Any], Any]) -> Any:
+    """What comes of an overrun of one kind."""
+    within = retry.within
+
+    async def mutated_within(seconds: Any, name: str, kind: str, work: Any) -> Any:
+        try:
+            return await within(seconds, name, kind, work)
+        except ActivityTimeoutError as error:
+            if kind != which or error.timeout != which:
+                raise
+            return on_overrun(error, work)
+
+    return patch.object(retry, "within", mutated_within)
+
+
+def _lose_a_slot_that_does_not_come_in_time() -> Any:
+    def on_overrun(error: ActivityTimeoutError, acquire: Any) -> None:
+        acquire.__self__.limiter._free -= 1
+        raise error
+
+    return _within("schedule_to_start_timeout", on_overrun)
+
+
+def _take_what_did_not_end_in_time_for_done() -> Any:
+    return _within("schedule_to_close_timeout", lambda error, work: None)
+
+
 MUTANTS: Mapping[str, Callable[[], Any]] = {
     "mark before the activity ends": _mark_before_the_activity_ends,
     "drop the withdrawal": _drop_the_withdrawal,
@@ -151,6 +250,14 @@ MUTANTS: Mapping[str, Callable[[], Any]] = {
     "play one name twice at once": _play_one_name_twice_at_once,
     "leave without cancelling": _leave_without_cancelling,
     "list what was made good": _list_what_was_made_good,
+    "abandon a thread that overruns": _abandon_a_thread_that_overruns,
+    "return a loan to an activity that has ended": _return_a_loan_to_an_activity_that_has_ended,
+    "take a second slot on resuming": _take_a_second_slot_on_resuming,
+    "skip what another run has withdrawn": _skip_what_another_run_has_withdrawn,
+    "lose a slot that does not come in time": _lose_a_slot_that_does_not_come_in_time,
+    "take what did not end in time for done": _take_what_did_not_end_in_time_for_done,
+    "end waits while their activity goes on": _end_waits_while_their_activity_goes_on,
+    "leave waits of an activity's tasks alone": _leave_waits_of_tasks_alone,
 }
 """Each mutant by what it does, and how it is made."""
 

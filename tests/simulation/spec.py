@@ -3,8 +3,8 @@
 from dataclasses import MISSING, dataclass, fields
 from typing import Any, Literal
 
-How = Literal["await", "scope", "task", "timeout", "anyio_timeout"]
-"""How a submission is waited for: plainly, or cancelled after a time by one of asyncio's or anyio's ways."""
+How = Literal["await", "scope", "task", "timeout", "anyio_timeout", "detached"]
+"""How a submission is waited for: plainly, cancelled after a time by asyncio or anyio, or not at all."""
 
 FaultKind = Literal["throttle", "before", "after", "partial", "stall", "lost", "cancel_applied"]
 """What may happen to a request. A ``lost`` one takes effect, but its reply never arrives."""
@@ -22,10 +22,11 @@ class Submission:
 
 @dataclass(frozen=True, slots=True)
 class Act:
-    """An activity: it waits, submits what is nested, and ends; ``fails`` attempts fail in each run with faults.
+    """An activity: it waits, submits what is nested, waits again, and ends.
 
-    With ``side_by_side`` it submits from tasks of its own. No history with waits for signals has that: a run
-    cannot tell an activity that only waits for its tasks from one that will send the signal itself.
+    ``fails`` attempts fail in each run with faults. With ``side_by_side`` it submits from tasks of its own, with
+    ``thread`` from a thread, which nothing stops. No thread waits for signals, nor for a step that does: a run
+    cannot tell whether a thread goes on.
     """
 
     ident: int
@@ -35,7 +36,11 @@ class Act:
     retry: int = 0
     retry_wait: float = 0.0
     timeout: float | None = None
+    starts_within: float | None = None
+    closes_within: float | None = None
     lingers: float = 0.0
+    thread: bool = False
+    afterwards: float = 0.0
     nested: tuple[Submission, ...] = ()
     side_by_side: bool = False
     swallows: bool = False
@@ -125,15 +130,19 @@ class Fault:
 
 @dataclass(frozen=True, slots=True)
 class Crash:
-    """The process is killed before its n-th callback, or at its n-th request, before or after its effect."""
+    """The process is killed before its n-th callback, or at its n-th request, before or after its effect.
+
+    With ``late`` what it had on the wire has its effect in the next run, within three seconds.
+    """
 
     at: Literal["callback", "request", "applied"]
     number: int
+    late: bool = False
 
 
 @dataclass(frozen=True, slots=True)
 class RunSpec:
-    """One run of the workflow."""
+    """One run of the workflow; ``beside`` the one before, in its process, or after it."""
 
     force: tuple[str, ...] = ()
     skip: tuple[str, ...] = ()
@@ -149,11 +158,12 @@ class RunSpec:
     leave_at: float | None = None
     cancel_at: tuple[float, ...] = ()
     fails: bool = False
+    beside: bool = False
 
 
 @dataclass(frozen=True, slots=True)
 class History:
-    """A workflow, its successive runs over one store, and the steps done before the first."""
+    """A workflow, its runs over one store, and the steps done before the first."""
 
     seed: int
     steps: tuple[StepDef, ...]

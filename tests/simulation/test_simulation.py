@@ -3,13 +3,14 @@
 import os
 import subprocess
 import sys
+from collections import Counter
 from pathlib import Path
 from random import Random
 
 import pytest
 
 from simulation.bucket import Bucket, Client
-from simulation.campaign import catch, failures
+from simulation.campaign import campaign, catch, failures
 from simulation.generate import generate
 from simulation.history import tell
 from simulation.loop import SimulatedLoop
@@ -20,11 +21,37 @@ from simulation.spec import History, RunSpec, show
 TESTS = Path(__file__).parent.parent
 CHUNKS, CHUNK = 8, 250
 
+EXERCISED = {
+    "a detached task outlives its activity",
+    "a detached task submits after its activity",
+    "a name is marked or withdrawn by another run",
+    "a request of a run that was killed comes late",
+    "a thread outlives its attempt",
+    "a thread submits",
+    "a wait for a signal is ended",
+    "killed",
+    "timeout: schedule_to_close_timeout",
+    "timeout: schedule_to_start_timeout",
+    "timeout: start_to_close_timeout",
+    "two runs at once",
+}
+"""What some of every few hundred histories have."""
+
 
 @pytest.mark.parametrize("chunk", range(CHUNKS))
 def test_no_history_breaks_a_rule(chunk: int) -> None:
     """A failing seed is replayed, shrunk and printed by ``make simulate SEED=...``."""
-    assert list(failures(range(chunk * CHUNK, (chunk + 1) * CHUNK))) == []
+    features: Counter[str] = Counter()
+    assert list(failures(range(chunk * CHUNK, (chunk + 1) * CHUNK), features)) == []
+    assert not EXERCISED - set(features)
+
+
+def test_a_campaign_tells_how_it_went_and_what_it_exercised(capfd: pytest.CaptureFixture[str]) -> None:
+    assert campaign(range(1_000, 1_006), jobs=1) == []
+    *features, last = capfd.readouterr().out.splitlines()
+    assert last.startswith("seeds 1000..1006: 6 histories in ")
+    assert last.endswith(": 0 broke a rule")
+    assert any("had: killed" in line for line in features)
 
 
 def told_by_another_process(hash_seed: str) -> str:
@@ -73,6 +100,8 @@ def test_a_mark_may_leave_the_first_one_as_it_is(first_wins: bool) -> None:
         def marks(self, name: str, record: object) -> None: ...
 
         def withdraws(self, name: str) -> None: ...
+
+        def others(self, name: str, *, marked: bool) -> None: ...
 
     history = History(0, (), (), (), done=("a",))
     bucket = Bucket(history)

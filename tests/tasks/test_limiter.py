@@ -1,10 +1,13 @@
 """What waits deep within activities gives their slots to others, and each of them takes another one."""
 
+import asyncio
+
 import anyio
 from run_support import run_over
 from virtual_time import run_virtually
 
 from asyncsteps import Chain, Group, MemoryStore
+from asyncsteps._tasks.limiter import Limiter
 
 
 def test_every_activity_around_one_that_waits_takes_a_slot_again() -> None:
@@ -75,3 +78,29 @@ def test_tasks_of_one_activity_take_one_slot_again_between_them() -> None:
             assert run._parts.limiter.free == 1
 
     run_virtually(main())
+
+
+async def test_a_slot_that_is_handed_a_permit_before_it_waits_for_one_takes_no_second() -> None:
+    """What outlives an activity ends in the moment in which the one around it is to have a permit again."""
+    limiter = Limiter(2)
+    left: list[asyncio.Task[None]] = []
+
+    async def hold(until: anyio.Event) -> None:
+        async with limiter.slot():
+            await until.wait()
+
+    async def middle() -> None:
+        ends = [anyio.Event(), anyio.Event()]
+        async with limiter.slot() as slot:
+            for end in ends:
+                left.append(asyncio.create_task(slot.yielded(lambda end=end: hold(end))))  # type: ignore[misc]
+                await asyncio.sleep(0)
+            assert limiter.free == 0
+            for end in ends:
+                end.set()
+
+    async with limiter.slot() as outer:
+        await outer.yielded(middle)
+        assert limiter.free == 1
+    await asyncio.gather(*left)
+    assert limiter.free == 2

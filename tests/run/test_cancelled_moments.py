@@ -1,0 +1,71 @@
+"""A cancellation in the very turn of the event loop in which a mark or an activity ends."""
+
+import asyncio
+
+import anyio
+import pytest
+from run_support import GatedStore, run_over, story
+
+from asyncsteps import Step, activity
+from asyncsteps._run.done_marks import finish
+
+
+@pytest.mark.parametrize("own", [True, False])
+async def test_a_cancellation_in_the_moment_in_which_the_mark_ends_is_raised(own: bool) -> None:
+    """The mark is cancelled by itself, or ends well, in the turn of the loop in which its caller is cancelled."""
+
+    async def marks() -> None:
+        await anyio.lowlevel.checkpoint()
+        waiting.cancel()
+        if own:
+            raise asyncio.CancelledError
+
+    waiting = asyncio.create_task(finish(marks(), timeout=1))
+    finished = await waiting
+    assert finished.cancelled is not None
+    assert (finished.error is not None) is own
+
+
+async def test_a_mark_that_is_cancelled_by_itself_is_no_cancellation_of_its_caller() -> None:
+    async def marks() -> None:
+        await anyio.lowlevel.checkpoint()
+        raise asyncio.CancelledError
+
+    finished = await finish(marks(), timeout=1)
+    assert finished.cancelled is None
+    assert "cancelled from within" in str(finished.error)
+
+
+async def test_a_cancellation_in_the_moment_in_which_the_activity_ends_leaves_nothing_marked() -> None:
+    store = GatedStore()
+
+    async def cancels() -> None:
+        waiting.cancel()
+
+    async with run_over(store) as run:
+        waiting = asyncio.create_task(run.submit(Step("a", activity(cancels))))
+        with pytest.raises(asyncio.CancelledError):
+            await waiting
+        assert run._parts.limiter.free > 0
+        assert run.under_way == ()
+    assert story(run)[0] == ("a", "scheduled")
+    assert (story(run)[-1] == ("a", "completed")) is (store.done == ["a"])
+
+
+async def test_an_activity_that_fails_by_a_cancellation_in_the_moment_of_its_own_is_cancelled() -> None:
+    """Not failed: its task was cancelled, whatever it raises for it, and it is not tried again."""
+    attempts: list[int] = []
+
+    @activity(retry=3, retry_wait=0)
+    async def cancels() -> None:
+        attempts.append(1)
+        waiting.cancel()
+        raise asyncio.CancelledError
+
+    async with run_over(GatedStore()) as run:
+        waiting = asyncio.create_task(run.submit(Step("a", cancels)))
+        with pytest.raises(asyncio.CancelledError):
+            await waiting
+    assert attempts == [1]
+    assert run.failures == []
+    assert story(run) == [("a", "scheduled"), ("a", "cancelled")]
