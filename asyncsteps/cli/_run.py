@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import os
 import re
 import time
 from collections.abc import AsyncIterator, Mapping, Sequence
@@ -132,7 +133,7 @@ def _code(request: Request) -> _Code:
     """
     if request.markers is not None:
         try:
-            request.markers.open("a").close()
+            os.close(os.open(request.markers, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_NONBLOCK, 0o666))
         except OSError as error:
             raise UsageError(f"--markers {str(request.markers)!r} cannot be written: {error.strerror}") from error
     target = load(request.target)
