@@ -6,7 +6,19 @@ import uuid
 from collections.abc import AsyncIterator, Iterator
 
 import pytest
+from hypothesis import HealthCheck, settings
 from servers import FaultProxy, MotoServer, run_fault_proxy, run_moto_server
+
+# Properties play the same examples at each `make test`; others with --hypothesis-profile=long or fuzz.
+settings.register_profile(
+    "test",
+    derandomize=True,
+    deadline=None,
+    suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
+)
+settings.register_profile("long", settings.get_profile("test"), max_examples=1_000)
+settings.register_profile("fuzz", settings.get_profile("long"), derandomize=False, max_examples=10_000)
+settings.load_profile("test")
 
 
 def pytest_configure() -> None:

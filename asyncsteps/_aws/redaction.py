@@ -2,7 +2,7 @@
 
 import re
 
-_USERINFO = re.compile(r"""//(?:[^\s"'/@]*|[^\s"'/:@]+:(?!\d+/)[^\s"'@]*)@""")
+_USERINFO = re.compile(r"""//(?:[^\s"'/]*|[^\s"'/:@]+:(?!\d+/)[^\s"']*)@""")
 _PARAMETER = re.compile(
     r"""(?i)([?&][^=&\s"']*(?:token|signature|credential|secret|password|accesskey)[^=&\s"']*=)[^&#\s"']+"""
 )
@@ -14,8 +14,11 @@ def redacted(text: str) -> str:
 
 
 def redacted_url(url: str) -> str:
-    """Like `redacted`, for a text that is one URL: all before its last ``@`` is taken for credentials."""
-    return redacted(re.sub(r"//.*@", "//***@", url, flags=re.DOTALL))
+    """Like `redacted`, for a text that is one URL: all before its last ``@`` is taken for credentials.
+
+    With or without a scheme: ``user:secret@host`` is a URL that was meant to have one.
+    """
+    return redacted(re.sub(r"^(.*?//)?.*@", r"\1***@", url, count=1, flags=re.DOTALL))
 
 
 def endpoint_refusal(url: object) -> str | None:

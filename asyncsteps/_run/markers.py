@@ -71,7 +71,7 @@ class MarkerLog:
         if not self._silent:
             try:
                 json.dumps(details, allow_nan=False)
-            except (TypeError, ValueError, RecursionError) as error:
+            except Exception as error:  # a mapping of the caller's own may raise anything
                 raise StepDefinitionError(f"the details of marker {name!r} are no JSON: {error}") from error
             logger.info("marker %s: %s", name, details)
         return self._add(name, details)

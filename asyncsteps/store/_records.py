@@ -33,7 +33,7 @@ def encode_record(name: str, record: Mapping[str, Any], *, indent: int | None = 
             body = text.encode()
         except UnicodeEncodeError:  # lone surrogates, which only an escape can carry
             body = json.dumps(content, indent=indent).encode()
-    except (TypeError, ValueError, RecursionError) as error:
+    except Exception as error:  # a mapping of the caller's own may raise anything
         raise RecordError(
             f"a done record must be a mapping of JSON values (dict with str keys, list, str, int, finite float, "
             f"bool, None): {error}",
