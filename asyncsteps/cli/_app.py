@@ -11,6 +11,7 @@ from cyclopts import App, CycloptsError, MissingArgumentError, Parameter
 
 from asyncsteps.cli import _output, _run, _store
 from asyncsteps.cli._exit import ExitCode, Interrupted, describe, leaves, report
+from asyncsteps.cli._json import is_asked_for
 
 _HELP: Final = (
     "Run workflows of named steps, and look after the record of those that are done.\n\n"
@@ -262,7 +263,7 @@ def run_command(tokens: Sequence[str]) -> int:
     except BaseException as error:  # noqa: BLE001 - the outermost edge: everything becomes a line and an exit code
         code = report(error, with_traceback="--traceback" in tokens)
         errors = [describe(leaf) for leaf in leaves(error)]
-    if code and "--json" in tokens and not _output.has_json():
+    if code and is_asked_for(tokens) and not _output.has_json():
         with contextlib.suppress(_output.OutputError):
             _output.emit_json({"errors": errors, "exit_code": int(code)})
     return code if isinstance(code, int) else ExitCode.OK

@@ -68,7 +68,13 @@ def prepare(tokens: Sequence[str]) -> None:
     urls = [token for before, token in pairwise(("", *tokens)) if before not in _FREE_TEXT and _URL.match(token)]
     urls += [value for name, value in os.environ.items() if name.startswith("AWS_ENDPOINT_URL")]
     found = [secret for url in urls for secret in _CREDENTIALS.findall(url)]
-    forms = {form for secret in found for form in (secret, quote(secret, safe="@"), unquote(secret))}
+    forms = {
+        form
+        for secret in found
+        for form in (secret, quote(secret, safe="@"), quote(secret, safe=""), unquote(secret))
+    }
+    # In JSON, too, they are found as they are written there: no quote or backslash stands for itself.
+    forms |= {to_json(form)[1:-1] for form in forms}
     _state.secrets = tuple(sorted(forms, key=len, reverse=True))
 
 
@@ -88,7 +94,8 @@ def emit(text: str, *, raw: bool = False) -> None:
 def emit_json(value: Any) -> None:
     """Write data to stdout as the JSON document of the command; what is no JSON is written as its ``repr``."""
     utf8 = (sys.stdout.encoding or "").lower() in {"utf-8", "utf8"}
-    emit(to_json(value, ensure_ascii=not utf8, indent=2 if _on_terminal() else None))
+    text = to_json(value, ensure_ascii=not utf8, indent=2 if _on_terminal() else None)
+    _write(1, printable(text, but='"'))
     _state.has_json = True
 
 
@@ -117,10 +124,17 @@ def warning(text: str) -> None:
     say(f"asyncsteps: warning: {text}")
 
 
-def printable(text: str) -> str:
-    r"""Escape what a terminal would obey, as ``\uXXXX``, which JSON reads too, and hide credentials."""
+def printable(text: str, *, but: str | None = None) -> str:
+    r"""Escape what a terminal would obey, as ``\uXXXX``, which JSON reads too, and hide credentials.
+
+    Args:
+        text: What will be printed.
+        but: What begins and ends the texts in it, so that it is not part of any: credentials that hold it unescaped
+            are left out.
+    """
     for secret in _state.secrets:
-        text = text.replace(secret, "***@" if secret.endswith("@") else "***")
+        if but is None or but not in secret.replace(f"\\{but}", ""):
+            text = text.replace(secret, "***@" if secret.endswith("@") else "***")
     return _UNSAFE.sub(lambda match: f"\\u{ord(match[0]):04x}", text)
 
 

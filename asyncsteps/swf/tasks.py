@@ -115,7 +115,7 @@ class WithdrawStepsDoneTask:
     ) -> None:
         self.bucket = bucket
         self.path = path
-        self.names = list(names)
+        self.names = [names] if isinstance(names, str) else list(names)
         self.under = as_selectors(under)
         self.keep = frozenset(unpack(keep) if keep else ())
 

@@ -22,6 +22,15 @@ HEAD = (
 TAIL = b"</ListBucketResult>"
 
 
+WHOLE = (
+    HEAD
+    + b"<KeyCount>2</KeyCount><IsTruncated>true</IsTruncated><NextContinuationToken>t</NextContinuationToken>"
+    + b"<EncodingType>url</EncodingType><Contents><Key>a%20b</Key><Size>1</Size></Contents>"
+    + b"<Contents><Key>c</Key></Contents>"
+    + TAIL
+)
+
+
 class Stock:
     """botocore's own reading of a page, through a real client whose requests go nowhere."""
 
@@ -184,15 +193,6 @@ def pages(draw: Any) -> bytes:
     return bytes(head + b"".join(draw(st.permutations(parts))) + TAIL)
 
 
-WHOLE = (
-    HEAD
-    + b"<KeyCount>2</KeyCount><IsTruncated>true</IsTruncated><NextContinuationToken>t</NextContinuationToken>"
-    + b"<EncodingType>url</EncodingType><Contents><Key>a%20b</Key><Size>1</Size></Contents>"
-    + b"<Contents><Key>c</Key></Contents>"
-    + TAIL
-)
-
-
 @st.composite
 def damaged(draw: Any) -> bytes:
     """A page in which something is cut out, doubled, moved or replaced."""
@@ -212,6 +212,8 @@ def damaged(draw: Any) -> bytes:
 @example(HEAD + b"<KeyCount>1</KeyCount><IsTruncated>false</IsTruncated><!-- <Key>b</Key> -->" + TAIL)
 @example(HEAD + b"<IsTruncated>false</IsTruncated><KeyCount>1</KeyCount><a b='<Key>c</Key>'/>" + TAIL)
 @example(HEAD + b"<KeyCount>1</KeyCount><IsTruncated>false</IsTruncated><Owner><Key>b</Key></Owner>" + TAIL)
+@example(HEAD + b"<KeyCount>0</KeyCount><IsTruncated>false</IsTruncated><Contents/>" + TAIL)
+@example(WHOLE.replace(b"a%20b", b"&#xD800;"))
 def test_a_page_is_read_as_botocore_reads_it_or_left_to_it(body: bytes) -> None:
     check(body)
 

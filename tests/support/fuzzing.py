@@ -94,7 +94,7 @@ def refused(call: Callable[[], object], *errors: type[Exception]) -> Exception |
 
 
 def told_by(error: BaseException | None) -> str:
-    """All that an error tells: its text, repr, notes, attributes, and those of its causes."""
+    """All that an error tells: its text, repr and notes, those of its causes, and what ours have as attributes."""
     if error is None:
         return ""
     chain: list[BaseException] = []
@@ -104,5 +104,6 @@ def told_by(error: BaseException | None) -> str:
         if each is not None and each not in chain:
             chain.append(each)
             left += [each.__cause__, each.__context__]
-    shown = [f"{each} {each!r} {getattr(each, '__notes__', '')} {vars(each)}" for each in chain]
+    shown = [f"{each} {each!r} {getattr(each, '__notes__', '')}" for each in chain]
+    shown += (str(vars(each)) for each in chain if isinstance(each, AsyncstepsError))
     return "\n".join([*shown, *traceback.format_exception(error)])

@@ -115,7 +115,7 @@ def _parse_fast(
         return
     try:
         page = _read(body)
-    except (_UnexpectedReplyError, UnicodeDecodeError):
+    except (_UnexpectedReplyError, UnicodeError):
         return
     customized_response_dict.update(page)
     response_dict["body"] = _NOTHING_LEFT

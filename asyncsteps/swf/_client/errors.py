@@ -5,7 +5,6 @@ from contextlib import contextmanager
 from typing import NoReturn
 
 import botocore.exceptions as aws
-from botocore.parsers import ResponseParserError
 
 from asyncsteps._aws.codes import (
     BAD_PROFILE,
@@ -13,11 +12,11 @@ from asyncsteps._aws.codes import (
     DENIED_CODES,
     NO_CREDENTIALS,
     THROTTLED_CODES,
-    UNREACHABLE,
     error_code,
     error_message,
     error_status,
 )
+from asyncsteps._aws.redaction import redacted
 from asyncsteps._errors import AsyncstepsError
 from asyncsteps.swf._client.records import Closure
 
@@ -198,7 +197,11 @@ def mapped(
 
     def fail(kind: type[SwfError], message: str, cause: BaseException) -> NoReturn:
         raise kind(
-            f"{operation}: {message}", domain=domain, workflow_id=workflow_id, run_id=run_id, endpoint=endpoint
+            f"{operation}: {redacted(message)}",
+            domain=domain,
+            workflow_id=workflow_id,
+            run_id=run_id,
+            endpoint=endpoint,
         ) from cause
 
     try:
@@ -211,7 +214,9 @@ def mapped(
         fail(SwfAccessDeniedError, f"{error}; give AWS credentials by environment, profile or role", error)
     except (aws.NoRegionError, *BAD_PROFILE) as error:
         fail(SwfInputError, f"{error}; give region_name=, or AWS_DEFAULT_REGION, or a valid profile", error)
-    except (aws.BotoCoreError, ResponseParserError, *UNREACHABLE) as error:
+    except SwfError:
+        raise
+    except Exception as error:  # noqa: BLE001  botocore raises anything over an answer that is not SWF's
         fail(SwfUnreachableError, f"no usable answer: {type(error).__name__}: {error}", error)
 
 

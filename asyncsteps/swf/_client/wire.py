@@ -7,7 +7,7 @@ from typing import Any
 from uuid import UUID
 
 from asyncsteps._plan.model import Marker
-from asyncsteps.swf._client.errors import SwfInputError
+from asyncsteps.swf._client.errors import SwfInputError, SwfUnreachableError
 from asyncsteps.swf._client.records import CloseStatus, Closure, ExecutionInfo, JumboField
 
 JUMBO_PREFIX = "simpleflow+s3://"
@@ -15,6 +15,9 @@ JUMBO_PREFIX = "simpleflow+s3://"
 
 MAX_PAYLOAD = 32_768
 """The most characters of an input, a result or details."""
+
+_SIZE_DIGITS = 20
+"""The most digits of the size of what is stored on S3."""
 
 _CLOSING = {
     "WorkflowExecutionCompleted": CloseStatus.COMPLETED,
@@ -52,8 +55,21 @@ def read_closure(event: Mapping[str, Any]) -> Closure | None:
 
 
 def read_info(info: Mapping[str, Any], answer: Mapping[str, Any] | None = None) -> ExecutionInfo:
-    """Decode an execution from a listing, or from the ``answer`` of DescribeWorkflowExecution."""
-    answer = answer or {}
+    """Decode an execution from a listing, or from the ``answer`` of DescribeWorkflowExecution.
+
+    Raises:
+        SwfUnreachableError: When it describes none.
+    """
+    try:
+        return _info(info, answer or {})
+    except (AttributeError, KeyError, TypeError, ValueError) as error:
+        raise SwfUnreachableError(
+            f"the answer describes no execution ({type(error).__name__}: {error}), so it is not SWF's; check the "
+            "endpoint"
+        ) from error
+
+
+def _info(info: Mapping[str, Any], answer: Mapping[str, Any]) -> ExecutionInfo:
     closed = info.get("closeTimestamp")
     return ExecutionInfo(
         workflow_id=info["execution"]["workflowId"],
@@ -82,11 +98,11 @@ def decode(payload: str | None) -> Any:
     if payload.startswith(JUMBO_PREFIX):
         location, _, size = payload.removeprefix(JUMBO_PREFIX).rpartition(" ")
         bucket, _, key = location.partition("/")
-        if bucket and key and size.isdecimal():
+        if bucket and key and size.isdecimal() and len(size) <= _SIZE_DIGITS:
             return JumboField(bucket, key, int(size))
     try:
         return json.loads(payload)
-    except ValueError:
+    except (ValueError, RecursionError):
         return payload
 
 

@@ -1,6 +1,7 @@
-"""An S3 client whose replies a test makes up: everything but the network is the real thing."""
+"""Clients of AWS whose replies a test makes up: everything but the network is the real thing."""
 
 import contextlib
+import functools
 from collections.abc import AsyncIterator, Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Self
@@ -43,6 +44,12 @@ Replies = Callable[[Any], Reply]
 """Gives the reply to a request of botocore's."""
 
 
+@functools.cache
+def _session() -> aioboto3.Session:
+    """One session for all: loading botocore's models takes longer than most tests."""
+    return aioboto3.Session()
+
+
 @contextlib.asynccontextmanager
 async def stub_client(service: str, replies: Replies) -> AsyncIterator[Any]:
     """A client of a service that nothing leaves; it tries each request once."""
@@ -52,6 +59,6 @@ async def stub_client(service: str, replies: Replies) -> AsyncIterator[Any]:
         return AioAWSResponse(request.url, reply.status, dict(reply.headers), _Raw(reply.body))
 
     config = AioConfig(retries={"total_max_attempts": 1})
-    async with aioboto3.Session().client(service, endpoint_url="http://127.0.0.1:9", config=config) as client:
+    async with _session().client(service, endpoint_url="http://127.0.0.1:9", config=config) as client:
         client.meta.events.register(f"before-send.{service}", answer)
         yield client
