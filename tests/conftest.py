@@ -5,6 +5,7 @@ import signal
 import uuid
 from collections.abc import AsyncIterator, Iterator
 
+import leaks
 import pytest
 from hypothesis import HealthCheck, settings
 from servers import FaultProxy, MotoServer, run_fault_proxy, run_moto_server
@@ -21,11 +22,14 @@ settings.register_profile("fuzz", settings.get_profile("long"), derandomize=Fals
 settings.load_profile("test")
 
 
-def pytest_configure() -> None:
-    """Where the tests were started with interrupts ignored, as shells start what goes on in the background.
+def pytest_configure(config: pytest.Config) -> None:
+    """Watch for leaks of credentials.
+
+    Where the tests were started with interrupts ignored, as shells start what goes on in the background.
 
     What they start would inherit that, and the tests of interrupts wait in vain.
     """
+    config.pluginmanager.register(leaks, "leaks")
     if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
         signal.signal(signal.SIGINT, signal.default_int_handler)
 
@@ -38,8 +42,8 @@ def aws_environment(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("AWS_CONFIG_FILE", os.devnull)
     monkeypatch.setenv("AWS_SHARED_CREDENTIALS_FILE", os.devnull)
     monkeypatch.setenv("AWS_EC2_METADATA_DISABLED", "true")
-    monkeypatch.setenv("AWS_ACCESS_KEY_ID", "testing")
-    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "testing")
+    for name, value in leaks.CREDENTIALS.items():  # which `leaks` looks for in all that comes out
+        monkeypatch.setenv(name, value)
     monkeypatch.setenv("AWS_DEFAULT_REGION", "us-east-1")
 
 
