@@ -4,6 +4,8 @@ import functools
 from contextlib import AsyncExitStack
 from typing import TYPE_CHECKING, Any
 
+from botocore.exceptions import ConfigParseError
+
 if TYPE_CHECKING:
     import aioboto3
     from aiobotocore.config import AioConfig
@@ -29,9 +31,13 @@ async def open_client(
         config: The client's configuration.
     """
     session = session if session is not None else _new_session()
-    return await stack.enter_async_context(
-        session.client(service, endpoint_url=endpoint_url, region_name=region_name, config=config)
-    )
+    try:
+        return await stack.enter_async_context(
+            session.client(service, endpoint_url=endpoint_url, region_name=region_name, config=config)
+        )
+    except ConfigParseError as error:
+        error.__cause__ = error.__context__ = None  # they quote the line that cannot be read, credentials and all
+        raise
 
 
 def is_client(value: object, operation: str) -> bool:

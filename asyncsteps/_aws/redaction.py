@@ -3,6 +3,9 @@
 import re
 
 _USERINFO = re.compile(r"""//(?:[^\s"'/]*|[^\s"'/:@]+:(?!\d+/)[^\s"']*)@""")
+_BARE = re.compile(r"""(?<![^\s"'(=])[^\s"'/:@()]+:[^\s"'@]+@(?=[\w.\[-])""")
+"""User and password of a URL that has no scheme."""
+
 _PARAMETER = re.compile(
     r"""(?i)([?&][^=&\s"']*(?:token|signature|credential|secret|password|accesskey)[^=&\s"']*=)[^&#\s"']+"""
 )
@@ -10,7 +13,7 @@ _PARAMETER = re.compile(
 
 def redacted(text: str) -> str:
     """Return ``text`` with ``***`` for users, passwords and credential parameters of the URLs in it."""
-    return _PARAMETER.sub(r"\1***", _USERINFO.sub("//***@", text))
+    return _PARAMETER.sub(r"\1***", _BARE.sub("***@", _USERINFO.sub("//***@", text)))
 
 
 def redacted_url(url: str) -> str:

@@ -129,8 +129,7 @@ def printable(text: str, *, but: str | None = None) -> str:
 
     Args:
         text: What will be printed.
-        but: What begins and ends the texts in it, so that it is not part of any: credentials that hold it unescaped
-            are left out.
+        but: What begins and ends the texts in it: credentials that hold it unescaped are in none of them.
     """
     for secret in _state.secrets:
         if but is None or but not in secret.replace(f"\\{but}", ""):

@@ -33,8 +33,8 @@ def _lasting(url: str) -> None:
     Raises:
         UsageError: When ``url`` names a store in memory.
     """
-    if url.startswith("memory:"):
-        raise UsageError(f"{url!r} lasts no longer than this command; name a directory, or s3://bucket/prefix")
+    if url.lower().startswith("memory:"):
+        raise UsageError("'memory:' lasts no longer than this command; name a directory, or s3://bucket/prefix")
 
 
 def ls(

@@ -1,4 +1,4 @@
-"""A pytest plugin that fails a test which lets a planted credential out: into a log, an output, an error or a marker.
+"""A pytest plugin that fails a test in which a planted credential comes out.
 
 The tests' AWS credentials are the planted ones. Watched are: log records, those of asyncsteps from DEBUG on; what
 tests, the command and other processes write; the text, repr and attributes of our errors; markers; records.
@@ -18,7 +18,7 @@ import pytest
 from asyncsteps import AsyncstepsError
 from asyncsteps._run.markers import MarkerLog
 
-_SIGN = "".join(("q7", "PLANTED", "z9"))
+_SIGN = f"q7{'planted'.upper()}z9"
 """In every planted credential; never written as one word, for tracebacks show lines of source."""
 
 ACCESS_KEY = f"AKIA{_SIGN}"
@@ -88,7 +88,9 @@ class Watch(logging.Handler):
 
         setattr(owner, name, watched)
         self._restore.append(
-            functools.partial(delattr, owner, name) if inherited else functools.partial(setattr, owner, name, plain)
+            functools.partial(delattr, owner, name)
+            if inherited
+            else functools.partial(setattr, owner, name, plain)
         )
 
     def _error(self, error: AsyncstepsError, *_: object, result: None) -> None:
@@ -135,5 +137,6 @@ def pytest_runtest_makereport(
         watch.found.clear()
         report.outcome = "failed"
         report.longrepr = f"a planted credential is in {places} ({os.environ.get('PYTEST_CURRENT_TEST')})"
+        report.sections.clear()
         item._report_sections.clear()
     return report
