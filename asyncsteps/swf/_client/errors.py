@@ -148,13 +148,18 @@ class ExecutionContinuedAsNewError(ExecutionError):
 _Refusal = tuple[type[SwfError], str]
 
 _THROTTLED: _Refusal = (SwfThrottledError, "ask less often, or raise the account's SWF quota")
-_DENIED: _Refusal = (SwfAccessDeniedError, "check the credentials and their swf: permissions")
+_DENIED: _Refusal = (SwfAccessDeniedError, "the credentials need the permission {permission}")
+_NOT_ACCEPTED: _Refusal = (
+    SwfAccessDeniedError,
+    "the credentials are not accepted: check them, and their session token",
+)
 _INVALID: _Refusal = (SwfInputError, "")
 _FAILED: _Refusal = (SwfUnreachableError, "the service failed; try again later")
 
 _REFUSALS: dict[str, _Refusal] = {
     **dict.fromkeys(THROTTLED_CODES, _THROTTLED),
-    **dict.fromkeys(DENIED_CODES | CREDENTIALS_CODES, _DENIED),
+    **dict.fromkeys(DENIED_CODES, _DENIED),
+    **dict.fromkeys(CREDENTIALS_CODES, _NOT_ACCEPTED),
     "OperationNotPermittedFault": _DENIED,
     "ValidationException": _INVALID,
     "ValidationError": _INVALID,
@@ -207,7 +212,8 @@ def mapped(
     try:
         yield
     except aws.ClientError as error:
-        fail(*_refusal(error, domain, workflow_type), error)
+        kind, message = _refusal(error, domain, workflow_type)
+        fail(kind, message.replace("{permission}", f"swf:{operation.title().replace('_', '')}"), error)
     except aws.ParamValidationError as error:
         fail(SwfInputError, str(error), error)
     except NO_CREDENTIALS as error:
