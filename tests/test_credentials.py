@@ -90,7 +90,7 @@ async def test_in_a_profile(
     monkeypatch.setenv("AWS_SHARED_CREDENTIALS_FILE", str(tmp_path / "credentials"))
     for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN"):
         monkeypatch.delenv(name)
-    for profile in ("mine", "half", "bad", "missing"):
+    for profile in ("mine", "bad"):
         monkeypatch.setenv("AWS_PROFILE", profile)
         try:
             async with open_store(f"s3://{bucket}/steps", endpoint_url=s3_endpoint) as store:

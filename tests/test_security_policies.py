@@ -7,7 +7,6 @@ from contextlib import aclosing
 from typing import Any
 
 import pytest
-from commands import Ended, installed
 from iam import Policy, policies, s3_guard, swf_guard, without_each
 from run_support import noop
 from servers import FaultProxy, MotoServer
@@ -46,12 +45,6 @@ class World:
 
     def store(self) -> Any:
         return open_store(self.url, endpoint_url=self.proxy.endpoint, attempts=1)
-
-    async def command(self, *arguments: str) -> Ended:
-        ended = await asyncio.to_thread(installed, *arguments, env={"AWS_ENDPOINT_URL_S3": self.proxy.endpoint})
-        if ended.code == 3:
-            raise AccessDeniedError(ended.err)
-        return ended
 
 
 async def read(world: World) -> None:
@@ -93,9 +86,11 @@ async def forced(world: World) -> None:
 
 
 async def repair(world: World) -> None:
-    assert (await world.command("mark", world.url, "new")).code == 0
-    assert (await world.command("forget", world.url, "other", "--yes")).code == 0
-    assert sorted(world.server.keys(world.bucket)) == [f"{PREFIX}/{name}" for name in ("dependent", "new", "old")]
+    """What the commands do."""
+    async with world.store() as store:
+        assert await store.mark_done("new", {"reason": "by hand"}, first_wins=True) is True
+        assert await store.mark_done("old", {"reason": "by hand"}, first_wins=True) is False
+        assert await store.withdraw(await store.list_done("other")) == ["other.a"]
 
 
 async def worker(world: World) -> None:

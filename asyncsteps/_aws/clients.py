@@ -6,6 +6,8 @@ from typing import TYPE_CHECKING, Any
 
 from botocore.exceptions import ConfigParseError
 
+from asyncsteps._aws.redaction import redacted
+
 if TYPE_CHECKING:
     import aioboto3
     from aiobotocore.config import AioConfig
@@ -38,6 +40,8 @@ async def open_client(
     except ConfigParseError as error:
         error.__cause__ = error.__context__ = None  # they quote the line that cannot be read, credentials and all
         raise
+    except ValueError as error:  # an endpoint of the environment, quoted
+        raise ValueError(redacted(str(error))) from None
 
 
 def is_client(value: object, operation: str) -> bool:

@@ -103,7 +103,7 @@ def told_by(error: BaseException | None) -> str:
         each = left.pop()
         if each is not None and each not in chain:
             chain.append(each)
-            left += [each.__cause__, each.__context__]
+            left += [each.__cause__, None if each.__suppress_context__ else each.__context__]
     shown = [f"{each} {each!r} {getattr(each, '__notes__', '')}" for each in chain]
     shown += (str(vars(each)) for each in chain if isinstance(each, AsyncstepsError))
     return "\n".join([*shown, *traceback.format_exception(error)])

@@ -1,0 +1,63 @@
+"""Fuzzes the parsers guided by coverage, with atheris, until it is stopped: ``make fuzz-guided TARGET=pages``.
+
+The targets are pages (against botocore's reading), records, urls, markers (of SWF's histories) and lists.
+"""
+
+import json
+import sys
+from collections.abc import Callable
+
+import atheris
+
+with atheris.instrument_imports(include=["asyncsteps"]):
+    from asyncsteps import RecordError, StoreError
+    from asyncsteps.store import open_store
+    from asyncsteps.store._records import decode_record
+    from asyncsteps.swf._client.wire import decode
+    from asyncsteps.swf._done.payload import read_form
+    from asyncsteps.swf._errors import DoneListError
+    from asyncsteps.swf._steps.history import MarkerIndex
+
+from fuzz.test_fuzz_pages import check as check_page
+from fuzzing import refused
+
+
+def records(data: bytes) -> None:
+    """Any body is a record or a `RecordError`."""
+    refused(lambda: decode_record("a", data), RecordError)
+
+
+def urls(data: bytes) -> None:
+    """Any text names a store or is refused."""
+    refused(lambda: open_store(data.decode("utf-8", "surrogateescape")), StoreError)
+
+
+def markers(data: bytes) -> None:
+    """Any details of a marker are read, or left alone."""
+    text = data.decode("utf-8", "replace")
+    MarkerIndex({"log.step": [{"state": "recorded", "details": text}]})
+    decode(text)
+
+
+def lists(data: bytes) -> None:
+    """Any result of a listing is a list or a `DoneListError`."""
+    try:
+        form = json.loads(data)
+    except (ValueError, RecursionError):
+        return
+    refused(lambda: read_form(form), DoneListError)
+
+
+TARGETS: dict[str, Callable[[bytes], None]] = {
+    "pages": check_page,
+    "records": records,
+    "urls": urls,
+    "markers": markers,
+    "lists": lists,
+}
+
+
+if __name__ == "__main__":
+    target = TARGETS[sys.argv.pop(1)]
+    atheris.Setup(sys.argv, target)
+    atheris.Fuzz()
