@@ -5,7 +5,9 @@ The targets are pages (against botocore's reading), records, urls, markers (of S
 
 import json
 import sys
+import tempfile
 from collections.abc import Callable
+from pathlib import Path
 
 import atheris
 
@@ -13,13 +15,14 @@ with atheris.instrument_imports(include=["asyncsteps"]):
     from asyncsteps import RecordError, StoreError
     from asyncsteps.store import open_store
     from asyncsteps.store._records import decode_record
+    from asyncsteps.store._s3 import page_parser
     from asyncsteps.swf._client.wire import decode
-    from asyncsteps.swf._done.payload import read_form
+    from asyncsteps.swf._done.payload import pack, read_form
     from asyncsteps.swf._errors import DoneListError
     from asyncsteps.swf._steps.history import MarkerIndex
 
-from fuzz.test_fuzz_pages import check as check_page
 from fuzzing import refused
+from page_check import WHOLE, check
 
 
 def records(data: bytes) -> None:
@@ -49,7 +52,7 @@ def lists(data: bytes) -> None:
 
 
 TARGETS: dict[str, Callable[[bytes], None]] = {
-    "pages": check_page,
+    "pages": check,
     "records": records,
     "urls": urls,
     "markers": markers,
@@ -57,7 +60,19 @@ TARGETS: dict[str, Callable[[bytes], None]] = {
 }
 
 
+SEEDS = {
+    "pages": WHOLE,
+    "records": b'{"run_id": "r", "result": [1.5, null]}',
+    "urls": b"s3://user:secret@bucket/prefix?token=x",
+    "markers": b'{"step": "a.b", "status": "scheduled", "forced": true, "reasons": ["why"]}',
+    "lists": json.dumps(pack(["a", "a.b", "c"]) | {"through": "c"}).encode(),
+}
+
+
 if __name__ == "__main__":
-    target = TARGETS[sys.argv.pop(1)]
-    atheris.Setup(sys.argv, target)
-    atheris.Fuzz()
+    assert page_parser.__doc__  # imported here to be instrumented
+    name = sys.argv.pop(1)
+    with tempfile.TemporaryDirectory() as corpus:
+        Path(corpus, "seed").write_bytes(SEEDS[name])
+        atheris.Setup([*sys.argv, corpus], TARGETS[name])
+        atheris.Fuzz()

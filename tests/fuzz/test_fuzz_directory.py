@@ -135,7 +135,7 @@ async def test_what_is_no_step_stays_and_nothing_outside_is_touched(
     assert {path: held_in(root).get(path) for path in kept} == kept
 
 
-def held_in(root: Path) -> dict[str, object]:
+def held_in(root: Path) -> dict[Path, object]:
     """What lies in the store, but for what is read too slowly."""
     return {
         path: mode if path.stat(follow_symlinks=False).st_size > 2**20 else (mode, held_at(path))
@@ -150,5 +150,5 @@ def held_at(path: Path) -> object:
     return path.read_bytes() if path.is_file() else None
 
 
-def is_one_of(path: str, root: Path, names: list[str]) -> bool:
-    return any(str(root / encode_name(name)) == str(path) for name in names)
+def is_one_of(path: Path, root: Path, names: list[str]) -> bool:
+    return any(root / encode_name(name) == path for name in names)

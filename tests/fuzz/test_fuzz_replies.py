@@ -86,9 +86,9 @@ BODIES = st.one_of(
 REPLIES = st.builds(Reply, STATUSES, BODIES, HEADERS)
 
 
-async def _every_operation(client: Any) -> list[Exception]:
+async def _every_operation(client: Any) -> list[StoreError]:
     """Ask for all that a store does; return what it raised."""
-    raised: list[Exception] = []
+    raised: list[StoreError] = []
     async with open_store("s3://bucket/steps", client=client, timeout=5) as store:
         for call in (
             store.list_done,

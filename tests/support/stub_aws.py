@@ -4,7 +4,7 @@ import contextlib
 import functools
 from collections.abc import AsyncIterator, Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Any, Self
+from typing import Any, Literal, Self
 
 import aioboto3
 from aiobotocore.awsrequest import AioAWSResponse
@@ -51,12 +51,13 @@ def _session() -> aioboto3.Session:
 
 
 @contextlib.asynccontextmanager
-async def stub_client(service: str, replies: Replies) -> AsyncIterator[Any]:
+async def stub_client(service: Literal["s3", "swf"], replies: Replies) -> AsyncIterator[Any]:
     """A client of a service that nothing leaves; it tries each request once."""
 
-    def answer(request: Any, **_: Any) -> AioAWSResponse:
+    def answer(request: Any, **_: Any) -> Any:
         reply = replies(request)
-        return AioAWSResponse(request.url, reply.status, dict(reply.headers), _Raw(reply.body))
+        headers: Any = dict(reply.headers)
+        return AioAWSResponse(request.url, reply.status, headers, _Raw(reply.body))
 
     config = AioConfig(retries={"total_max_attempts": 1})
     async with _session().client(service, endpoint_url="http://127.0.0.1:9", config=config) as client:
