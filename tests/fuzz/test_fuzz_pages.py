@@ -6,22 +6,7 @@ from typing import Any
 from fuzzing import examples
 from hypothesis import example, given
 from hypothesis import strategies as st
-from page_check import check, fast, seen
-
-HEAD = (
-    b'<?xml version="1.0" encoding="UTF-8"?>\n<ListBucketResult xmlns="http://s3.amazonaws.com/doc/2006-03-01/">'
-)
-TAIL = b"</ListBucketResult>"
-
-
-WHOLE = (
-    HEAD
-    + b"<KeyCount>2</KeyCount><IsTruncated>true</IsTruncated><NextContinuationToken>t</NextContinuationToken>"
-    + b"<EncodingType>url</EncodingType><Contents><Key>a%20b</Key><Size>1</Size></Contents>"
-    + b"<Contents><Key>c</Key></Contents>"
-    + TAIL
-)
-
+from page_check import HEAD, TAIL, WHOLE, check, fast, seen
 
 texts = st.sampled_from(
     [

@@ -12,6 +12,18 @@ from botocore.session import Session
 
 from asyncsteps.store._s3 import page_parser
 
+HEAD = (
+    b'<?xml version="1.0" encoding="UTF-8"?>\n<ListBucketResult xmlns="http://s3.amazonaws.com/doc/2006-03-01/">'
+)
+TAIL = b"</ListBucketResult>"
+WHOLE = (
+    HEAD
+    + b"<KeyCount>2</KeyCount><IsTruncated>true</IsTruncated><NextContinuationToken>t</NextContinuationToken>"
+    + b"<EncodingType>url</EncodingType><Contents><Key>a%20b</Key><Size>1</Size></Contents>"
+    + b"<Contents><Key>c</Key></Contents>"
+    + TAIL
+)
+
 
 class Stock:
     """botocore's own reading of a page, through a real client whose requests go nowhere."""
