@@ -120,7 +120,7 @@ def folder(tmp_path: Path) -> Path:
     return folder
 
 
-@examples(250)
+@examples(150)
 @given(line=lines)
 @example(line=["ls", "--json=true", "bogus", "x", "y"])
 @example(line=["show", "./store", "--", "--json"])

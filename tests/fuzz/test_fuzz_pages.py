@@ -113,7 +113,7 @@ def damaged(draw: Any) -> bytes:
     return body
 
 
-@examples(500)
+@examples(300)
 @given(pages())
 @example(HEAD + b"<KeyCount>1</KeyCount><IsTruncated>false</IsTruncated><!-- <Key>b</Key> -->" + TAIL)
 @example(HEAD + b"<IsTruncated>false</IsTruncated><KeyCount>1</KeyCount><a b='<Key>c</Key>'/>" + TAIL)
@@ -124,7 +124,7 @@ def test_a_page_is_read_as_botocore_reads_it_or_left_to_it(body: bytes) -> None:
     check(body)
 
 
-@examples(300)
+@examples(200)
 @given(damaged() | st.binary(max_size=60))
 def test_a_damaged_page_is_never_another_page(body: bytes) -> None:
     check(body)

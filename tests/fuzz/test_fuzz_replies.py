@@ -108,7 +108,7 @@ async def _every_operation(client: Any) -> list[StoreError]:
 
 
 @pytest.mark.usefixtures("no_pauses")
-@examples(60)
+@examples(40)
 @given(replies=st.lists(REPLIES, min_size=1, max_size=3))
 @example(replies=[Reply(200, b"<DeleteResult><Error><Code>AccessDenied</Code></Error></DeleteResult>")])
 @example(replies=[Reply(200, b"<DeleteResult><Error/><Deleted/></DeleteResult>", {"etag": "x"})])
