@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 DEMO_STORE ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-long simulate mutants check format bench dist clean
+.PHONY: help demo test test-long fuzz fuzz-guided simulate mutants check format bench dist clean
 
 help:  ## List the targets (the default).
 	@sed -En 's/^([a-z-]+):[^#]*## (.*)/make \1|\2/p' $(MAKEFILE_LIST) | awk -F'|' '{ printf "%-14s %s\n", $$1, $$2 }'
@@ -36,6 +36,18 @@ test: $(VENV)/.test.installed  ## Run the tests, against real servers and proces
 
 test-long: $(VENV)/.test.installed  ## Run the tests that take minutes.
 	$(BIN)/python -m pytest -n 2 --dist loadgroup -m long
+	$(BIN)/python -m pytest -n 2 tests/fuzz --hypothesis-profile long
+
+# Hostile input. `make test` plays the same examples each time, `make test-long` ten times as many.
+ROUNDS ?= 1000000
+
+fuzz: $(VENV)/.test.installed  ## Play hostile input at random, until a fault is found: ROUNDS=1, or without end.
+	for round in $$(seq $(ROUNDS)); do $(BIN)/python -m pytest -q -n 2 tests/fuzz --hypothesis-profile fuzz --timeout 0 || exit 1; done
+
+TARGET ?= pages
+
+fuzz-guided: $(VENV)/.fuzz.installed  ## Fuzz a parser guided by coverage: TARGET=pages, records, urls, markers, lists.
+	PYTHONPATH=tests:tests/support $(BIN)/python tests/fuzz/atheris_targets.py $(TARGET) -max_len=4096
 
 # Histories at random, of which `make test` plays 2,000: SEEDS is how many, or FIRST..END; SEED is one, printed.
 SEEDS ?= 10000

@@ -6,7 +6,9 @@ import uuid
 from collections.abc import AsyncIterator
 from typing import TYPE_CHECKING, Any
 
+import leaks
 import pytest
+from hypothesis import HealthCheck, settings
 from servers import FaultProxy, MotoServer, run_fault_proxy
 
 pytest_plugins = ["asyncsteps.testing.moto"]
@@ -14,9 +16,21 @@ pytest_plugins = ["asyncsteps.testing.moto"]
 if TYPE_CHECKING:
     from swf_client_support import Decider
 
+# Properties play the same examples at each `make test`; others with --hypothesis-profile=long or fuzz.
+settings.register_profile(
+    "test",
+    derandomize=True,
+    deadline=None,
+    suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
+)
+settings.register_profile("long", settings.get_profile("test"), max_examples=1_000)
+settings.register_profile("fuzz", settings.get_profile("long"), derandomize=False, max_examples=10_000)
+settings.load_profile("test")
 
-def pytest_configure() -> None:
-    """Restore SIGINT where it is ignored, as in background jobs of a shell; processes of the tests inherit it."""
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Watch for leaks of credentials, and restore SIGINT where it is ignored, as in background jobs of a shell."""
+    config.pluginmanager.register(leaks, "leaks")
     if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
         signal.signal(signal.SIGINT, signal.default_int_handler)
 
@@ -29,8 +43,8 @@ def aws_environment(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("AWS_CONFIG_FILE", os.devnull)
     monkeypatch.setenv("AWS_SHARED_CREDENTIALS_FILE", os.devnull)
     monkeypatch.setenv("AWS_EC2_METADATA_DISABLED", "true")
-    monkeypatch.setenv("AWS_ACCESS_KEY_ID", "testing")
-    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "testing")
+    for name, value in leaks.CREDENTIALS.items():  # which `leaks` looks for in all that comes out
+        monkeypatch.setenv(name, value)
     monkeypatch.setenv("AWS_DEFAULT_REGION", "us-east-1")
 
 

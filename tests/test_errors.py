@@ -91,7 +91,8 @@ def test_every_error_derives_from_the_base_and_is_documented() -> None:
 
 
 def test_every_error_with_arguments_of_its_own_has_a_sample() -> None:
-    own = {kind for kind in ALL if "__init__" in vars(kind)} - {errors.StoreError}
+    general = {errors.AsyncstepsError, errors.StoreError}  # the first has one while tests watch for leaks
+    own = {kind for kind in ALL if "__init__" in vars(kind)} - general
     assert own == {type(error) for error, *_ in SAMPLES}
 
 

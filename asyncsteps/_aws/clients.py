@@ -4,6 +4,10 @@ import functools
 from contextlib import AsyncExitStack
 from typing import TYPE_CHECKING, Any
 
+from botocore.exceptions import ConfigParseError
+
+from asyncsteps._aws.redaction import redacted
+
 if TYPE_CHECKING:
     import aioboto3
     from aiobotocore.config import AioConfig
@@ -29,9 +33,15 @@ async def open_client(
         config: The client's configuration.
     """
     session = session if session is not None else _new_session()
-    return await stack.enter_async_context(
-        session.client(service, endpoint_url=endpoint_url, region_name=region_name, config=config)
-    )
+    try:
+        return await stack.enter_async_context(
+            session.client(service, endpoint_url=endpoint_url, region_name=region_name, config=config)
+        )
+    except ConfigParseError as error:
+        error.__cause__ = error.__context__ = None  # they quote the line that cannot be read, credentials and all
+        raise
+    except ValueError as error:  # an endpoint of the environment, quoted
+        raise ValueError(redacted(str(error))) from None
 
 
 def is_client(value: object, operation: str) -> bool:

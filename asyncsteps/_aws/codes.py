@@ -53,7 +53,7 @@ NO_CREDENTIALS = (
 )
 """Raised when no credentials can be found."""
 
-BAD_PROFILE = (boto.InvalidConfigError, boto.ProfileNotFound)
+BAD_PROFILE = (boto.ConfigParseError, boto.InvalidConfigError, boto.ProfileNotFound)
 """Raised when the chosen profile is missing or malformed."""
 
 UNREACHABLE = (

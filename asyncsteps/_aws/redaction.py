@@ -2,7 +2,10 @@
 
 import re
 
-_USERINFO = re.compile(r"""//(?:[^\s"'/@]*|[^\s"'/:@]+:(?!\d+/)[^\s"'@]*)@""")
+_USERINFO = re.compile(r"""//(?:[^\s"'/]*|[^\s"'/:@]+:(?!\d+/)[^\s"']*)@""")
+_BARE = re.compile(r"""(?<![^\s"'(=])[^\s"'/:@()]+:[^\s"'@]+@(?=[\w.\[-])""")
+"""User and password of a URL that has no scheme."""
+
 _PARAMETER = re.compile(
     r"""(?i)([?&][^=&\s"']*(?:token|signature|credential|secret|password|accesskey)[^=&\s"']*=)[^&#\s"']+"""
 )
@@ -10,12 +13,15 @@ _PARAMETER = re.compile(
 
 def redacted(text: str) -> str:
     """Return ``text`` with ``***`` for users, passwords and credential parameters of the URLs in it."""
-    return _PARAMETER.sub(r"\1***", _USERINFO.sub("//***@", text))
+    return _PARAMETER.sub(r"\1***", _BARE.sub("***@", _USERINFO.sub("//***@", text)))
 
 
 def redacted_url(url: str) -> str:
-    """Like `redacted`, for a text that is one URL: all before its last ``@`` is taken for credentials."""
-    return redacted(re.sub(r"//.*@", "//***@", url, flags=re.DOTALL))
+    """Like `redacted`, for a text that is one URL: all before its last ``@`` is taken for credentials.
+
+    With or without a scheme: ``user:secret@host`` is a URL that was meant to have one.
+    """
+    return redacted(re.sub(r"^(.*?//)?.*@", r"\1***@", url, count=1, flags=re.DOTALL))
 
 
 def endpoint_refusal(url: object) -> str | None:

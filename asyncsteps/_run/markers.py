@@ -1,8 +1,10 @@
 """Where a run's markers go: its list, callbacks, the logger, a JSON-lines file."""
 
+import errno
 import json
 import logging
 import os
+import stat
 from collections import Counter
 from collections.abc import Callable
 from datetime import UTC, datetime
@@ -51,12 +53,8 @@ class MarkerLog:
             OSError: When it cannot be written to.
             StepDefinitionError: When it is a FIFO, which would hold the event loop until somebody reads it.
         """
-        if self._path is None:
-            return
-        if self._path.is_fifo():
-            raise StepDefinitionError(f"markers_file={str(self._path)!r} is a FIFO: give a file, or use on_marker")
-        # Unbuffered: a line is in the file when its marker is recorded, and nothing is left for the end.
-        self._file = self._path.open("ab", buffering=0)
+        if self._path is not None:
+            self._file = _opened(self._path)
 
     def close(self) -> None:
         """Close the file."""
@@ -73,7 +71,7 @@ class MarkerLog:
         if not self._silent:
             try:
                 json.dumps(details, allow_nan=False)
-            except (TypeError, ValueError, RecursionError) as error:
+            except Exception as error:  # a mapping of the caller's own may raise anything
                 raise StepDefinitionError(f"the details of marker {name!r} are no JSON: {error}") from error
             logger.info("marker %s: %s", name, details)
         return self._add(name, details)
@@ -120,3 +118,21 @@ class MarkerLog:
     def _stop(self, why: object) -> None:
         logger.error("no more markers are written to %s: %s", self._path, why)
         self.close()
+
+
+def _opened(path: Path) -> FileIO:
+    """Open a file to append to, unbuffered: a line is in it when its marker is recorded."""
+    refusal = f"markers_file={str(path)!r} is a FIFO or a socket: give a file, or use on_marker"
+    try:
+        # What is there is told from the open file: a path may change its meaning at any time.
+        descriptor = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_NONBLOCK | os.O_NOCTTY, 0o666)
+    except OSError as error:
+        if error.errno == errno.ENXIO:  # nobody reads it
+            raise StepDefinitionError(refusal) from error
+        raise
+    file = FileIO(descriptor, "ab")
+    if stat.S_ISFIFO(os.fstat(descriptor).st_mode):
+        file.close()
+        raise StepDefinitionError(refusal)
+    os.set_blocking(descriptor, True)
+    return file

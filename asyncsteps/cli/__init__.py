@@ -8,6 +8,8 @@ import os
 import sys
 from collections.abc import Sequence
 
+from asyncsteps.cli._json import is_asked_for
+
 _NEEDED = ("attrs", "cyclopts", "pydantic", "rich")
 
 
@@ -26,7 +28,7 @@ def main(tokens: Sequence[str] | None = None) -> int:
             raise
         message = "the command needs the extra 'cli', which is not installed: pip install 'asyncsteps[cli]'"
         print(f"asyncsteps: error: {message}", file=sys.stderr)
-        if "--json" in given:
+        if is_asked_for(given):
             print(json.dumps({"errors": [message], "exit_code": 2}))
         return 2
     except KeyboardInterrupt:  # the imports take a while
@@ -34,6 +36,6 @@ def main(tokens: Sequence[str] | None = None) -> int:
     code = run_command(given)
     if tokens is not None:
         spare()
-    if tokens is None and "--json" in given:
+    if tokens is None and is_asked_for(given):
         os.dup2(2, 1)  # what user code prints as the process exits is not part of the document
     return code

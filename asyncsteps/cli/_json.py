@@ -2,10 +2,20 @@
 
 import json
 import math
+from collections.abc import Sequence
+from itertools import takewhile
 from typing import Any, Final
 
 _DEEPEST: Final = 200
 """Below this level a container is written as its ``repr``."""
+
+_NO: Final = {"false", "f", "no", "n", "0"}
+
+
+def is_asked_for(tokens: Sequence[str]) -> bool:
+    """Whether the arguments of the command ask for JSON, as far as can be seen before they are understood."""
+    given = (token.partition("=") for token in takewhile("--".__ne__, tokens))
+    return any(name == "--json" and value.lower() not in _NO for name, _, value in given)
 
 
 def to_json(value: Any, *, ensure_ascii: bool = False, indent: int | None = None) -> str:

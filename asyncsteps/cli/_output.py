@@ -11,7 +11,7 @@ from typing import Any, Final, TextIO
 from urllib.parse import quote, unquote
 
 import asyncsteps
-from asyncsteps.cli._json import to_json
+from asyncsteps.cli._json import is_asked_for, to_json
 
 _UNSAFE: Final = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069]")
 """Control characters but for tab and newline, C1 included, and those that reorder or break a line."""
@@ -68,11 +68,17 @@ def prepare(tokens: Sequence[str]) -> None:
         reconfigure = getattr(stream, "reconfigure", None)
         if reconfigure is not None:
             reconfigure(errors="backslashreplace")
-    _state.has_json, _state.wants_json = False, "--json" in tokens
+    _state.has_json, _state.wants_json = False, is_asked_for(tokens)
     urls = [token for before, token in pairwise(("", *tokens)) if before not in _FREE_TEXT and _URL.match(token)]
     urls += [value for name, value in os.environ.items() if name.startswith("AWS_ENDPOINT_URL")]
     found = [secret for url in urls for secret in _CREDENTIALS.findall(url)]
-    forms = {form for secret in found for form in (secret, quote(secret, safe="@"), unquote(secret))}
+    forms = {
+        form
+        for secret in found
+        for form in (secret, quote(secret, safe="@"), quote(secret, safe=""), unquote(secret))
+    }
+    # In JSON, too, they are found as they are written there: no quote or backslash stands for itself.
+    forms |= {to_json(form)[1:-1] for form in forms}
     _state.secrets = tuple(sorted(forms, key=len, reverse=True))
 
 
@@ -92,7 +98,8 @@ def emit(text: str, *, raw: bool = False) -> None:
 def emit_json(value: Any) -> None:
     """Write the JSON document of the command to stdout, as `to_json` converts it."""
     utf8 = (sys.stdout.encoding or "").lower() in {"utf-8", "utf8"}
-    emit(to_json(value, ensure_ascii=not utf8, indent=2 if _on_terminal() else None))
+    text = to_json(value, ensure_ascii=not utf8, indent=2 if _on_terminal() else None)
+    _write(1, printable(text, but='"'))
     _state.has_json = True
 
 
@@ -123,10 +130,16 @@ def warning(text: str) -> None:
     say(f"asyncsteps: warning: {text}")
 
 
-def printable(text: str) -> str:
-    r"""Escape what a terminal would obey, as ``\uXXXX``, which JSON reads too, and hide credentials."""
+def printable(text: str, *, but: str | None = None) -> str:
+    r"""Escape what a terminal would obey, as ``\uXXXX``, which JSON reads too, and hide credentials.
+
+    Args:
+        text: What will be printed.
+        but: What begins and ends the texts in it: credentials that hold it unescaped are in none of them.
+    """
     for secret in _state.secrets:
-        text = text.replace(secret, "***@" if secret.endswith("@") else "***")
+        if but is None or but not in secret.replace(f"\\{but}", ""):
+            text = text.replace(secret, "***@" if secret.endswith("@") else "***")
     return _UNSAFE.sub(lambda match: f"\\u{ord(match[0]):04x}", text)
 
 

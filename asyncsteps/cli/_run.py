@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import os
 import re
 import threading
 import time
@@ -195,7 +196,7 @@ def _run_options(max_parallel: int | None, markers: Path | None, grace: float) -
         raise UsageError(f"--grace {grace:g} is refused: it is a number of seconds, 0 or more")
     if markers is not None:
         try:
-            markers.open("a").close()
+            os.close(os.open(markers, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_NONBLOCK, 0o666))
         except OSError as error:
             raise UsageError(f"--markers {str(markers)!r} cannot be written: {error.strerror}") from error
     options: dict[str, Any] = {"markers_file": markers}

@@ -30,8 +30,8 @@ def _open(store: str, common: Common) -> AbstractAsyncContextManager[asyncsteps.
     Raises:
         UsageError: When ``store`` names a store in memory.
     """
-    if store.startswith("memory:"):
-        raise UsageError(f"{store!r} lasts no longer than this command; name a directory, or s3://bucket/prefix")
+    if store.lower().startswith("memory:"):
+        raise UsageError("'memory:' lasts no longer than this command; name a directory, or s3://bucket/prefix")
     return asyncsteps.open_store(store, endpoint_url=common.endpoint_url)
 
 

@@ -70,7 +70,7 @@ def parse_url(url: str | os.PathLike[str]) -> Location:
             return _file(rest, url)
         case "s3":
             bucket, _, prefix = rest.removeprefix("//").partition("/")
-            shown = redacted(url) if _shown(bucket) == bucket else None
+            shown = redacted_url(url) if _shown(bucket) == bucket else None
             if not rest.startswith("//"):
                 raise StoreURLError("an S3 URL is 's3://bucket/prefix'", url=shown)
             return S3Location(check_bucket(bucket, url=shown), normalise_prefix(prefix))
@@ -85,13 +85,19 @@ def _file(rest: str, url: str) -> DirectoryLocation:
             "a file URL names an absolute path of this machine: 'file:///absolute/path'", url=redacted_url(url)
         )
     if "?" in path or "#" in path:
-        raise StoreURLError("in a file URL write '?' as %3F and '#' as %23, or give a plain path", url=url)
-    return _directory(os.fsdecode(unquote_to_bytes(path)), url)
+        raise StoreURLError(
+            "in a file URL write '?' as %3F and '#' as %23, or give a plain path", url=redacted_url(url)
+        )
+    return _directory(os.fsdecode(unquote_to_bytes(path.encode(errors="surrogatepass"))), url)
 
 
 def _directory(path: str, given: object) -> DirectoryLocation:
     if not path or "\0" in path:
-        raise StoreURLError(f"{given!r} is no path of a directory; {_ACCEPTED}")
+        raise StoreURLError(f"{redacted_url(str(given))!r} is no path of a directory; {_ACCEPTED}")
+    try:
+        os.fsencode(path)
+    except UnicodeEncodeError as error:
+        raise StoreURLError(f"{given!r} is no path that the operating system can have: {error}") from error
     return DirectoryLocation(Path(os.path.abspath(path)))  # noqa: PTH100 -- keeps symbolic links as they are
 
 
@@ -139,7 +145,7 @@ def _shown(bucket: str) -> str:
     """Return what is no bucket; only ``***`` where it may be credentials, as in ``KEY:SECRET@bucket``."""
     if "://" in bucket:
         return redacted_url(bucket)
-    return "***" if not bucket.startswith("arn:") and re.search("[:@]", bucket) else bucket
+    return "***" if not bucket.startswith("arn:") and re.search("[:@]", bucket) else redacted(bucket)
 
 
 def split_bucket(bucket: str) -> tuple[str | None, str]:

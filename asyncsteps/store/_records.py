@@ -6,6 +6,9 @@ from typing import Any
 
 from asyncsteps._errors import RecordError
 
+MAX_RECORD_BYTES = 64 * 2**20
+"""The longest record, in bytes: what a store is given to read may be of any length."""
+
 
 def encode_record(name: str, record: Mapping[str, Any], *, indent: int | None = None) -> bytes:
     """Encode ``record`` as a JSON object in UTF-8.
@@ -16,7 +19,7 @@ def encode_record(name: str, record: Mapping[str, Any], *, indent: int | None = 
         indent: Spaces to indent by; None writes one line.
 
     Raises:
-        RecordError: When it is not a mapping of JSON values.
+        RecordError: When it is not a mapping of JSON values, or longer than `MAX_RECORD_BYTES`.
     """
     if not isinstance(record, Mapping):
         raise RecordError(
@@ -27,15 +30,35 @@ def encode_record(name: str, record: Mapping[str, Any], *, indent: int | None = 
         _check_keys(content)
         text = json.dumps(content, indent=indent, ensure_ascii=False, allow_nan=False)
         try:
-            return text.encode()
+            body = text.encode()
         except UnicodeEncodeError:  # lone surrogates, which only an escape can carry
-            return json.dumps(content, indent=indent).encode()
-    except (TypeError, ValueError, RecursionError) as error:
+            body = json.dumps(content, indent=indent).encode()
+    except Exception as error:  # a mapping of the caller's own may raise anything
         raise RecordError(
             f"a done record must be a mapping of JSON values (dict with str keys, list, str, int, finite float, "
             f"bool, None): {error}",
             step=name,
         ) from error
+    check_length(len(body), step=name)
+    return body
+
+
+def check_length(length: int, **where: Any) -> None:
+    """Check how many bytes a record has.
+
+    Args:
+        length: The bytes.
+        where: Where it is stored, for the error.
+
+    Raises:
+        RecordError: When they are more than `MAX_RECORD_BYTES`.
+    """
+    if length > MAX_RECORD_BYTES:
+        raise RecordError(
+            f"a done record has at most {MAX_RECORD_BYTES:,} bytes, and this one has more: save less, such as the "
+            "place where the result is stored",
+            **where,
+        )
 
 
 def decode_record(name: str, body: bytes, **where: str | None) -> dict[str, Any]:
@@ -47,8 +70,9 @@ def decode_record(name: str, body: bytes, **where: str | None) -> dict[str, Any]
         where: Where it is stored, for the error: ``url``, or ``bucket`` and ``key``.
 
     Raises:
-        RecordError: When it is not a JSON object.
+        RecordError: When it is not a JSON object, or longer than `MAX_RECORD_BYTES`.
     """
+    check_length(len(body), step=name, **where)
     try:
         record = json.loads(body)
     except (ValueError, RecursionError) as error:

@@ -127,7 +127,7 @@ class WithdrawStepsDoneTask:
     ) -> None:
         self.bucket = bucket
         self.path = path
-        self.names = list(names)
+        self.names = [names] if isinstance(names, str) else list(names)
         self.under = as_selectors(under, by=step_names)
         self.step_names: NameRule = step_names if self.under else _rule_for(*self.names)
         self.keep = frozenset(unpack(keep) if keep else ())

@@ -1,6 +1,7 @@
 """run: what is played, on which store, and of which target; each exit code by the installed script too."""
 
 import json
+import os
 from pathlib import Path
 
 import pytest
@@ -171,3 +172,12 @@ class TestTargets:
             "run", "flows/my-flow.py:main", "--store", "s", "--workflow-id", "w", "--json", cwd=tmp_path
         )
         assert ended.json["result"] == 5
+
+
+def test_a_fifo_as_the_markers_file_is_refused_at_once(flow: Path, tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "markers")
+    ended = command(
+        "run", f"{flow}:main", "--store", tmp_path / "s", "--workflow-id", "w", "--markers", tmp_path / "markers"
+    )
+    assert ended.code == 2
+    assert f"--markers '{tmp_path / 'markers'}' cannot be written" in ended.err

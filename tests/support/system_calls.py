@@ -62,7 +62,7 @@ class SystemCalls:
 
     def _wrapped(self, name: str, call: Callable[..., Any]) -> Callable[..., Any]:
         def wrapper(*args: Any, **kwargs: Any) -> Any:
-            paths = self._paths_of(name, args)
+            paths = self._paths_of(name, args, kwargs.get("dir_fd"))
             if not paths:
                 return call(*args, **kwargs)
             if name == "close":
@@ -86,7 +86,9 @@ class SystemCalls:
 
         return wrapper
 
-    def _paths_of(self, name: str, args: tuple[Any, ...]) -> list[str]:
+    def _paths_of(self, name: str, args: tuple[Any, ...], directory: int | None) -> list[str]:
+        if directory in self._paths:
+            return [f"{self._paths[directory]}/{os.fspath(args[0])}"]
         if name in {"write", "fsync", "close"}:
             return [self._paths[args[0]]] if args[0] in self._paths else []
         paths = [os.fspath(each) for each in args[: 2 if name in {"replace", "rename", "link"} else 1]]

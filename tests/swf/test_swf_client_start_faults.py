@@ -44,9 +44,13 @@ def listed(workflow_id: str, run_id: str) -> dict[str, Any]:
     ("fault", "error", "says"),
     [
         (refusal("ThrottlingException"), SwfThrottledError, "quota"),
-        (refusal("AccessDeniedException", "User is not authorized"), SwfAccessDeniedError, "swf: permissions"),
+        (
+            refusal("AccessDeniedException", "User is not authorized"),
+            SwfAccessDeniedError,
+            "permission swf:StartWorkflowExecution",
+        ),
         (refusal("UnrecognizedClientException"), SwfAccessDeniedError, "credentials"),
-        (refusal("OperationNotPermittedFault"), SwfAccessDeniedError, "permissions"),
+        (refusal("OperationNotPermittedFault"), SwfAccessDeniedError, "permission swf:StartWorkflowExecution"),
         (refusal("LimitExceededFault"), SwfLimitError, "wait for executions to close"),
         (
             refusal("ValidationException", "Value 'a/b' at 'workflowId' failed to satisfy constraint"),

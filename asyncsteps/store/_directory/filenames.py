@@ -15,8 +15,13 @@ and a name of 300 times ``a`` is ``aaa…a~/aaa…a``.
 
 import re
 
+from asyncsteps._plan.names import MAX_KEY_BYTES
+
 PIECE = 200
 """The most characters of an encoded name in the name of one file or directory."""
+
+DEEPEST = 3 * MAX_KEY_BYTES // PIECE
+"""The most directories above the file of a name: three characters for each byte of the longest."""
 
 _ORDINARY = re.compile(r"[a-z0-9._-]+")
 _ESCAPED = re.compile(r"\+([a-z])|((?:%[0-9a-f]{2})+)")

@@ -1,4 +1,7 @@
-"""The blocking part of the directory store: atomic file operations, safe between processes."""
+"""The blocking part of the directory store: atomic file operations, safe between processes.
+
+The directory may itself be a link. Below it no link is followed, and nothing but regular files is read.
+"""
 
 import contextlib
 import errno
@@ -6,17 +9,22 @@ import os
 import stat
 import time
 import uuid
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from itertools import takewhile
 from pathlib import Path
 
 from asyncsteps._plan.names import is_step_name
-from asyncsteps.store._directory.filenames import decode_path, encode_name
+from asyncsteps.store._directory.filenames import DEEPEST, decode_path, encode_name
+from asyncsteps.store._records import MAX_RECORD_BYTES
 
 TEMPORARY = ".asyncsteps-tmp"
 """The subdirectory for files being written. No encoded name starts with a dot, so it cannot collide."""
 
 _STALE_SECONDS = 24 * 3600
 """The age after which a temporary file must have been left behind by a killed process."""
+
+_NO_FILE = frozenset({errno.ENOENT, errno.ENOTDIR, errno.ELOOP, errno.ENXIO})
+"""What the operating system says of a path that leads to no file: ``ENXIO`` of a socket."""
 
 _MOVES = 100
 """How often to recreate a directory that other processes remove because it is empty."""
@@ -36,54 +44,61 @@ def list_files(base: Path) -> tuple[list[str], list[str]]:
         with entries:
             for entry in entries:
                 path = above + entry.name
-                # A link to a directory is unrecognised: following it might never end.
-                if entry.is_dir(follow_symlinks=False) and entry.name.endswith("~"):
-                    unread.append(f"{path}/")
-                elif _type_of(entry) == stat.S_IFDIR:
-                    if path != TEMPORARY:
+                if entry.is_dir(follow_symlinks=False):
+                    if entry.name.endswith("~") and above.count("/") < DEEPEST:
+                        unread.append(f"{path}/")
+                    elif path != TEMPORARY:
                         unrecognised.append(f"{path}/")
-                elif (name := decode_path(path)) is not None and is_step_name(name) and _type_of(entry):
+                elif (
+                    (name := decode_path(path)) is not None
+                    and is_step_name(name)
+                    and entry.is_file(follow_symlinks=False)
+                ):
                     names.append(name)
                 else:
                     unrecognised.append(path)
     return names, unrecognised
 
 
-def _type_of(entry: os.DirEntry[str]) -> int:
-    """Return ``S_IFDIR`` or ``S_IFREG`` for what an entry is or links to, 0 for anything else."""
-    try:
-        if entry.is_dir():
-            return stat.S_IFDIR
-        return stat.S_IFREG if entry.is_file() else 0
-    except OSError as error:
-        if error.errno != errno.ELOOP:
-            raise
-        return 0
-
-
 def exists(base: Path, name: str) -> bool:
     """Whether the step's file is there."""
-    return _is_file(base / encode_name(name)) or _nothing_at(base)
+    return _is_file(base / encode_name(name), base) or _nothing_at(base)
 
 
 def read(base: Path, name: str) -> bytes | None:
-    """Return what the step's file holds; None when there is none."""
-    if not exists(base, name):  # nor is anything but a regular file opened: a FIFO would block
+    """Return what the step's file holds, one byte more than a record may have at most; None when there is none."""
+    if not exists(base, name):
         return None
     try:
-        return (base / encode_name(name)).read_bytes()
-    except FileNotFoundError:
-        return None
-
-
-def _is_file(path: Path) -> bool:
-    """Like `Path.is_file`, which from Python 3.14 on also returns False when a permission is missing."""
-    try:
-        return stat.S_ISREG(path.stat().st_mode)
+        # Whatever has taken its place since: no link is followed, and a FIFO is not waited for.
+        descriptor = os.open(base / encode_name(name), os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK)
     except OSError as error:
-        if error.errno in {errno.ENOENT, errno.ENOTDIR, errno.ELOOP}:
+        if error.errno in _NO_FILE:
+            return None
+        raise
+    try:
+        if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+            return None
+        with open(descriptor, "rb", closefd=False) as file:
+            return file.read(MAX_RECORD_BYTES + 1)
+    finally:
+        os.close(descriptor)
+
+
+def _is_file(path: Path, base: Path) -> bool:
+    """Whether a regular file is there, reached over no link below ``base``."""
+    try:
+        return stat.S_ISREG(path.lstat().st_mode) and _link_above(path, base) is None
+    except OSError as error:
+        if error.errno in _NO_FILE:
             return False
         raise
+
+
+def _link_above(path: Path, base: Path) -> Path | None:
+    """Return a directory between ``base`` and ``path`` that is a link; only long names have any between them."""
+    between = takewhile(lambda above: above != base, path.parents)
+    return next((above for above in between if above.is_symlink()), None)
 
 
 def _nothing_at(base: Path) -> bool:
@@ -97,14 +112,17 @@ def write(base: Path, name: str, *, body: bytes, first_wins: bool) -> bool:
     """Write the step's file, whole and durable; return False when ``first_wins`` and there was one already."""
     target = base / encode_name(name)
     stored = False
-    if os.path.lexists(target) and not _is_file(target):  # such as a directory, a FIFO or a dangling link
+    if os.path.lexists(target) and not _is_file(
+        target, base
+    ):  # a directory, a FIFO, a link: never replaced
         raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST), str(target))
     if not first_wins or not os.path.lexists(target):
         _make_directories(base / TEMPORARY)
         temporary = base / TEMPORARY / f"{os.getpid()}-{uuid.uuid4().hex}"
         try:
-            _write_file(temporary, body)
-            stored = _move(temporary, target, replace=not first_wins)
+            with _temporary_directory(base) as directory:
+                _write_file(temporary.name, body, dir_fd=directory)
+            stored = _move(temporary, target, base, replace=not first_wins)
         finally:
             with contextlib.suppress(FileNotFoundError):
                 temporary.unlink()
@@ -112,9 +130,9 @@ def write(base: Path, name: str, *, body: bytes, first_wins: bool) -> bool:
     return stored
 
 
-def _write_file(path: Path, body: bytes) -> None:
-    """Create a file, whole and durable but for its name."""
-    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o666)
+def _write_file(name: str, body: bytes, *, dir_fd: int) -> None:
+    """Create a file in an open directory, whole and durable but for its name."""
+    descriptor = os.open(name, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o666, dir_fd=dir_fd)
     try:
         rest = memoryview(body)
         while rest:
@@ -124,17 +142,29 @@ def _write_file(path: Path, body: bytes) -> None:
         os.close(descriptor)
 
 
-def _move(temporary: Path, target: Path, *, replace: bool) -> bool:
+@contextlib.contextmanager
+def _temporary_directory(base: Path) -> Iterator[int]:
+    """Open the subdirectory for temporary files, which must be none that a link leads to."""
+    descriptor = os.open(base / TEMPORARY, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW)
+    try:
+        yield descriptor
+    finally:
+        os.close(descriptor)
+
+
+def _move(temporary: Path, target: Path, base: Path, *, replace: bool) -> bool:
     """Move a temporary file to its final name; return False when that exists and ``replace`` is False."""
     for attempt in range(_MOVES):
         try:
             _make_directories(target.parent)
+            if (link := _link_above(target, base)) is not None:
+                raise NotADirectoryError(errno.ENOTDIR, os.strerror(errno.ENOTDIR), str(link))
             if replace:
                 os.replace(temporary, target)  # noqa: PTH105 -- os.link has its arguments in the same order
             else:
                 os.link(temporary, target)
         except FileExistsError:
-            if os.path.lexists(target) and not _is_file(target):
+            if os.path.lexists(target) and not _is_file(target, base):
                 raise
             return False
         except FileNotFoundError:  # another process removed the empty directory meanwhile
@@ -182,11 +212,11 @@ def prepare(base: Path) -> None:
     Temporary files are removed once they are a day old, as far as this user may.
     """
     oldest = time.time() - _STALE_SECONDS
-    with contextlib.suppress(OSError):
-        for temporary in (base / TEMPORARY).iterdir():
+    with contextlib.suppress(OSError), _temporary_directory(base) as temporary:
+        for name in os.listdir(temporary):  # noqa: PTH208 -- by descriptor
             with contextlib.suppress(OSError):  # its process has ended meanwhile, or it is another user's
-                if temporary.stat().st_mtime < oldest:
-                    temporary.unlink()
+                if os.stat(name, dir_fd=temporary, follow_symlinks=False).st_mtime < oldest:
+                    os.unlink(name, dir_fd=temporary)
     _make_directories(base)
     for directory in (base, *base.parents):
         if directory.is_mount():

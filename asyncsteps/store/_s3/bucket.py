@@ -7,6 +7,7 @@ from anyio import CancelScope, CapacityLimiter, Event, Lock, current_time
 
 from asyncsteps._aws.codes import UNREACHABLE, error_code
 from asyncsteps._errors import AccessDeniedError, EndpointUnreachableError, StoreClosedError, StoreError
+from asyncsteps.store._records import check_length
 from asyncsteps.store._s3.client import counted_attempts, open_client, page_timeout
 from asyncsteps.store._s3.errors import Place, store_error
 from asyncsteps.store._s3.options import ClientOptions
@@ -17,6 +18,9 @@ _ALWAYS_IN_REPLIES = {
     "list_objects_v2": "IsTruncated",
     "put_object": "ETag",
 }
+
+_CHUNK = 2**20
+"""The bytes of a body that are read at once, at most."""
 
 
 class BucketClient:
@@ -114,8 +118,12 @@ class BucketClient:
             )
         if "Body" in reply:
             try:
-                async with reply["Body"] as stream:
-                    reply["Body"] = await stream.read()
+                stream, body = reply["Body"], bytearray()
+                async with stream:
+                    async for chunk in stream.iter_chunks(_CHUNK):
+                        body += chunk
+                        check_length(len(body), **self.place(params.get("Key"), step))
+                reply["Body"] = bytes(body)
             except UNREACHABLE:  # botocore retries a request, but not the reading of a body
                 if body_attempts == 1:
                     raise

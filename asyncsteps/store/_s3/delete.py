@@ -125,7 +125,8 @@ async def _delete_batch(client: BucketClient, prefix: str, names: Sequence[str])
             (name for name in left if prefix + name not in deleted), "no confirmation in the server's answer"
         )
         for entry in errors:
-            refused[entry["Key"].removeprefix(prefix)] = f"{entry.get('Code')} ({entry.get('Message')})"
+            if (name := str(entry.get("Key")).removeprefix(prefix)) in refused:
+                refused[name] = f"{entry.get('Code')} ({entry.get('Message')})"
         again = refused and all(entry.get("Code") in _TRANSIENT for entry in errors)
         if not again or pause is None:
             break

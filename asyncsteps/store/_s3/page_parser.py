@@ -20,14 +20,20 @@ _UNIQUE_ID = "asyncsteps-fast-page-parser"
 
 _NOTHING_LEFT = b"<ListBucketResult></ListBucketResult>"
 
-_HEAD = re.compile(
-    rb"""\s*(?:<\?xml(?:\s+version=["']1\.0["']|\s+encoding=["'](?i:utf-8)["'])*\s*\?>\s*)?<ListBucketResult[\s>]"""
+# What is left of a page without its objects: elements of text alone, and common prefixes. No comment, CDATA
+# section, processing instruction or attribute, which could make an element of what is none, or the reverse.
+_FRAME = re.compile(
+    rb"""\s*+(?:<\?xml(?:\s+version=["']1\.0["']|\s+encoding=["'](?i:utf-8)["'])*+\s*+\?>\s*+)?"""
+    rb"""<ListBucketResult(?:\s++xmlns(?::\w+)?=(?:"[^"<&]*"|'[^'<&]*'))*+\s*+>"""
+    rb"""(?:\s++|<(?!Contents|CommonPrefixes)(\w++)(?:>[^<]*+</\1>|\s*+/>)|<CommonPrefixes>\s*+<Prefix>[^<]++</Prefix>\s*+</CommonPrefixes>)*+"""
+    rb"""</ListBucketResult>\s*+"""
 )
-_TAIL = re.compile(rb"</ListBucketResult>\s*\Z")
-_KEY = re.compile(rb"<Key>([^<]+)</Key>")
+_END = b"</Contents>"
+_KEY = re.compile(rb"</Contents>\s*<Contents>\s*<Key>([^<]+)</Key>")
 _COMMON_PREFIX = re.compile(rb"<CommonPrefixes>\s*<Prefix>([^<]+)</Prefix>\s*</CommonPrefixes>")
 # Elements that occur once in a page; their order, and where the lists stand between them, differ by server.
-_SINGLE = re.compile(rb"<(KeyCount|IsTruncated|NextContinuationToken|EncodingType)>([^<]*)</\1>")
+_SINGLES = (b"KeyCount", b"IsTruncated", b"NextContinuationToken", b"EncodingType")
+_SINGLE = re.compile(rb"<(%b)>([^<]*)</\1>" % b"|".join(_SINGLES))
 _ENTITY = re.compile(rb"&(?:(lt|gt|amp|quot|apos)|#([0-9]{1,7})|#x([0-9A-Fa-f]{1,6}));|&")
 _NO_ESCAPE = re.compile(rb"%(?![0-9A-Fa-f]{2})")
 _NAMED = {b"lt": b"<", b"gt": b">", b"amp": b"&", b"quot": b'"', b"apos": b"'"}
@@ -109,7 +115,7 @@ def _parse_fast(
         return
     try:
         page = _read(body)
-    except (_UnexpectedReplyError, UnicodeDecodeError):
+    except (_UnexpectedReplyError, UnicodeError):
         return
     customized_response_dict.update(page)
     response_dict["body"] = _NOTHING_LEFT
@@ -117,14 +123,13 @@ def _parse_fast(
 
 def _read(body: bytes) -> dict[str, Any]:
     """Return a page as botocore would after decoding, without the fields that no listing of names needs."""
-    if not _HEAD.match(body) or not _TAIL.search(body, max(0, len(body) - 64)):
+    first, last = body.find(b"<Contents>"), body.rfind(_END) + len(_END)
+    frame = body if first < 0 else body[:first] + body[last:]
+    if not _FRAME.fullmatch(frame):
         raise _UnexpectedReplyError
-    raw_keys: list[bytes] = _KEY.findall(body)
-    raw_prefixes: list[bytes] = []
-    single = _single(body)
-    if single.get(b"KeyCount") != b"%d" % len(raw_keys):
-        raw_prefixes = _COMMON_PREFIX.findall(body)
-    # A comment, CDATA or an empty element instead of text makes the count differ.
+    raw_keys = [] if first < 0 else _raw_keys(_END + body[first:last])
+    raw_prefixes: list[bytes] = _COMMON_PREFIX.findall(frame)
+    single = _single(frame)
     count = len(raw_keys) + len(raw_prefixes)
     if single.get(b"KeyCount") != b"%d" % count or single.get(b"EncodingType", b"url") != b"url":
         raise _UnexpectedReplyError
@@ -144,12 +149,24 @@ def _read(body: bytes) -> dict[str, Any]:
     return page
 
 
-def _single(body: bytes) -> Mapping[bytes, bytes]:
-    """Find the elements that occur at most once; the objects, which are the bulk, are not searched."""
-    first, last = body.find(b"<Contents"), body.rfind(b"</Contents>")
-    found: list[tuple[bytes, bytes]] = _SINGLE.findall(body if first < 0 else body[:first] + body[last:])
+def _raw_keys(objects: bytes) -> list[bytes]:
+    """Find the keys of objects that follow one another, each of which begins with its one key."""
+    keys: list[bytes] = _KEY.findall(objects)
+    if (
+        objects.count(b"Contents>") != 2 * len(keys) + 1
+        or objects.count(b"<Key") != len(keys)
+        or (b"!" in objects and b"<!" in objects)
+        or (b"?" in objects and b"<?" in objects)
+    ):
+        raise _UnexpectedReplyError
+    return keys
+
+
+def _single(frame: bytes) -> Mapping[bytes, bytes]:
+    """Find the elements that occur at most once; written with an attribute they would not be found."""
+    found: list[tuple[bytes, bytes]] = _SINGLE.findall(frame)
     single = dict(found)
-    if len(single) != len(found) or body.count(b"<EncodingType") != (b"EncodingType" in single):
+    if len(single) != len(found) or any(frame.count(b"<%b" % name) != (name in single) for name in _SINGLES):
         raise _UnexpectedReplyError
     return single
 

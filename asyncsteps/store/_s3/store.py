@@ -200,11 +200,12 @@ class S3Store(BaseStore):
         following = reply.get("NextContinuationToken") if reply.get("IsTruncated") else None
         if reply.get("IsTruncated") and not following:
             raise ListingError("the server says that there is more, and not how to go on", **self._client.place())
-        return Page(
-            keys=keys_of(reply.get("Contents", ())),
-            prefixes=[entry["Prefix"] for entry in reply.get("CommonPrefixes", ())],
-            token=following,
-        )
+        try:
+            keys = keys_of(reply.get("Contents", ()))
+            prefixes = [entry["Prefix"] for entry in reply.get("CommonPrefixes", ())]
+        except (KeyError, TypeError) as error:
+            raise ListingError("the server lists an object without a key", **self._client.place()) from error
+        return Page(keys=keys, prefixes=prefixes, token=following)
 
 
 def _encryption(sse: bool | str) -> str:

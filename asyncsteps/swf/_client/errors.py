@@ -5,7 +5,6 @@ from contextlib import contextmanager
 from typing import NoReturn
 
 import botocore.exceptions as aws
-from botocore.parsers import ResponseParserError
 
 from asyncsteps._aws.codes import (
     BAD_PROFILE,
@@ -13,11 +12,11 @@ from asyncsteps._aws.codes import (
     DENIED_CODES,
     NO_CREDENTIALS,
     THROTTLED_CODES,
-    UNREACHABLE,
     error_code,
     error_message,
     error_status,
 )
+from asyncsteps._aws.redaction import redacted
 from asyncsteps._errors import AsyncstepsError
 from asyncsteps.swf._client.records import Closure
 
@@ -149,13 +148,18 @@ class ExecutionContinuedAsNewError(ExecutionError):
 _Refusal = tuple[type[SwfError], str]
 
 _THROTTLED: _Refusal = (SwfThrottledError, "ask less often, or raise the account's SWF quota")
-_DENIED: _Refusal = (SwfAccessDeniedError, "check the credentials and their swf: permissions")
+_DENIED: _Refusal = (SwfAccessDeniedError, "the credentials need the permission {permission}")
+_NOT_ACCEPTED: _Refusal = (
+    SwfAccessDeniedError,
+    "the credentials are not accepted: check them, and their session token",
+)
 _INVALID: _Refusal = (SwfInputError, "")
 _FAILED: _Refusal = (SwfUnreachableError, "the service failed; try again later")
 
 _REFUSALS: dict[str, _Refusal] = {
     **dict.fromkeys(THROTTLED_CODES, _THROTTLED),
-    **dict.fromkeys(DENIED_CODES | CREDENTIALS_CODES, _DENIED),
+    **dict.fromkeys(DENIED_CODES, _DENIED),
+    **dict.fromkeys(CREDENTIALS_CODES, _NOT_ACCEPTED),
     "OperationNotPermittedFault": _DENIED,
     "ValidationException": _INVALID,
     "ValidationError": _INVALID,
@@ -198,20 +202,27 @@ def mapped(
 
     def fail(kind: type[SwfError], message: str, cause: BaseException) -> NoReturn:
         raise kind(
-            f"{operation}: {message}", domain=domain, workflow_id=workflow_id, run_id=run_id, endpoint=endpoint
+            f"{operation}: {redacted(message)}",
+            domain=domain,
+            workflow_id=workflow_id,
+            run_id=run_id,
+            endpoint=endpoint,
         ) from cause
 
     try:
         yield
     except aws.ClientError as error:
-        fail(*_refusal(error, domain, workflow_type), error)
+        kind, message = _refusal(error, domain, workflow_type)
+        fail(kind, message.replace("{permission}", f"swf:{operation.title().replace('_', '')}"), error)
     except aws.ParamValidationError as error:
         fail(SwfInputError, str(error), error)
     except NO_CREDENTIALS as error:
         fail(SwfAccessDeniedError, f"{error}; give AWS credentials by environment, profile or role", error)
     except (aws.NoRegionError, *BAD_PROFILE) as error:
         fail(SwfInputError, f"{error}; give region_name=, or AWS_DEFAULT_REGION, or a valid profile", error)
-    except (aws.BotoCoreError, ResponseParserError, *UNREACHABLE) as error:
+    except SwfError:
+        raise
+    except Exception as error:  # noqa: BLE001  botocore raises anything over an answer that is not SWF's
         fail(SwfUnreachableError, f"no usable answer: {type(error).__name__}: {error}", error)
 
 

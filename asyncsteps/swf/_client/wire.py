@@ -6,12 +6,15 @@ from collections.abc import Mapping
 from typing import Any
 
 from asyncsteps._plan.model import Marker
-from asyncsteps.swf._client.errors import SwfInputError
+from asyncsteps.swf._client.errors import SwfInputError, SwfUnreachableError
 from asyncsteps.swf._client.records import CloseStatus, Closure, ExecutionInfo, JumboField
 from asyncsteps.swf._payload import encode_payload, length_problem
 
 JUMBO_PREFIX = "simpleflow+s3://"
 """The start of a payload that simpleflow stored on S3 because it was too long for SWF."""
+
+_SIZE_DIGITS = 20
+"""The most digits of the size of what is stored on S3."""
 
 _CLOSING = {
     "WorkflowExecutionCompleted": CloseStatus.COMPLETED,
@@ -49,8 +52,21 @@ def read_closure(event: Mapping[str, Any]) -> Closure | None:
 
 
 def read_info(info: Mapping[str, Any], answer: Mapping[str, Any] | None = None) -> ExecutionInfo:
-    """Decode an execution from a listing, or from the ``answer`` of DescribeWorkflowExecution."""
-    answer = answer or {}
+    """Decode an execution from a listing, or from the ``answer`` of DescribeWorkflowExecution.
+
+    Raises:
+        SwfUnreachableError: When it describes none.
+    """
+    try:
+        return _info(info, answer or {})
+    except (AttributeError, KeyError, TypeError, ValueError) as error:
+        raise SwfUnreachableError(
+            f"the answer describes no execution ({type(error).__name__}: {error}), so it is not SWF's; check the "
+            "endpoint"
+        ) from error
+
+
+def _info(info: Mapping[str, Any], answer: Mapping[str, Any]) -> ExecutionInfo:
     closed = info.get("closeTimestamp")
     return ExecutionInfo(
         workflow_id=info["execution"]["workflowId"],
@@ -79,11 +95,11 @@ def decode(payload: str | None) -> Any:
     if payload.startswith(JUMBO_PREFIX):
         location, _, size = payload.removeprefix(JUMBO_PREFIX).rpartition(" ")
         bucket, _, key = location.partition("/")
-        if bucket and key and size.isdecimal():
+        if bucket and key and size.isdecimal() and len(size) <= _SIZE_DIGITS:
             return JumboField(bucket, key, int(size))
     try:
         return json.loads(payload)
-    except ValueError:
+    except (ValueError, RecursionError):
         return payload
 
 

@@ -13,7 +13,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from asyncsteps._plan.names import EVERYTHING
+from asyncsteps._plan.names import EVERYTHING, check_step_name
 from asyncsteps.swf._constants import MAX_RESULT_CHARS
 from asyncsteps.swf._errors import DoneListError
 
@@ -110,7 +110,7 @@ def unpack(value: Mapping[str, Any]) -> list[str]:
         for line in text.split("\n") if text else ():
             shared, _, rest = line.partition("\t")
             previous = previous[: int(shared, 16)] + rest
-            names.append(previous)
+            names.append(check_step_name(previous))
     except (KeyError, TypeError, ValueError, zlib.error) as error:
         raise DoneListError(f"a packed list of done steps cannot be read: {error}") from error
     if len(names) != value.get("count"):
@@ -160,7 +160,7 @@ def read_form(result: Any) -> Part | Snapshot:
         DoneListError: When it is none of the forms.
     """
     if isinstance(result, list):
-        return Part([str(name) for name in result], None)
+        return Part(_checked(result), None)
     if not isinstance(result, Mapping) or result.get("form") != FORM:
         raise DoneListError(
             f"the listing of done steps answered neither names nor a form of them: {result!r:.200}"
@@ -172,5 +172,26 @@ def read_form(result: Any) -> Part | Snapshot:
         )
     pointer = result.get("snapshot")
     if pointer is not None:
-        return Snapshot(pointer["prefix"], pointer["name"], result["count"])
-    return Part(unpack(result), result.get("through"))
+        return _read_pointer(pointer, result.get("count"))
+    names, through = unpack(result), result.get("through")
+    if through is not None and (not names or through != names[-1]):
+        raise DoneListError(
+            f"a part of a list of done steps goes on after {through!r:.200}, which is not its last"
+        )
+    return Part(names, through)
+
+
+def _checked(names: list[Any]) -> list[str]:
+    """Return what a listing answered as names; a listing of the user's own may answer anything."""
+    for name in names:
+        if not isinstance(name, str):
+            raise DoneListError(f"the listing of done steps answered {name!r:.200}, which is no name")
+    return names
+
+
+def _read_pointer(pointer: Any, count: Any) -> Snapshot:
+    if isinstance(pointer, Mapping):
+        where = pointer.get("prefix"), pointer.get("name")
+        if isinstance(where[0], str) and isinstance(where[1], str) and isinstance(count, int):
+            return Snapshot(where[0], where[1], count)
+    raise DoneListError(f"a pointer to a list of done steps cannot be read: {pointer!r:.200}")

@@ -14,6 +14,7 @@ from asyncsteps.swf import _simpleflow as sf
 from asyncsteps.swf._constants import MAX_INPUT_CHARS
 from asyncsteps.swf._done.payload import Snapshot, SortedNames, pack, read_form, size, unpack
 from asyncsteps.swf._done.snapshots import read_snapshot
+from asyncsteps.swf._errors import DoneListError
 from asyncsteps.swf._steps.name_rule import listing_options
 from asyncsteps.swf._sync.loop import run_sync
 from asyncsteps.swf.tasks import GetStepsDoneTask, WithdrawStepsDoneTask
@@ -114,6 +115,8 @@ class DoneNames:
             names += form.names
             if form.through is None:
                 return SortedNames(names)
+            if form.through <= after:
+                raise DoneListError(f"the listing of done steps after {after!r} goes on after {form.through!r}")
             after = form.through
 
     def _compact_listing(self, after: str, again: int) -> task.ActivityTask:

@@ -71,9 +71,13 @@ def _parsed(text: str | None) -> dict[str, Any] | None:
         return None
     try:
         details = json.loads(text)
-    except ValueError:
+    except (ValueError, RecursionError):
         return None
-    return details if isinstance(details, dict) and isinstance(details.get("step"), str) else None
+    if not isinstance(details, dict):
+        return None
+    reasons = details.get("reasons") or []
+    texts = [details.get("step"), details.get("status"), *(reasons if isinstance(reasons, list) else [None])]
+    return details if all(isinstance(text, str) for text in texts) else None
 
 
 def has_new_failures(history: History) -> bool:

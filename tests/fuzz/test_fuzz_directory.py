@@ -1,0 +1,154 @@
+"""The directory store over any directory: what is no step stays, and nothing outside of it is touched."""
+
+import os
+import shutil
+import socket
+from collections.abc import Callable
+from contextlib import suppress
+from pathlib import Path
+
+from canary import snapshot
+from fuzzing import examples, hostile_text, step_names
+from hypothesis import example, given
+from hypothesis import strategies as st
+
+from asyncsteps import DirectoryStore, StoreError
+from asyncsteps._plan.names import is_step_name
+from asyncsteps.store._directory.filenames import encode_name
+from asyncsteps.store._directory.files import TEMPORARY
+
+RECORD = {"run_id": "r"}
+LONG = "x" * 200
+
+
+def here(path: bytes) -> Path:
+    return Path(os.fsdecode(path))
+
+
+def a_file(path: bytes, _: Path) -> None:
+    here(path).write_bytes(b'{"run_id": "here"}')
+
+
+def no_json(path: bytes, _: Path) -> None:
+    here(path).write_bytes(b"\xff[[")
+
+
+def a_sparse_file(path: bytes, _: Path) -> None:
+    with here(path).open("xb") as file:
+        file.truncate(2**33)
+
+
+def a_full_directory(path: bytes, outside: Path) -> None:
+    here(path).mkdir()
+    a_file(path + b"/inside", outside)
+
+
+def a_socket(path: bytes, _: Path) -> None:
+    with socket.socket(socket.AF_UNIX) as server:
+        folder = os.open(here(path).parent, os.O_RDONLY)
+        try:
+            server.bind(b"/proc/self/fd/%d/%b" % (folder, os.fsencode(here(path).name)))
+        finally:
+            os.close(folder)
+
+
+def unreadable(path: bytes, outside: Path) -> None:
+    a_file(path, outside)
+    here(path).chmod(0)
+
+
+KINDS: dict[str, Callable[[bytes, Path], None]] = {
+    "file": a_file,
+    "no JSON": no_json,
+    "sparse": a_sparse_file,
+    "directory": lambda path, _: here(path).mkdir(),
+    "full directory": a_full_directory,
+    "FIFO": lambda path, _: os.mkfifo(path),
+    "socket": a_socket,
+    "unreadable": unreadable,
+    "link out": lambda path, outside: here(path).symlink_to(outside / "secret"),
+    "link to a directory": lambda path, outside: here(path).symlink_to(outside),
+    "link up": lambda path, _: here(path).symlink_to(".."),
+    "link to itself": lambda path, _: here(path).symlink_to(here(path)),
+    "dangling": lambda path, _: here(path).symlink_to("nowhere"),
+}
+
+file_names = st.one_of(
+    step_names.map(encode_name).map(os.fsencode),
+    hostile_text.map(
+        lambda text: text.encode(errors="surrogateescape") if text.isascii() else text.encode("utf-8", "ignore")
+    ),
+    st.binary(min_size=1, max_size=8),
+    st.sampled_from(
+        [b"a", b"A", b"a~", b"%41", b"+a", b"..", b".hidden", TEMPORARY.encode(), f"{LONG}~".encode()]
+    ),
+)
+entries = st.dictionaries(file_names, st.sampled_from(sorted(KINDS)), max_size=5)
+wanted = st.lists(
+    step_names | st.sampled_from(["a", "A", LONG + "y", "x" * 1_024]), min_size=1, max_size=4, unique=True
+)
+
+
+def build(root: Path, outside: Path, given_entries: dict[bytes, str]) -> None:
+    root.mkdir()
+    outside.mkdir()
+    (outside / "secret").write_text('{"outside": true}')
+    (outside / "y").write_text('{"outside": true}')
+    for name, kind in given_entries.items():
+        with suppress(OSError, ValueError):  # no name of a file here
+            KINDS[kind](os.fsencode(root) + b"/" + name.replace(b"/", b""), outside)
+
+
+@examples(80)
+@given(given_entries=entries, names=wanted)
+@example(given_entries={f"{LONG}~".encode(): "link to a directory"}, names=[LONG + "y"])
+@example(given_entries={TEMPORARY.encode(): "link to a directory"}, names=["a"])
+@example(given_entries={b"a": "link out", b"A": "file"}, names=["a", "A"])
+async def test_what_is_no_step_stays_and_nothing_outside_is_touched(
+    tmp_path: Path, given_entries: dict[bytes, str], names: list[str]
+) -> None:
+    root, outside = tmp_path / "steps", tmp_path / "outside"
+    for folder in (root, outside):
+        shutil.rmtree(folder, ignore_errors=True)
+    build(root, outside, given_entries)
+    around = snapshot(tmp_path, but=root)
+    async with DirectoryStore(root) as store:
+        unrecognised: list[str] = []
+        done = await store.list_done(on_foreign=unrecognised.append)
+        assert all(map(is_step_name, done))
+        kept = {path: held for path, held in held_in(root).items() if not is_one_of(path, root, [*done, *names])}
+        for name in names:
+            assert await store.is_done(name) == (name in done)
+            with suppress(StoreError):
+                assert (await store.read_done(name) is None) == (name not in done)
+            marked = False
+            with suppress(StoreError):
+                marked = await store.mark_done(name, RECORD)
+            assert await store.is_done(name) is marked
+            assert not marked or await store.read_done(name) == RECORD
+        for name in names:
+            marked = await store.is_done(name)
+            assert await store.withdraw(name) == ([name] if marked else [])
+            assert await store.is_done(name) is False
+        assert set(await store.list_done(on_foreign=lambda _: None)) == set(done) - set(names)
+    assert snapshot(tmp_path, but=root) == around
+    assert {path: held_in(root).get(path) for path in kept} == kept
+
+
+def held_in(root: Path) -> dict[Path, object]:
+    """What lies in the store, but for what is read too slowly."""
+    return {
+        path: mode if path.stat(follow_symlinks=False).st_size > 2**20 else (mode, held_at(path))
+        for path, mode in ((path, path.lstat().st_mode) for path in root.iterdir())
+        if path.name != TEMPORARY and not path.name.endswith("~")
+    }
+
+
+def held_at(path: Path) -> object:
+    if path.is_symlink():
+        return path.readlink()
+    return path.read_bytes() if path.is_file() else None
+
+
+def is_one_of(path: Path, root: Path, names: list[str]) -> bool:
+    return any(root / encode_name(name) == path for name in names)
