@@ -38,5 +38,14 @@ HISTORY_WARNING_EVENTS = 20_000
 
 HISTORY_WARNING_INTERVAL = 500
 
+STORE_SECONDS = 20
+"""Seconds that a request to S3 may take, retries included; a step activity has 60 in which to say what failed."""
+
+MAX_LISTINGS = 3
+"""How often an execution lists the done steps, when a decider finds each snapshot gone."""
+
+SNAPSHOT_WAITS = (10, 20, 40, 80, 160, 300, 300, 300, 300, 300)
+"""Seconds between a decider's attempts to read a snapshot while S3 does not answer, about half an hour in all."""
+
 SNAPSHOT_KEEP_DAYS = 7
 """Writing a snapshot removes those of its prefix that are older; a decider that misses one lists anew."""

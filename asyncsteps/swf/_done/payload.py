@@ -20,6 +20,9 @@ from asyncsteps.swf._errors import DoneListError
 FORM = "asyncsteps.done"
 VERSION = 1
 
+BEFORE_ALL_NAMES = "\x1f"
+"""Where the first part of a list begins: no name has a control character, so every one comes after it."""
+
 
 @dataclass(frozen=True, slots=True)
 class Snapshot:
@@ -50,10 +53,11 @@ class Part:
 
 
 class SortedNames:
-    """An immutable set of names that keeps them sorted, too."""
+    """An immutable set of names that keeps them sorted, and as they were given, too."""
 
     def __init__(self, names: Iterable[str]) -> None:
-        self.sorted = sorted(set(names))
+        self.given = list(names)
+        self.sorted = sorted(set(self.given))
         self._names = frozenset(self.sorted)
 
     def __contains__(self, name: str) -> bool:

@@ -13,8 +13,8 @@ from asyncsteps._errors import StepDeadlockError
 from asyncsteps._plan.model import Action, Decision, StepRules
 from asyncsteps._plan.names import as_selectors
 from asyncsteps.swf import _simpleflow as sf
-from asyncsteps.swf._steps.done_names import NotListedYet
-from asyncsteps.swf._steps.history import has_new_failures, warn_of_length
+from asyncsteps.swf._steps.done_list import NotListedYet
+from asyncsteps.swf._steps.history import Listing, Place, has_new_failures, listings, warn_of_length
 from asyncsteps.swf._steps.marker_log import MarkerLog, recordable
 from asyncsteps.swf._steps.prefix_state import Addition, PrefixState
 from asyncsteps.swf._steps.step import Step
@@ -44,12 +44,13 @@ class StepsRun:
         self._history: Any = None
         self._failed: bool | None = None
         self._additions: list[Addition] = []
-        self._states: dict[tuple[str, str], PrefixState] = {}
+        self._states: dict[Place, PrefixState] = {}
+        self._listings: list[Listing] = []
         self._given: set[str] = set()
         self._forces_dependents = False
         self._warned_of_prefix = False
-        self._latest: dict[str, futures.Future] = {}
-        self._submissions: Counter[str] = Counter()
+        self._latest: dict[tuple[str, Place | None], futures.Future] = {}
+        self._submissions: Counter[tuple[str, Place | None]] = Counter()
         self._submitting: list[str] = []
 
     def bind(self) -> None:
@@ -57,6 +58,7 @@ class StepsRun:
         history = sf.swf_history(self.workflow.executor)
         if history is not None and self._history is None:
             self._history = history
+            self._listings = listings(history)
             self.markers.read(history)
             warn_of_length(history, self.workflow)
 
@@ -122,10 +124,11 @@ class StepsRun:
         Raises:
             ExecutionBlocked: While the listing is under way.
         """
+        self.bind()
         if not sf.runs_on_swf(self.workflow.executor):
             return list(self.workflow.submit(self.workflow.get_steps_done_activity()).result)
         try:
-            return list(self._state().done.listed().sorted)
+            return list(self._state().done.listed().given)
         except NotListedYet as blocked:
             return list(blocked.future.result or ())  # raises while the listing is under way
 
@@ -142,23 +145,23 @@ class StepsRun:
         name = step.step_name
         if name in self._submitting:
             raise StepDeadlockError(tuple(self._submitting[self._submitting.index(name) :]))
-        earlier = self._latest.get(name)
+        state = self._state()
+        earlier = self._latest.get((name, state.place))
         self._submitting.append(name)
         try:
-            future = futures.Future() if earlier is not None and not earlier.done else self._play(step)
+            future = futures.Future() if earlier is not None and not earlier.done else self._play(step, state)
         except NotListedYet as blocked:
             future = step_future(blocked.future, listing=True)
         finally:
             self._submitting.pop()
-        self._latest[name] = future
+        self._latest[name, state.place] = future
         return future
 
-    def _play(self, step: Step) -> futures.Future:
+    def _play(self, step: Step, state: PrefixState) -> futures.Future:
         name = step.step_name
-        state = self._state()
         state.planner.withdraw_invalidated = self.workflow.withdraw_invalidated
         rules = step.rules()
-        recorded = self.markers.recorded.take_decision(name)
+        recorded = self.markers.recorded.take_decision(name, state.place)
         if recorded is not None:
             state.planner.recall(rules)
             # The history tells what a recorded decision withdraws: `done` only asks for the phase.
@@ -170,7 +173,7 @@ class StepsRun:
             if decided is None:
                 return futures.Future()
             decision = decided
-        self._submissions[name] += 1
+        self._submissions[name, state.place] += 1
         submission = Submission(
             self.workflow,
             step,
@@ -179,7 +182,7 @@ class StepsRun:
             markers=self.markers,
             force_dependents=self._force_dependents,
             recorded=recorded,
-            number=self._submissions[name],
+            number=self._submissions[name, state.place],
         )
         future = submission.play()
         if submission.failed and self._has_new_failures():
@@ -200,10 +203,15 @@ class StepsRun:
         return recordable(decision, lambda shorter: state.planner.phases(rules, shorter, done=done))
 
     def _state(self) -> PrefixState:
-        where = (self.workflow.get_step_bucket(), self.workflow.get_step_path_prefix())
-        if where not in self._states:
-            self._states[where] = PrefixState(self.workflow, *where, self._additions)
-        return self._states[where]
+        place = (self.workflow.get_step_bucket(), self.workflow.get_step_path_prefix())
+        if place not in self._states:
+            recorded = [listing for listing in self._listings if listing.place == place]
+            # The markers of the place that was listed first tell none, as in simpleflow, nor do those of an
+            # execution that began under it.
+            first = self._listings[0].place if self._listings else next(iter(self._states), place)
+            told = self.markers.piggybacks and place != first and not any(it.by_simpleflow for it in recorded)
+            self._states[place] = PrefixState(self.workflow, *place, self._additions, recorded=recorded, told=told)
+        return self._states[place]
 
     def _honour_overridden_getters(self) -> None:
         # As in simpleflow, an override of get_forced_steps() or get_skipped_steps() has the last word.

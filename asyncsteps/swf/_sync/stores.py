@@ -6,6 +6,7 @@ from contextlib import AbstractAsyncContextManager
 from simpleflow import settings
 
 from asyncsteps.store import StepStore, open_bucket
+from asyncsteps.swf._constants import STORE_SECONDS
 from asyncsteps.swf._sync.keeper import shared
 
 
@@ -17,4 +18,7 @@ def use_store(bucket: str, prefix: str) -> AbstractAsyncContextManager[StepStore
     """
     environment = frozenset(item for item in os.environ.items() if item[0].startswith("AWS_"))
     sse = "AES256" if settings.SIMPLEFLOW_S3_SSE else None
-    return shared(("store", bucket, prefix, sse, environment), lambda: open_bucket(bucket, prefix, sse=sse))
+    return shared(
+        ("store", bucket, prefix, sse, environment),
+        lambda: open_bucket(bucket, prefix, sse=sse, timeout=STORE_SECONDS),
+    )
