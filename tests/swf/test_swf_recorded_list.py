@@ -136,3 +136,27 @@ def test_the_listing_of_another_prefix_is_not_taken() -> None:
     swf.run()
     assert swf.result == {"result": "[1,2]"}
     assert listings(swf) == [THEIRS, OURS]
+
+
+def test_the_hook_of_the_listing_gives_the_same() -> None:
+    class Customised:
+        """A mixin of a workflow that changes what its base class makes."""
+
+        def get_steps_done_activity(self) -> Any:
+            listing = super().get_steps_done_activity()  # type: ignore[misc]
+            listing.activity.task_priority = 7
+            return listing
+
+    def run(self: Any) -> Any:
+        futures.wait(self.submit(self.step("new", task())))
+        return self.submit(self.get_steps_done_activity()).result, self.get_steps_done()
+
+    their, our = (
+        workflow_class(Workflow, Customised, mixin, run=run, name="both")
+        for mixin in (TheirMixin, WorkflowStepMixin)
+    )
+    swf = steps(SimulatedSwf(their, done={"old"}, activities=ACTIVITIES), 3)
+    swf.executor._workflow_class = our
+    swf.run()
+    assert swf.result == {"result": '[["old"],["old"]]'}
+    assert listings(swf) == [THEIRS]

@@ -16,7 +16,6 @@ from collections.abc import Iterable
 from typing import Any
 
 from simpleflow import activity, futures, task
-from simpleflow.step.tasks import GetStepsDoneTask as TheirGetStepsDoneTask
 
 from asyncsteps._errors import FINAL_ERRORS, StoreError
 from asyncsteps.swf import _simpleflow as sf
@@ -71,16 +70,14 @@ class DoneList:
             NotListedYet: While they are not known, or when the listing failed without ending the workflow.
         """
         workflow = self._workflow
-        own_listing = workflow._overrides_hook("get_steps_done_activity")  # noqa: SLF001 - the mixin's own
-        if own_listing or not sf.runs_on_swf(workflow.executor):
+        plain = not sf.runs_on_swf(workflow.executor) or (self._recorded and self._recorded[0].by_simpleflow)
+        if plain or workflow._overrides_hook("get_steps_done_activity"):  # noqa: SLF001 - the mixin's own
             return SortedNames(self._result(workflow.get_steps_done_activity()))
-        if self._recorded and self._recorded[0].by_simpleflow:
-            return SortedNames(self._result(self._activity(TheirGetStepsDoneTask)))
         return self._listed()
 
     def _listed(self) -> SortedNames:
         for again in range(MAX_LISTINGS):
-            form = read_form(self._result(self._activity(GetStepsDoneTask, again=again)))
+            form = read_form(self._result(self._activity(again=again)))
             if isinstance(form, Part):
                 return self._with_further_parts(form)
             if self._is_recorded(again=again + 1):
@@ -103,19 +100,17 @@ class DoneList:
     def _with_further_parts(self, part: Part) -> SortedNames:
         names = list(part.names)
         while part.through is not None:
-            form = read_form(self._result(self._activity(GetStepsDoneTask, after=part.through)))
+            form = read_form(self._result(self._activity(after=part.through)))
             if isinstance(form, Snapshot):
                 raise DoneListError(f"a part of the done steps was asked for, and {form} came")
             part = form
             names += part.names
         return SortedNames(names)
 
-    def _activity(self, callable_: type, **given: Any) -> task.ActivityTask:
+    def _activity(self, **given: Any) -> task.ActivityTask:
         params = self._workflow._get_step_activity_params()  # noqa: SLF001 - the mixin's own
         more = {key: value for key, value in given.items() if value}
-        if callable_ is GetStepsDoneTask:
-            more["compact"] = True
-        return task.ActivityTask(activity.Activity(callable_, **params), *self._where, **more)
+        return task.ActivityTask(activity.Activity(GetStepsDoneTask, **params), *self._where, compact=True, **more)
 
     def _result(self, listing: Any) -> Any:
         future = self._workflow.submit(listing)

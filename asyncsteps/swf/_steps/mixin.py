@@ -14,7 +14,6 @@ from asyncsteps.swf._constants import STEP_ACTIVITY_PARAMS_DEFAULT
 from asyncsteps.swf._steps.run import run_of
 from asyncsteps.swf._steps.run_hook import around_run, is_wrapped
 from asyncsteps.swf._steps.step import Step
-from asyncsteps.swf.tasks import GetStepsDoneTask
 
 
 class WorkflowStepMixin(metaclass=abc.ABCMeta):  # noqa: B024 - it has simpleflow's metaclass
@@ -103,7 +102,7 @@ class WorkflowStepMixin(metaclass=abc.ABCMeta):  # noqa: B024 - it has simpleflo
     def get_steps_done_activity(self) -> task.ActivityTask:
         """Make the activity task whose result is the list of all done steps, which must fit a payload of SWF."""
         return task.ActivityTask(
-            activity.Activity(GetStepsDoneTask, **self._get_step_activity_params()),
+            activity.Activity(run_of(self).listing_class(), **self._get_step_activity_params()),
             self.get_step_bucket(),
             self.get_step_path_prefix(),
         )

@@ -8,6 +8,7 @@ from collections import Counter
 from typing import Any
 
 from simpleflow import futures
+from simpleflow.step.tasks import GetStepsDoneTask as TheirGetStepsDoneTask
 
 from asyncsteps._errors import StepDeadlockError
 from asyncsteps._plan.model import Action, Decision, StepRules
@@ -19,6 +20,7 @@ from asyncsteps.swf._steps.marker_log import MarkerLog, recordable
 from asyncsteps.swf._steps.prefix_state import Addition, PrefixState
 from asyncsteps.swf._steps.step import Step
 from asyncsteps.swf._steps.submission import Submission, step_future
+from asyncsteps.swf.tasks import GetStepsDoneTask
 
 _logger = logging.getLogger("asyncsteps.swf")
 
@@ -117,6 +119,13 @@ class StepsRun:
             )
 
     # Submissions.
+
+    def listing_class(self) -> type:
+        """The class of the activity that lists all done steps: simpleflow's, where that one is recorded."""
+        self.bind()
+        place = self.workflow.get_step_bucket(), self.workflow.get_step_path_prefix()
+        first = next((listing for listing in self._listings if listing.place == place), None)
+        return TheirGetStepsDoneTask if first is not None and first.by_simpleflow else GetStepsDoneTask
 
     def list_done(self) -> list[str]:
         """List the done names: on SWF as the execution listed them first, elsewhere as of now.
