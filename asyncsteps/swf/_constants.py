@@ -24,8 +24,8 @@ UNKNOWN_CONTEXT = {"run_id": "unknown", "workflow_id": "unknown", "version": "un
 MAX_RESULT_CHARS = 32_768
 """The longest result, input or details of SWF, in characters."""
 
-MAX_REASON_CHARS = 180
-"""The longest reason of ours: SWF allows 256 characters, and simpleflow adds the name of what failed."""
+MAX_REASON_CHARS = 170
+"""The longest reason of ours: SWF allows 256 characters, and simpleflow adds the name of the task that failed."""
 
 MAX_INPUT_CHARS = 30_000
 """The longest list of names given to an activity, in characters; the rest of its input has the remainder."""

@@ -24,7 +24,7 @@ def task(*what: Any) -> ActivityTask:
     return ActivityTask(doing, "-".join(map(str, what)))
 
 
-class At(SubmittableContainer):
+class At(SubmittableContainer):  # type: ignore[misc]
     """Submits a step under a prefix."""
 
     def __init__(self, prefix: str, step: Step) -> None:

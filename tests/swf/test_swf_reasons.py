@@ -43,7 +43,7 @@ async def test_a_worker_that_lacks_a_permission_names_it_in_the_reason(
     assert reason.startswith(f"AccessDeniedError: {permission}")
     assert f"bucket {bucket!r}" in reason
     # What simpleflow makes of it when the failure ends the workflow still fits.
-    name = f"{task.__module__}.{task.__name__}"
+    name = f"activity-{task.__module__}.{task.__name__}"
     assert sf_format.reason(f'Workflow execution error in {name}: "{reason}"')
     details = "".join(traceback.format_exception(caught.value))
     assert SAID in details

@@ -181,22 +181,23 @@ class TestWhileS3DoesNotAnswer:
         assert waits(swf) == [SNAPSHOT_WAITS[0]] * 2
         assert {name for name, status in told(swf) if status == "completed"} == {"new.one", "new.two"}
 
-    def test_where_swf_refuses_timers_the_list_comes_in_parts(self, snapshots: Snapshots) -> None:
+    def test_where_swf_refuses_timers_the_list_comes_in_parts(
+        self, snapshots: Snapshots, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
         snapshots.fault = fail(1_000, StoreError)
         swf = start(snapshots)
         swf.step()
         swf.advance()
         done_list._snapshots.clear()
-        swf._apply = lambda decision, completed, last: swf._event(  # type: ignore[method-assign,assignment]
-            "StartTimerFailed",
-            {
-                "timerId": decision["startTimerDecisionAttributes"]["timerId"],
-                "cause": "OPERATION_NOT_PERMITTED",
-                "decisionTaskCompletedEventId": completed,
-            },
-        )
-        swf.step()
-        del swf._apply
+
+        def refuse(decision: dict[str, Any], completed: int, *, last: bool) -> None:
+            timer_id = decision["startTimerDecisionAttributes"]["timerId"]
+            refused = {"timerId": timer_id, "cause": "OPERATION_NOT_PERMITTED"}
+            swf._event("StartTimerFailed", {**refused, "decisionTaskCompletedEventId": completed})
+
+        with monkeypatch.context() as patched:
+            patched.setattr(swf, "_apply", refuse)
+            swf.step()
         swf.signal("wake up")
         play(swf)
         assert told(swf) == TOLD

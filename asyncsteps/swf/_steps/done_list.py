@@ -16,6 +16,7 @@ from collections.abc import Iterable
 from typing import Any
 
 from simpleflow import activity, futures, task
+from simpleflow.history import History
 
 from asyncsteps._errors import FINAL_ERRORS, StoreError
 from asyncsteps.swf import _simpleflow as sf
@@ -179,15 +180,20 @@ class DoneList:
 
     def _attempt(self) -> int:
         """The number of the attempt that failed just now: one more than that of the timer which has just fired."""
-        last = sf.swf_history(self._workflow.executor).completed_decision_id or 0
+        last = self._history().completed_decision_id or 0
         fired = [number for number, timer in self._timers().items() if timer.get("fired_event_id", 0) > last]
         refused = any(timer["state"] == "start_failed" for timer in self._timers().values())
         return len(SNAPSHOT_WAITS) + 1 if refused else max(fired, default=0) + 1
 
     def _timers(self) -> dict[int, dict[str, Any]]:
-        timers = sf.swf_history(self._workflow.executor).timers
+        timers = self._history().timers
         ids = {number: self._timer_id(number) for number in range(1, len(SNAPSHOT_WAITS) + 1)}
         return {number: timers[timer_id] for number, timer_id in ids.items() if timer_id in timers}
+
+    def _history(self) -> History:
+        history = sf.swf_history(self._workflow.executor)
+        assert history is not None  # only SWF has snapshots
+        return history
 
     def _timer_id(self, attempt: int) -> str:
         digest = hashlib.md5(json.dumps(self._where).encode(), usedforsecurity=False).hexdigest()
