@@ -15,7 +15,7 @@ from simpleflow import Workflow
 from swf_simulator import SimulatedSwf, play_activity, workflow_class
 from swf_workflows import ACTIVITIES, LIST, names, sequence, told
 
-from asyncsteps._errors import AccessDeniedError
+from asyncsteps._errors import AccessDeniedError, RecordError
 from asyncsteps._plan.names import is_step_name, matches
 from asyncsteps.store import StepStore
 from asyncsteps.swf import WorkflowStepMixin
@@ -164,9 +164,10 @@ class TestSnapshots:
     ) -> None:
         gone = Snapshot("elsewhere/", "gone", 1)
         assert run_sync(lambda: read_snapshot(bucket, gone)) is None
-        moto_server.put(bucket, "elsewhere/damaged", b"no json")
-        with pytest.raises(DoneListError):
-            run_sync(lambda: read_snapshot(bucket, Snapshot("elsewhere/", "damaged", 1)))
+        for body, error in ((b"no json", RecordError), (b"{}", DoneListError)):
+            moto_server.put(bucket, "elsewhere/damaged", body)
+            with pytest.raises(error):
+                run_sync(lambda: read_snapshot(bucket, Snapshot("elsewhere/", "damaged", 1)))
 
     @pytest.mark.parametrize("refused", ["mark_done", "withdraw"])
     def test_a_role_that_may_not_is_told_what_to_allow(

@@ -275,3 +275,28 @@ def is_listing(event: Any) -> bool:
     return bool(
         event.type == "ActivityTask" and event.state == "scheduled" and event.activity_type["name"].endswith(LIST)
     )
+
+
+class TestAListThatComesLater:
+    @pytest.mark.parametrize("reason", ["gone", "denied"])
+    @pytest.mark.parametrize("decided", [1, 2, 3, 4])
+    def test_has_what_was_done_at_first(self, snapshots: Snapshots, reason: str, decided: int) -> None:
+        def run(self: Any) -> Any:
+            self.add_forced_steps(["step-00001", "new.b"], "asked for")
+            for name in ("new.a", "step-00001", "new.b", "new.b"):
+                step = self.step(name, task(name), force=name == "new.b", force_steps_if_executed=["step-00007"])
+                futures.wait(self.submit(step))
+            return list(self.get_steps_done()) == names(100)
+
+        swf = start(snapshots, run)
+        while sum(status == "scheduled" for _, status in told(swf)) < decided:
+            done_list._snapshots.clear()
+            swf.step()
+            swf.advance()
+        if reason == "gone":
+            snapshots.gone = True
+        else:
+            snapshots.fault = fail(1_000, AccessDeniedError, first=snapshots.attempts + 1)
+        play(swf)
+        assert swf.result == {"result": "true"}
+        assert swf.scheduled.count(LIST) > 1

@@ -6,7 +6,8 @@
 4. A snapshot that is gone is listed anew, until `MAX_LISTINGS` listings are recorded.
 5. What still cannot be read, and at once what may not be read, comes in parts, an activity each.
 
-What is recorded is final: a replay never goes back to a snapshot that an earlier one has given up.
+What is recorded is final: a replay never goes back to a snapshot that an earlier one has given up. A later list is
+less what the execution has marked meanwhile, so that `get_steps_done` stays the same.
 """
 
 import hashlib
@@ -24,14 +25,14 @@ from asyncsteps.swf._constants import MAX_LISTINGS, SNAPSHOT_WAITS
 from asyncsteps.swf._done.payload import BEFORE_ALL_NAMES, Part, Snapshot, SortedNames, read_form
 from asyncsteps.swf._done.snapshots import read_snapshot
 from asyncsteps.swf._errors import DoneListError
-from asyncsteps.swf._steps.history import Listing
+from asyncsteps.swf._steps.history import Listing, own_changes
 from asyncsteps.swf._sync.loop import run_sync
 from asyncsteps.swf.tasks import GetStepsDoneTask
 
 _logger = logging.getLogger("asyncsteps.swf")
 
 _FINAL = (*FINAL_ERRORS, ValueError)
-"""Errors that waiting does not help against; a ``ValueError`` is a bucket or an option that cannot be used."""
+"""Errors that waiting does not help against; a ``ValueError`` is a damaged snapshot, or a bucket that is none."""
 
 _snapshots: dict[tuple[str, Snapshot], SortedNames] = {}
 """The snapshot that this process read last; the replays of one execution ask for the same one."""
@@ -80,25 +81,22 @@ class DoneList:
         for again in range(MAX_LISTINGS):
             form = read_form(self._result(self._activity(again=again)))
             if isinstance(form, Part):
-                return self._with_further_parts(form)
+                return self._with_further_parts(form, later=again > 0)
             if self._is_recorded(again=again + 1):
                 continue
             if self._is_recorded(after=BEFORE_ALL_NAMES):
                 break
             try:
                 found = self._load(form)
-            except StoreError as error:
+            except (StoreError, DoneListError) as error:
                 self._wait_or_give_up(form, error)
                 break
-            except DoneListError as error:
-                self._give_up(form, error)
-                break
             if found is not None:
-                return found
+                return found if again == 0 else SortedNames(self._as_at_first(found.given))
             self._warn_of_gone(form, again)
-        return self._with_further_parts(Part([], BEFORE_ALL_NAMES))
+        return self._with_further_parts(Part([], BEFORE_ALL_NAMES), later=True)
 
-    def _with_further_parts(self, part: Part) -> SortedNames:
+    def _with_further_parts(self, part: Part, *, later: bool) -> SortedNames:
         names = list(part.names)
         while part.through is not None:
             form = read_form(self._result(self._activity(after=part.through)))
@@ -106,7 +104,14 @@ class DoneList:
                 raise DoneListError(f"a part of the done steps was asked for, and {form} came")
             part = form
             names += part.names
-        return SortedNames(names)
+        return SortedNames(self._as_at_first(names) if later else names)
+
+    def _as_at_first(self, names: Iterable[str]) -> list[str]:
+        """The names without those that the execution itself has added since it listed them first."""
+        if not self._workflow.withdraw_invalidated:
+            return list(names)  # of what was played again, nothing tells whether it was done before
+        marked, withdrawn = own_changes(self._history(), self._where)
+        return sorted((set(names) - marked) | withdrawn)
 
     def _activity(self, **given: Any) -> task.ActivityTask:
         params = self._workflow._get_step_activity_params()  # noqa: SLF001 - the mixin's own
@@ -136,7 +141,7 @@ class DoneList:
             _snapshots[key] = SortedNames(names)
         return _snapshots[key]
 
-    def _wait_or_give_up(self, snapshot: Snapshot, error: StoreError) -> None:
+    def _wait_or_give_up(self, snapshot: Snapshot, error: StoreError | DoneListError) -> None:
         """Wait for the next attempt, when there is one; return when there is none.
 
         Raises:
@@ -144,7 +149,11 @@ class DoneList:
         """
         attempt = self._attempt()
         if isinstance(error, _FINAL) or attempt > len(SNAPSHOT_WAITS):
-            self._give_up(snapshot, error)
+            _logger.warning(
+                "%s cannot be read: %s; the list comes in parts, from an activity each (6 history events)",
+                self._named(snapshot),
+                error,
+            )
             return
         seconds = SNAPSHOT_WAITS[attempt - 1]
         _logger.warning(
@@ -158,13 +167,6 @@ class DoneList:
         self._waiting = True
         sf.start_timer(self._workflow.executor, self._timer_id(attempt), seconds)
         raise NotListedYet(futures.Future())
-
-    def _give_up(self, snapshot: Snapshot, error: Exception) -> None:
-        _logger.warning(
-            "%s cannot be read: %s; the list comes in parts, from an activity each (6 history events)",
-            self._named(snapshot),
-            error,
-        )
 
     def _warn_of_gone(self, snapshot: Snapshot, again: int) -> None:
         if again + 1 < MAX_LISTINGS:

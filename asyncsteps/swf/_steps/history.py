@@ -13,7 +13,7 @@ from simpleflow.step.tasks import GetStepsDoneTask as TheirGetStepsDoneTask
 
 from asyncsteps._plan.model import STEP_MARKER, Action, Decision, Status
 from asyncsteps.swf._constants import HISTORY_WARNING_EVENTS, HISTORY_WARNING_INTERVAL, MAX_HISTORY_EVENTS
-from asyncsteps.swf.tasks import GetStepsDoneTask
+from asyncsteps.swf.tasks import GetStepsDoneTask, MarkStepDoneTask, WithdrawStepsDoneTask
 
 _logger = logging.getLogger("asyncsteps.swf")
 
@@ -28,6 +28,9 @@ _LISTINGS = {
     activity.Activity(TheirGetStepsDoneTask).name: True,
 }
 """The activity types that list done steps, and whether each is simpleflow's."""
+
+_MARK = activity.Activity(MarkStepDoneTask).name
+_WITHDRAW = activity.Activity(WithdrawStepsDoneTask).name
 
 _ENDS_BADLY = ("failed_id", "timed_out_id", "terminated_id", "canceled_id")
 """Where simpleflow keeps the number of the event with which a task ended badly."""
@@ -139,6 +142,23 @@ def listings(history: History) -> list[Listing]:
         if len(args) == len(("bucket", "prefix")) and (by_simpleflow or kwargs.get("compact")):
             found.append(Listing(tuple(args), kwargs.get("again", 0), kwargs.get("after", ""), by_simpleflow))
     return found
+
+
+def own_changes(history: History, place: Place) -> tuple[set[str], set[str]]:
+    """What the execution itself has changed: the names that it marked anew, and those of older marks withdrawn."""
+    marked: set[str] = set()
+    withdrawn: set[str] = set()
+    for event in history.activities.values():
+        given = event.get("input") or {}
+        if tuple(given.get("args", ()))[:2] != place:
+            continue
+        if event["name"] == _MARK:
+            name = given["args"][2]
+            if name not in withdrawn:
+                marked.add(name)
+        elif event["name"] == _WITHDRAW:
+            withdrawn.update(name for name in given["kwargs"].get("names", ()) if name not in marked)
+    return marked, withdrawn
 
 
 def has_new_failures(history: History) -> bool:
