@@ -15,7 +15,7 @@ from asyncsteps.swf import Step
 
 STEPS = 3_097
 TOGETHER = 48
-"""Steps side by side: their decisions fit one response, so that each takes 8 events beside those of the decisions."""
+"""Steps side by side: their decisions fit one response, and each takes 8 events beside the decisions."""
 
 DONE = names(STEPS)[::40]
 
