@@ -149,15 +149,14 @@ def own_changes(history: History, place: Place) -> tuple[set[str], set[str]]:
     marked: set[str] = set()
     withdrawn: set[str] = set()
     for event in history.activities.values():
-        given = event.get("input") or {}
-        if tuple(given.get("args", ()))[:2] != place:
+        changes = event.get("name") in {_MARK, _WITHDRAW}
+        if not changes or tuple(event["input"]["args"][:2]) != place:
             continue
-        if event["name"] == _MARK:
-            name = given["args"][2]
-            if name not in withdrawn:
-                marked.add(name)
-        elif event["name"] == _WITHDRAW:
+        given = event["input"]
+        if event["name"] == _WITHDRAW:
             withdrawn.update(name for name in given["kwargs"].get("names", ()) if name not in marked)
+        elif given["args"][2] not in withdrawn:
+            marked.add(given["args"][2])
     return marked, withdrawn
 
 
