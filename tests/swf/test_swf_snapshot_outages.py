@@ -270,11 +270,16 @@ class TestWhatCannotBeRead:
         assert told(swf) == TOLD
         assert snapshots.attempts == 2
 
+    def test_ends_the_execution_where_a_worker_answers_with_a_snapshot_again(self, snapshots: Snapshots) -> None:
+        def answer(swf: SimulatedSwf, name: str, args: list[Any], kwargs: dict[str, Any]) -> Any:
+            return snapshots.play(swf, name, args, {"compact": True} if name.endswith(LIST) else kwargs)
 
-def is_listing(event: Any) -> bool:
-    return bool(
-        event.type == "ActivityTask" and event.state == "scheduled" and event.activity_type["name"].endswith(LIST)
-    )
+        snapshots.fault = fail(1, AccessDeniedError)
+        swf = start(snapshots)
+        swf.play = answer
+        play(swf)
+        assert swf.status == "failed"
+        assert "DoneListError" in swf.result["reason"]
 
 
 class TestAListThatComesLater:
@@ -300,3 +305,9 @@ class TestAListThatComesLater:
         play(swf)
         assert swf.result == {"result": "true"}
         assert swf.scheduled.count(LIST) > 1
+
+
+def is_listing(event: Any) -> bool:
+    return bool(
+        event.type == "ActivityTask" and event.state == "scheduled" and event.activity_type["name"].endswith(LIST)
+    )
