@@ -87,7 +87,8 @@ def start_timer(executor: SwfExecutor, timer_id: str, seconds: int) -> None:
     Raises:
         ExecutionBlocked: When the decisions of one response are full.
     """
-    executor.schedule_task(SwfTimerTask(timer_id, seconds, None))
+    timer: Any = SwfTimerTask(timer_id, seconds, None)
+    executor.schedule_task(timer)
 
 
 def make_room(executor: SwfExecutor, *, decisions: int, chars: int) -> None:

@@ -51,7 +51,7 @@ class MarkerIndex:
     completion the k-th ``completed`` one; where markers tell their place, those of each place apart.
     """
 
-    def __init__(self, markers: Mapping[str, list[Mapping[str, Any]]]) -> None:
+    def __init__(self, markers: Mapping[str, list[dict[str, Any]]]) -> None:
         self._decided: defaultdict[tuple[str, Place | None], deque[Recorded]] = defaultdict(deque)
         self._completed: defaultdict[tuple[str, Place | None], deque[str]] = defaultdict(deque)
         self.refused = 0
@@ -90,7 +90,7 @@ class MarkerIndex:
         return queue.popleft() if queue else None
 
 
-def _in_order(markers: Mapping[str, list[Mapping[str, Any]]]) -> list[Mapping[str, Any]]:
+def _in_order(markers: Mapping[str, list[dict[str, Any]]]) -> list[dict[str, Any]]:
     """The markers of steps and those of their places, in order of recording."""
     of_steps, of_places = markers.get(STEP_MARKER, []), markers.get(PLACE_MARKER, [])
     if not of_places:

@@ -56,7 +56,7 @@ class MarkerLog:
         self._pending += 1
         marker_id = f"{phase.details['step']}-{phase.status}-{number}"
         if place is not None:
-            told = {"bucket": place[0], "prefix": place[1]}
+            told: Any = {"bucket": place[0], "prefix": place[1]}
             marker_id = f"{marker_id}-{told}"
             sf.make_room(self._workflow.executor, decisions=2, chars=size(told) + size(phase.details) + 1_000)
             sf.piggyback(self._workflow.executor, MarkerTask(PLACE_MARKER, told), f"place of {marker_id}")
