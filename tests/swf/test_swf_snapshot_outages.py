@@ -110,7 +110,6 @@ class TestWhileS3DoesNotAnswer:
 
     def test_it_costs_nothing_while_it_does(self, snapshots: Snapshots) -> None:
         swf = play(start(snapshots))
-        assert swf.status == "completed"
         assert waits(swf) == []
         assert swf.scheduled.count(LIST) == 1
 
