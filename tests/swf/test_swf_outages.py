@@ -1,8 +1,8 @@
 """Outages of S3 at every request of an execution, its workers' and its deciders', on simulated SWF over real S3.
 
 Each request of each workflow fails in turn, in every way: once; then it and all requests after it, as where S3 is
-out; the first of each kind also with all of its kind after it, as where a permission is missing. A stall lasts for the
-first of each kind alone.
+out; the first of each kind also with all of its kind after it, as where a permission is missing. A stall lasts for
+the first of each kind alone.
 """
 
 import asyncio
