@@ -121,6 +121,8 @@ CASES = {
 }
 
 Outcome = dict[str, Any]
+Fails = Callable[[int, Request], bool]
+"""Whether the n-th request, from 0 on, fails."""
 
 
 @dataclass
@@ -132,11 +134,11 @@ class Bench:
     server: MotoServer
     proxy: FaultProxy
 
-    def execute(self, fails: Callable[[int, Request], bool] | None = None, fault: Fault | None = None) -> Outcome:
+    def execute(self, fails: Fails | None = None, fault: Fault | None = None) -> Outcome:
         """Play an execution, each of whose decisions is taken by a process of its own, and tell what came of it.
 
         Args:
-            fails: Whether the n-th request, from 0 on, fails.
+            fails: Which requests fail.
             fault: How.
         """
         self._reset()
@@ -217,7 +219,7 @@ def check_every_request(bench: Bench, name: str) -> None:
             return number >= index
 
         assert bench.execute(once, make()) == plain, f"once {what}"
-        lasting = [from_here_on, of_its_kind]
+        lasting: list[Fails] = [from_here_on, of_its_kind]
         if kind(failing) in kinds:
             del lasting[0 if name == "stall" else 1 :]  # stalls take seconds each
         for fails in lasting:
