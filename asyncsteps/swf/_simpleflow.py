@@ -17,6 +17,7 @@ from simpleflow.swf import constants
 from simpleflow.swf.executor import Executor as SwfExecutor
 from simpleflow.swf.task import ActivityTask as SwfActivityTask
 from simpleflow.swf.task import MarkerTask as SwfMarkerTask
+from simpleflow.swf.task import TimerTask as SwfTimerTask
 from simpleflow.task import ActivityTask, MarkerTask
 
 from asyncsteps.swf._errors import SimpleflowVersionError
@@ -78,6 +79,16 @@ def piggyback(executor: SwfExecutor, marker: MarkerTask, marker_id: str) -> None
     timer = executor._append_timer  # noqa: SLF001 - see the module's docstring
     executor.schedule_task(task)
     executor._append_timer = timer  # noqa: SLF001 - see the module's docstring
+
+
+def start_timer(executor: SwfExecutor, timer_id: str, seconds: int) -> None:
+    """Start a timer, though one with this id has fired before.
+
+    Raises:
+        ExecutionBlocked: When the decisions of one response are full.
+    """
+    timer: Any = SwfTimerTask(timer_id, seconds, None)
+    executor.schedule_task(timer)
 
 
 def make_room(executor: SwfExecutor, *, decisions: int, chars: int) -> None:

@@ -53,7 +53,7 @@ def test_any_marker_of_a_history_is_a_decision_or_is_none_of_ours(texts: list[st
         with contextlib.suppress(ValueError, TypeError, RecursionError, KeyError):
             step = json.loads(text or "")["step"]
             if isinstance(step, str):
-                for taken in (index.take_decision(step), index.take_completion(step)):
+                for taken in (index.take_decision(step, None), index.take_completion(step, None)):
                     assert (
                         taken is None
                         or isinstance(taken, str)

@@ -95,11 +95,12 @@ class SimulatedSwf:
     @property
     def markers(self) -> list[dict[str, Any]]:
         """The details of the recorded markers of steps, in order."""
-        return [json.loads(text) for text in self.marker_texts]
+        events = [event for event in self.history.events if event.type == "Marker" and event.state == "recorded"]
+        return [json.loads(event.details) for event in events if event.marker_name == "log.step"]
 
     @property
     def marker_texts(self) -> list[str]:
-        """The same, as recorded, without markers that have no details."""
+        """The details of all recorded markers, as recorded; those without any left out."""
         return [
             event.details for event in self.history.events if event.type == "Marker" and hasattr(event, "details")
         ]

@@ -290,7 +290,7 @@ def as_sent(submittable: Any) -> tuple[Any, dict[str, Any]]:
         (Proxy(lambda: {"rows": [1]}), {"rows": [1]}),
         ([1, "two", None, {"three": 3.5}], [1, "two", None, {"three": 3.5}]),
     ],
-    ids=repr,
+    ids=lambda value: type(value).__name__,
 )
 def test_what_the_client_takes_as_an_argument_an_activity_takes_too(given: Any, received: Any) -> None:
     by_the_client = json.loads(encode({"args": [given], "kwargs": {"b": given}}, "the input"))

@@ -15,7 +15,7 @@ from simpleflow import Workflow
 from swf_simulator import SimulatedSwf, play_activity, workflow_class
 from swf_workflows import ACTIVITIES, LIST, names, sequence, told
 
-from asyncsteps._errors import AccessDeniedError
+from asyncsteps._errors import AccessDeniedError, RecordError
 from asyncsteps._plan.names import is_step_name, matches
 from asyncsteps.store import StepStore
 from asyncsteps.swf import WorkflowStepMixin
@@ -34,7 +34,7 @@ from asyncsteps.swf._done.payload import (
 )
 from asyncsteps.swf._done.snapshots import read_snapshot, snapshot_prefix, write_snapshot
 from asyncsteps.swf._errors import DoneListError
-from asyncsteps.swf._steps import done_names
+from asyncsteps.swf._steps import done_list
 from asyncsteps.swf._sync.loop import run_sync
 from asyncsteps.swf._sync.stores import use_store
 from asyncsteps.swf.tasks import GetStepsDoneTask, MarkStepDoneTask, WithdrawStepsDoneTask
@@ -114,9 +114,9 @@ class TestForms:
 @pytest.fixture
 def at_moto(s3_endpoint: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     monkeypatch.setenv("AWS_ENDPOINT_URL", s3_endpoint)
-    done_names._snapshots.clear()
+    done_list._snapshots.clear()
     yield
-    done_names._snapshots.clear()
+    done_list._snapshots.clear()
 
 
 class TestSnapshotPrefix:
@@ -164,9 +164,10 @@ class TestSnapshots:
     ) -> None:
         gone = Snapshot("elsewhere/", "gone", 1)
         assert run_sync(lambda: read_snapshot(bucket, gone)) is None
-        moto_server.put(bucket, "elsewhere/damaged", b"no json")
-        with pytest.raises(DoneListError):
-            run_sync(lambda: read_snapshot(bucket, Snapshot("elsewhere/", "damaged", 1)))
+        for body, error in ((b"no json", RecordError), (b"{}", DoneListError)):
+            moto_server.put(bucket, "elsewhere/damaged", body)
+            with pytest.raises(error):
+                run_sync(lambda: read_snapshot(bucket, Snapshot("elsewhere/", "damaged", 1)))
 
     @pytest.mark.parametrize("refused", ["mark_done", "withdraw"])
     def test_a_role_that_may_not_is_told_what_to_allow(
@@ -234,7 +235,7 @@ class TestLongLists:
             reads.append(snapshot)
             return await read_snapshot(bucket, snapshot)
 
-        monkeypatch.setattr(done_names, "read_snapshot", counted)
+        monkeypatch.setattr(done_list, "read_snapshot", counted)
         return reads
 
     def test_one_listing_gives_a_pointer_that_is_read_only_to_decide(
@@ -243,7 +244,7 @@ class TestLongLists:
         swf = self.start(moto_server, bucket, "wf/steps/", wanted=2)
         rounds: list[int] = []
         while swf.status == "open":
-            done_names._snapshots.clear()  # a decider forks for every decision
+            done_list._snapshots.clear()  # a decider forks for every decision
             before = len(reads)
             swf.step()
             rounds.append(len(reads) - before)

@@ -219,4 +219,4 @@ class TestWithdrawal:
         names = DoneNames(workflow.workflow, "bucket", "prefix")
         names._listed = SortedNames(many)
         with pytest.raises(StepDefinitionError, match="continue as new"):
-            names.new_withdrawal("a", 1, many, under=("old",), keep=[f"{name}.new" for name in many])
+            names.new_withdrawal("a", 1, None, names=many, under=("old",), keep=[f"{name}.new" for name in many])

@@ -112,9 +112,7 @@ def write(base: Path, name: str, *, body: bytes, first_wins: bool) -> bool:
     """Write the step's file, whole and durable; return False when ``first_wins`` and there was one already."""
     target = base / encode_name(name)
     stored = False
-    if os.path.lexists(target) and not _is_file(
-        target, base
-    ):  # a directory, a FIFO, a link: never replaced
+    if os.path.lexists(target) and not _is_file(target, base):  # a directory, a FIFO, a link: never replaced
         raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST), str(target))
     if not first_wins or not os.path.lexists(target):
         _make_directories(base / TEMPORARY)

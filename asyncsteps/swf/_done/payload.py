@@ -13,12 +13,15 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from asyncsteps._plan.names import EVERYTHING, check_step_name
+from asyncsteps._plan.names import EVERYTHING, SIMPLEFLOW, check_step_name
 from asyncsteps.swf._constants import MAX_RESULT_CHARS
 from asyncsteps.swf._errors import DoneListError
 
 FORM = "asyncsteps.done"
 VERSION = 1
+
+BEFORE_ALL_NAMES = "\x1f"
+"""Where the first part of a list begins: no name has a control character, so every one comes after it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,10 +53,11 @@ class Part:
 
 
 class SortedNames:
-    """An immutable set of names that keeps them sorted, too."""
+    """An immutable set of names that keeps them sorted, and as they were given, too."""
 
     def __init__(self, names: Iterable[str]) -> None:
-        self.sorted = sorted(set(names))
+        self.given = list(names)
+        self.sorted = sorted(set(self.given))
         self._names = frozenset(self.sorted)
 
     def __contains__(self, name: str) -> bool:
@@ -110,7 +114,7 @@ def unpack(value: Mapping[str, Any]) -> list[str]:
         for line in text.split("\n") if text else ():
             shared, _, rest = line.partition("\t")
             previous = previous[: int(shared, 16)] + rest
-            names.append(check_step_name(previous))
+            names.append(check_step_name(previous, by=SIMPLEFLOW))
     except (KeyError, TypeError, ValueError, zlib.error) as error:
         raise DoneListError(f"a packed list of done steps cannot be read: {error}") from error
     if len(names) != value.get("count"):

@@ -9,7 +9,7 @@ import hashlib
 import logging
 from datetime import UTC, datetime, timedelta
 
-from asyncsteps._errors import AccessDeniedError, RecordError, StoreError
+from asyncsteps._errors import AccessDeniedError, StoreError
 from asyncsteps.store._location import normalise_prefix
 from asyncsteps.swf._constants import SNAPSHOT_KEEP_DAYS
 from asyncsteps.swf._done.payload import Snapshot, pack, unpack
@@ -67,12 +67,9 @@ async def read_snapshot(bucket: str, snapshot: Snapshot) -> list[str] | None:
     """Read the names of a snapshot; None when it is gone.
 
     Raises:
-        DoneListError: When it is damaged.
+        DoneListError: When it holds something else.
         StoreError: When it cannot be read (the decider's role needs ``s3:GetObject``).
     """
     async with use_store(bucket, snapshot.prefix) as store:
-        try:
-            packed = await store.read_done(snapshot.name)
-        except RecordError:
-            packed = {}
+        packed = await store.read_done(snapshot.name)
     return None if packed is None else unpack(packed)

@@ -1,4 +1,4 @@
-"""The done names that a replay decides by: listed once per execution, less what the execution withdrew."""
+"""The done names that a replay decides by: those of the execution's list, less what the execution withdrew."""
 
 import hashlib
 import json
@@ -6,36 +6,20 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from simpleflow import activity, futures, task
+from simpleflow import activity
 
 from asyncsteps._errors import StepDefinitionError
 from asyncsteps._plan.names import matches
 from asyncsteps.swf import _simpleflow as sf
 from asyncsteps.swf._constants import MAX_INPUT_CHARS
-from asyncsteps.swf._done.payload import Snapshot, SortedNames, pack, read_form, size, unpack
-from asyncsteps.swf._done.snapshots import read_snapshot
-from asyncsteps.swf._errors import DoneListError
+from asyncsteps.swf._done.payload import SortedNames, pack, size, unpack
+from asyncsteps.swf._steps.done_list import DoneList
+from asyncsteps.swf._steps.history import Listing, Place
 from asyncsteps.swf._steps.name_rule import listing_options
-from asyncsteps.swf._sync.loop import run_sync
-from asyncsteps.swf.tasks import GetStepsDoneTask, WithdrawStepsDoneTask
+from asyncsteps.swf.tasks import WithdrawStepsDoneTask
 
 _WITHDRAWAL_NAME = activity.Activity(WithdrawStepsDoneTask).name
 _WITHDRAWAL_ID = f"activity-{_WITHDRAWAL_NAME}-"
-
-_snapshots: dict[tuple[str, Snapshot], SortedNames] = {}
-"""The snapshot that this process read last; the replays of one execution ask for the same one."""
-
-
-class NotListedYet(Exception):  # noqa: N818 - no error: the replay goes on without this step
-    """The listing of done steps is under way, or has failed.
-
-    Attributes:
-        future: The future of the listing.
-    """
-
-    def __init__(self, future: futures.Future) -> None:
-        super().__init__(future)
-        self.future = future
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,11 +38,13 @@ class DoneNames:
         workflow: The workflow, for its hooks.
         bucket: The bucket of the done marks.
         prefix: Their key prefix.
+        recorded: The listings of that prefix in the history.
     """
 
-    def __init__(self, workflow: Any, bucket: str, prefix: str) -> None:
+    def __init__(self, workflow: Any, bucket: str, prefix: str, recorded: Iterable[Listing] = ()) -> None:
         self._workflow = workflow
         self._where = (bucket, prefix)
+        self._list = DoneList(workflow, self._where, recorded)
         self._listed: SortedNames | None = None
         self._withdrawn: set[str] | None = None
         self._pending: set[str] = set()
@@ -68,10 +54,10 @@ class DoneNames:
         """The names as they were listed.
 
         Raises:
-            NotListedYet: While the listing is under way, or when it failed without ending the workflow.
+            NotListedYet: While they are not known, or when the listing failed without ending the workflow.
         """
         if self._listed is None:
-            self._listed = self._list()
+            self._listed = self._list.fetch()
         return self._listed
 
     def is_done(self, name: str) -> bool:
@@ -96,47 +82,12 @@ class DoneNames:
         self._all_withdrawn()
         return bool(self._pending) and any(name in self._pending for name in self.listed().matching(selectors))
 
-    def _list(self) -> SortedNames:
-        workflow = self._workflow
-        own_listing = workflow._overrides_hook("get_steps_done_activity")  # noqa: SLF001 - the mixin's own
-        if own_listing or not sf.runs_on_swf(workflow.executor):
-            return SortedNames(self._result(workflow.get_steps_done_activity()))
-        names: list[str] = []
-        after = ""
-        again = 0
-        while True:
-            form = read_form(self._result(self._compact_listing(after, again)))
-            if isinstance(form, Snapshot):
-                found = _load(self._where[0], form)
-                if found is not None:
-                    return found
-                again += 1  # the snapshot is gone
-                continue
-            names += form.names
-            if form.through is None:
-                return SortedNames(names)
-            if form.through <= after:
-                raise DoneListError(f"the listing of done steps after {after!r} goes on after {form.through!r}")
-            after = form.through
-
-    def _compact_listing(self, after: str, again: int) -> task.ActivityTask:
-        params = self._workflow._get_step_activity_params()  # noqa: SLF001 - the mixin's own
-        more: dict[str, Any] = {key: value for key, value in (("after", after), ("again", again)) if value}
-        more |= listing_options(self._workflow)
-        return task.ActivityTask(activity.Activity(GetStepsDoneTask, **params), *self._where, compact=True, **more)
-
-    def _result(self, listing: Any) -> Any:
-        future = self._workflow.submit(listing)
-        if not future.finished or future.exception is not None:
-            raise NotListedYet(future)
-        return future.result
-
     # Each withdrawal is an activity, found in the history by its id: so every replay schedules what the first one
     # did, whatever would be withdrawn by now.
 
-    def known_withdrawal(self, name: str, submission: int) -> Withdrawal | None:
+    def known_withdrawal(self, name: str, submission: int, place: Place | None) -> Withdrawal | None:
         """The withdrawal in the history for a submission, without arguments where SWF refused it; or None."""
-        task_id = _withdrawal_id(name, submission)
+        task_id = _withdrawal_id(name, submission, place)
         history = sf.swf_history(self._workflow.executor)
         event = history.activities.get(task_id) if history is not None else None
         if event is None:
@@ -145,13 +96,21 @@ class DoneNames:
         return Withdrawal(task_id, tuple(given.get("args", ())), dict(given.get("kwargs", {})))
 
     def new_withdrawal(
-        self, name: str, submission: int, names: list[str], *, under: tuple[str, ...], keep: Iterable[str]
+        self,
+        name: str,
+        submission: int,
+        place: Place | None,
+        *,
+        names: list[str],
+        under: tuple[str, ...],
+        keep: Iterable[str],
     ) -> Withdrawal:
         """Make the withdrawal that precedes the activities of a submission.
 
         Args:
             name: The name of the step.
             submission: The number of its submission.
+            place: Its place, where the submissions of each place are numbered apart.
             names: The names whose marks are withdrawn.
             under: The selectors that match them, which are sent where the names are too many.
             keep: The names that this run has played or is playing, whose marks stay.
@@ -177,7 +136,7 @@ class DoneNames:
         self._all_withdrawn()
         # Outside SWF it is over as soon as it is submitted.
         self._apply(arguments, over=not sf.runs_on_swf(self._workflow.executor))
-        return Withdrawal(_withdrawal_id(name, submission), self._where, arguments)
+        return Withdrawal(_withdrawal_id(name, submission, place), self._where, arguments)
 
     def _all_withdrawn(self) -> set[str]:
         if self._withdrawn is None:
@@ -219,17 +178,7 @@ class DoneNames:
         return event["state"] not in {"scheduled", "schedule_failed", "started"}
 
 
-def _withdrawal_id(name: str, submission: int) -> str:
-    digest = hashlib.md5(json.dumps(name).encode(), usedforsecurity=False).hexdigest()
+def _withdrawal_id(name: str, submission: int, place: Place | None) -> str:
+    what = name if place is None else [*place, name]
+    digest = hashlib.md5(json.dumps(what).encode(), usedforsecurity=False).hexdigest()
     return f"{_WITHDRAWAL_ID}{digest}-{submission}"
-
-
-def _load(bucket: str, snapshot: Snapshot) -> SortedNames | None:
-    key = (bucket, snapshot)
-    if key not in _snapshots:
-        names = run_sync(lambda: read_snapshot(bucket, snapshot))
-        if names is None:
-            return None
-        _snapshots.clear()
-        _snapshots[key] = SortedNames(names)
-    return _snapshots[key]

@@ -1,18 +1,36 @@
-"""What a replay reads in the history of its execution: recorded decisions, new failures, its length."""
+"""What a replay reads in the history of its execution: recorded decisions, listings, new failures, its length."""
 
 import json
 import logging
 from collections import defaultdict, deque
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from simpleflow import activity
 from simpleflow.history import History
+from simpleflow.step.tasks import GetStepsDoneTask as TheirGetStepsDoneTask
 
 from asyncsteps._plan.model import STEP_MARKER, Action, Decision, Status
 from asyncsteps.swf._constants import HISTORY_WARNING_EVENTS, HISTORY_WARNING_INTERVAL, MAX_HISTORY_EVENTS
+from asyncsteps.swf.tasks import GetStepsDoneTask, MarkStepDoneTask, WithdrawStepsDoneTask
 
 _logger = logging.getLogger("asyncsteps.swf")
+
+Place = tuple[str, str]
+"""A bucket and a key prefix, under which done marks lie."""
+
+PLACE_MARKER = "asyncsteps.place"
+"""The marker that tells the place of the step whose marker comes next; readers of that one see no change."""
+
+_LISTINGS = {
+    activity.Activity(GetStepsDoneTask).name: False,
+    activity.Activity(TheirGetStepsDoneTask).name: True,
+}
+"""The activity types that list done steps, and whether each is simpleflow's."""
+
+_MARK = activity.Activity(MarkStepDoneTask).name
+_WITHDRAW = activity.Activity(WithdrawStepsDoneTask).name
 
 _ENDS_BADLY = ("failed_id", "timed_out_id", "terminated_id", "canceled_id")
 """Where simpleflow keeps the number of the event with which a task ended badly."""
@@ -30,40 +48,70 @@ class MarkerIndex:
     """The markers of steps in a history, in order of recording, each of which is taken once.
 
     The k-th submission of a name takes the k-th ``scheduled`` or ``skipped`` marker of that name, its k-th
-    completion the k-th ``completed`` one.
+    completion the k-th ``completed`` one; where markers tell their place, those of each place apart.
     """
 
-    def __init__(self, markers: Mapping[str, Iterable[Mapping[str, Any]]]) -> None:
-        self._decided: defaultdict[str, deque[Recorded]] = defaultdict(deque)
-        self._completed: defaultdict[str, deque[str]] = defaultdict(deque)
+    def __init__(self, markers: Mapping[str, list[dict[str, Any]]]) -> None:
+        self._decided: defaultdict[tuple[str, Place | None], deque[Recorded]] = defaultdict(deque)
+        self._completed: defaultdict[tuple[str, Place | None], deque[str]] = defaultdict(deque)
         self.refused = 0
-        for event in markers.get(STEP_MARKER, ()):
-            if event["state"] == "recorded":
-                self._add(event.get("details"))
-            else:
+        place: Place | None = None
+        for event in _in_order(markers):
+            if event["state"] != "recorded":
                 self.refused += 1
+                place = None
+            elif event.get("name") == PLACE_MARKER:
+                place = _place(event.get("details"))
+            else:
+                self._add(event.get("details"), place)
+                place = None
 
-    def _add(self, text: str | None) -> None:
-        details = _parsed(text)
+    def _add(self, text: str | None, place: Place | None) -> None:
+        details = _step_details(text)
         if text is None or details is None:
             return  # a marker of the user's own, under our name
+        key = details["step"], place
         status = details.get("status")
         if status == Status.COMPLETED:
-            self._completed[details["step"]].append(text)
+            self._completed[key].append(text)
         elif status in {Status.SCHEDULED, Status.SKIPPED}:
             action = Action.RUN if status == Status.SCHEDULED else Action.SKIP
             decision = Decision(action, bool(details.get("forced")), tuple(details.get("reasons") or ()))
-            self._decided[details["step"]].append(Recorded(decision, text))
+            self._decided[key].append(Recorded(decision, text))
 
-    def take_decision(self, name: str) -> Recorded | None:
+    def take_decision(self, name: str, place: Place | None) -> Recorded | None:
         """Take the recorded decision of the next submission of ``name``, or give None."""
-        queue = self._decided.get(name)
+        queue = self._decided.get((name, place))
         return queue.popleft() if queue else None
 
-    def take_completion(self, name: str) -> str | None:
+    def take_completion(self, name: str, place: Place | None) -> str | None:
         """Take the details of the next completion of ``name``, or give None."""
-        queue = self._completed.get(name)
+        queue = self._completed.get((name, place))
         return queue.popleft() if queue else None
+
+
+def _in_order(markers: Mapping[str, list[dict[str, Any]]]) -> list[dict[str, Any]]:
+    """The markers of steps and those of their places, in order of recording."""
+    of_steps, of_places = markers.get(STEP_MARKER, []), markers.get(PLACE_MARKER, [])
+    if not of_places:
+        return of_steps
+    return sorted(of_steps + of_places, key=lambda event: event.get("event_id") or event["record_failed_event_id"])
+
+
+def _place(text: str | None) -> Place | None:
+    details = _parsed(text) or {}
+    bucket, prefix = details.get("bucket"), details.get("prefix")
+    return (bucket, prefix) if isinstance(bucket, str) and isinstance(prefix, str) else None
+
+
+def _step_details(text: str | None) -> dict[str, Any] | None:
+    """The details of a step's marker; None when they are none of ours."""
+    details = _parsed(text)
+    if details is None:
+        return None
+    reasons = details.get("reasons") or []
+    texts = [details.get("step"), details.get("status"), *(reasons if isinstance(reasons, list) else [None])]
+    return details if all(isinstance(text, str) for text in texts) else None
 
 
 def _parsed(text: str | None) -> dict[str, Any] | None:
@@ -73,11 +121,54 @@ def _parsed(text: str | None) -> dict[str, Any] | None:
         details = json.loads(text)
     except (ValueError, RecursionError):
         return None
-    if not isinstance(details, dict):
-        return None
-    reasons = details.get("reasons") or []
-    texts = [details.get("step"), details.get("status"), *(reasons if isinstance(reasons, list) else [None])]
-    return details if all(isinstance(text, str) for text in texts) else None
+    return details if isinstance(details, dict) else None
+
+
+@dataclass(frozen=True, slots=True)
+class Listing:
+    """A listing of done steps that the history has, whatever came of it.
+
+    Attributes:
+        place: What it lists.
+        again: The number of earlier ones that it replaces.
+        after: Where its part of the list begins.
+        by_simpleflow: Whether it is that of simpleflow's own steps.
+    """
+
+    place: Place
+    again: int = 0
+    after: str = ""
+    by_simpleflow: bool = False
+
+
+def listings(history: History) -> list[Listing]:
+    """The listings in a history, in the order in which each was scheduled first."""
+    found = []
+    for event in history.activities.values():
+        by_simpleflow = _LISTINGS.get(event.get("name", ""))
+        if by_simpleflow is None:
+            continue
+        given = event["input"]
+        args, kwargs = given.get("args", ()), given.get("kwargs", {})
+        if len(args) == len(("bucket", "prefix")) and (by_simpleflow or kwargs.get("compact")):
+            found.append(Listing(tuple(args), kwargs.get("again", 0), kwargs.get("after", ""), by_simpleflow))
+    return found
+
+
+def own_changes(history: History, place: Place) -> tuple[set[str], set[str]]:
+    """What the execution itself has changed: the names that it marked anew, and those of older marks withdrawn."""
+    marked: set[str] = set()
+    withdrawn: set[str] = set()
+    for event in history.activities.values():
+        changes = event.get("name") in {_MARK, _WITHDRAW}
+        if not changes or tuple(event["input"]["args"][:2]) != place:
+            continue
+        given = event["input"]
+        if event["name"] == _WITHDRAW:
+            withdrawn.update(name for name in given["kwargs"].get("names", ()) if name not in marked)
+        elif given["args"][2] not in withdrawn:
+            marked.add(given["args"][2])
+    return marked, withdrawn
 
 
 def has_new_failures(history: History) -> bool:

@@ -15,7 +15,7 @@ from asyncsteps._plan.model import STEP_MARKER, Decision, Phase, RecordStatus
 from asyncsteps.swf import _simpleflow as sf
 from asyncsteps.swf._constants import MAX_RESULT_CHARS
 from asyncsteps.swf._done.payload import size
-from asyncsteps.swf._steps.history import MarkerIndex
+from asyncsteps.swf._steps.history import PLACE_MARKER, MarkerIndex, Place
 
 _logger = logging.getLogger("asyncsteps.swf")
 
@@ -41,19 +41,26 @@ class MarkerLog:
         """Read the markers of a history."""
         self.recorded = MarkerIndex(history.markers)
 
-    def record(self, phase: RecordStatus, number: int) -> futures.Future:
+    def record(self, phase: RecordStatus, number: int, place: Place | None) -> futures.Future:
         """Record a step's marker, with the planner's details as they are.
 
         Args:
             phase: The phase that asks for it.
             number: The number of the step's submission, which keeps the markers of one replay apart.
+            place: The place of the step, where a marker ahead of it is to tell.
         """
         marker = self._workflow.record_marker(STEP_MARKER, phase.details)
         if not (self.piggybacks and isinstance(marker, MarkerTask)):
             future: futures.Future = self._workflow.submit(marker)
             return future
         self._pending += 1
-        sf.piggyback(self._workflow.executor, marker, f"{phase.details['step']}-{phase.status}-{number}")
+        marker_id = f"{phase.details['step']}-{phase.status}-{number}"
+        if place is not None:
+            told: Any = {"bucket": place[0], "prefix": place[1]}
+            marker_id = f"{marker_id}-{told}"
+            sf.make_room(self._workflow.executor, decisions=2, chars=size(told) + size(phase.details) + 1_000)
+            sf.piggyback(self._workflow.executor, MarkerTask(PLACE_MARKER, told), f"place of {marker_id}")
+        sf.piggyback(self._workflow.executor, marker, marker_id)
         return sf.finished(json_dumps(phase.details))
 
     def flush(self) -> None:

@@ -139,11 +139,12 @@ class WorkflowStepMixin(metaclass=abc.ABCMeta):  # noqa: B024 - it has simpleflo
 
     def get_steps_done_activity(self) -> task.ActivityTask:
         """Make the activity task whose result is the list of all done steps, which must fit a payload of SWF."""
+        listing = run_of(self).listing_class()
         return task.ActivityTask(
-            activity.Activity(GetStepsDoneTask, **self._get_step_activity_params()),
+            activity.Activity(listing, **self._get_step_activity_params()),
             self.get_step_bucket(),
             self.get_step_path_prefix(),
-            **listing_options(self),
+            **(listing_options(self) if listing is GetStepsDoneTask else {}),
         )
 
     def get_steps_done(self) -> list[str]:

@@ -7,6 +7,7 @@ from asyncsteps._plan.names import SIMPLEFLOW, check_step_name
 from asyncsteps._plan.planner import Planner
 from asyncsteps.store._location import normalise_prefix
 from asyncsteps.swf._steps.done_names import DoneNames
+from asyncsteps.swf._steps.history import Listing
 
 Addition = tuple[bool, tuple[str, ...], str | None]
 """An addition of selectors: whether they force (or skip), the selectors, the reason."""
@@ -20,20 +21,33 @@ class PrefixState:
         bucket: The bucket, as its hook gave it.
         prefix: The key prefix, as its hook gave it.
         additions: The selectors that the run has so far.
+        recorded: The listings of this place in the history.
+        told: Whether its markers tell their place: one place of an execution needs not.
 
     Attributes:
+        place: The place that the markers of its steps tell; None where they do not.
         planner: Decides the steps.
         done: The names that were done before.
         marked: The names that this run has marked done.
         playing: The names that this run is playing.
     """
 
-    def __init__(self, workflow: Any, bucket: str, prefix: str, additions: Iterable[Addition]) -> None:
+    def __init__(
+        self,
+        workflow: Any,
+        bucket: str,
+        prefix: str,
+        additions: Iterable[Addition],
+        *,
+        recorded: Iterable[Listing] = (),
+        told: bool = False,
+    ) -> None:
         self.bucket = bucket
         self.prefix = prefix
+        self.place = (bucket, prefix) if told else None
         # The workflow's rule of names is the narrower one, and is applied where steps and selectors come in.
         self.planner = Planner(withdraw_invalidated=workflow.withdraw_invalidated, names=SIMPLEFLOW)
-        self.done = DoneNames(workflow, bucket, prefix)
+        self.done = DoneNames(workflow, bucket, prefix, recorded)
         self.marked: set[str] = set()
         self.playing: set[str] = set()
         for addition in additions:

@@ -9,18 +9,20 @@ from collections.abc import KeysView
 from typing import Any
 
 from simpleflow import futures
+from simpleflow.step.tasks import GetStepsDoneTask as TheirGetStepsDoneTask
 
 from asyncsteps._errors import StepDeadlockError
 from asyncsteps._plan.model import Action, Decision, StepRules
 from asyncsteps.swf import _simpleflow as sf
-from asyncsteps.swf._steps.done_names import NotListedYet
+from asyncsteps.swf._steps.done_list import NotListedYet
 from asyncsteps.swf._steps.entered import hooks_of
-from asyncsteps.swf._steps.history import has_new_failures, warn_of_length
+from asyncsteps.swf._steps.history import Listing, Place, has_new_failures, listings, warn_of_length
 from asyncsteps.swf._steps.marker_log import MarkerLog, recordable
 from asyncsteps.swf._steps.name_rule import selectors_of_workflow
 from asyncsteps.swf._steps.prefix_state import Addition, PrefixState
 from asyncsteps.swf._steps.step import Step
 from asyncsteps.swf._steps.submission import StepFuture, Submission, step_future
+from asyncsteps.swf.tasks import GetStepsDoneTask
 
 _logger = logging.getLogger("asyncsteps.swf")
 
@@ -46,12 +48,13 @@ class StepsRun:
         self._history: Any = None
         self._failed: bool | None = None
         self._additions: list[Addition] = []
-        self._states: dict[tuple[str, str], PrefixState] = {}
+        self._states: dict[Place, PrefixState] = {}
+        self._listings: list[Listing] = []
         self._given: set[str] = set()
         self._forces_dependents = False
         self._warned_of_prefix = False
-        self._latest: dict[str, futures.Future] = {}
-        self._submissions: Counter[str] = Counter()
+        self._latest: dict[tuple[str, Place | None], futures.Future] = {}
+        self._submissions: Counter[tuple[str, Place | None]] = Counter()
         self._submitting: list[str] = []
 
     def bind(self) -> None:
@@ -59,6 +62,7 @@ class StepsRun:
         history = sf.swf_history(self.workflow.executor)
         if history is not None and self._history is None:
             self._history = history
+            self._listings = listings(history)
             self.markers.read(history)
             warn_of_length(history, self.workflow)
 
@@ -127,16 +131,24 @@ class StepsRun:
 
     # Submissions.
 
+    def listing_class(self) -> type:
+        """The class of the activity that lists all done steps: simpleflow's, where that one is recorded."""
+        self.bind()
+        place = self.workflow.get_step_bucket(), self.workflow.get_step_path_prefix()
+        first = next((listing for listing in self._listings if listing.place == place), None)
+        return TheirGetStepsDoneTask if first is not None and first.by_simpleflow else GetStepsDoneTask
+
     def list_done(self) -> list[str]:
         """List the done names: on SWF as the execution listed them first, elsewhere as of now.
 
         Raises:
             ExecutionBlocked: While the listing is under way.
         """
+        self.bind()
         if not sf.runs_on_swf(self.workflow.executor):
             return list(self.workflow.submit(self.workflow.get_steps_done_activity()).result)
         try:
-            return list(self._state().done.listed().sorted)
+            return list(self._state().done.listed().given)
         except NotListedYet as blocked:
             return list(blocked.future.result or ())  # raises while the listing is under way
 
@@ -153,23 +165,23 @@ class StepsRun:
         name = step.step_name
         if name in self._submitting:
             raise StepDeadlockError(tuple(self._submitting[self._submitting.index(name) :]))
-        earlier = self._latest.get(name)
+        state = self._state()
+        earlier = self._latest.get((name, state.place))
         self._submitting.append(name)
         try:
-            future = StepFuture() if earlier is not None and not earlier.done else self._play(step)
+            future = StepFuture() if earlier is not None and not earlier.done else self._play(step, state)
         except NotListedYet as blocked:
             future = step_future(blocked.future, listing=True)
         finally:
             self._submitting.pop()
-        self._latest[name] = future
+        self._latest[name, state.place] = future
         return future
 
-    def _play(self, step: Step) -> futures.Future:
+    def _play(self, step: Step, state: PrefixState) -> futures.Future:
         name = step.step_name
-        state = self._state()
         state.planner.withdraw_invalidated = self.workflow.withdraw_invalidated
         rules = step.rules()
-        recorded = self.markers.recorded.take_decision(name)
+        recorded = self.markers.recorded.take_decision(name, state.place)
         if recorded is not None:
             state.planner.recall(rules)
             # The history tells what a recorded decision withdraws: `done` only asks for the phase.
@@ -181,7 +193,7 @@ class StepsRun:
             if decided is None:
                 return StepFuture()
             decision = decided
-        self._submissions[name] += 1
+        self._submissions[name, state.place] += 1
         submission = Submission(
             self.workflow,
             step,
@@ -190,7 +202,7 @@ class StepsRun:
             markers=self.markers,
             force_dependents=self._force_dependents,
             recorded=recorded,
-            number=self._submissions[name],
+            number=self._submissions[name, state.place],
         )
         future = submission.play()
         if submission.failed and self._has_new_failures():
@@ -212,13 +224,19 @@ class StepsRun:
 
     def _state(self) -> PrefixState:
         hooks = hooks_of(self.workflow)
-        where = (hooks.get_step_bucket(), hooks.get_step_path_prefix())
-        if where not in self._states:
-            state = self._states[where] = PrefixState(hooks, *where, self._additions)
+        place = (hooks.get_step_bucket(), hooks.get_step_path_prefix())
+        if place not in self._states:
+            recorded = [listing for listing in self._listings if listing.place == place]
+            # The markers of the place that was listed first tell none, as in simpleflow, nor do those of an
+            # execution that began under it.
+            first = self._listings[0].place if self._listings else next(iter(self._states), place)
+            told = self.markers.piggybacks and place != first and not any(it.by_simpleflow for it in recorded)
+            state = PrefixState(hooks, *place, self._additions, recorded=recorded, told=told)
+            self._states[place] = state
             if hooks is not self.workflow:
                 others = run_of(hooks)._state()  # noqa: SLF001 - of this very class
                 state.done, state.marked, state.playing = others.done, others.marked, others.playing
-        return self._states[where]
+        return self._states[place]
 
     def _honour_overridden_getters(self) -> None:
         # As in simpleflow, an override of get_forced_steps() or get_skipped_steps() has the last word.

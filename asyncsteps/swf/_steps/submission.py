@@ -118,7 +118,7 @@ class Submission:
     def _mark(self) -> futures.Future:
         # A recorded completion proves that the mark was made, by whichever activity: an execution that began under
         # simpleflow's own steps goes on here.
-        self._completion = self.markers.recorded.take_completion(self.step.step_name)
+        self._completion = self.markers.recorded.take_completion(self.step.step_name, self.state.place)
         if self._completion is not None:
             return sf.finished()
         return self.workflow.submit(
@@ -139,7 +139,7 @@ class Submission:
     def _record(self, phase: RecordStatus, recorded: str | None) -> futures.Future:
         if recorded is not None:
             return sf.finished(recorded)
-        return self.markers.record(phase, self.number)
+        return self.markers.record(phase, self.number, self.state.place)
 
     # Withdrawing.
 
@@ -148,7 +148,7 @@ class Submission:
         if phase is None:
             return None
         name, state = self.step.step_name, self.state
-        known = state.done.known_withdrawal(name, self.number)
+        known = state.done.known_withdrawal(name, self.number, state.place)
         if known is not None and known.args:
             return known
         if known is None and self.recorded is not None:
@@ -158,7 +158,9 @@ class Submission:
         if not names:
             return None
         keep = [kept for kept in state.marked | state.playing if kept != phase.own]
-        return state.done.new_withdrawal(name, self.number, names, under=phase.dependents, keep=keep)
+        return state.done.new_withdrawal(
+            name, self.number, state.place, names=names, under=phase.dependents, keep=keep
+        )
 
     def _announce(self, phase: RecordStatus, withdrawal: Withdrawal | None) -> futures.Future:
         """Record ``scheduled`` and withdraw, in one response: a replay that finds one of them finds both."""
@@ -170,7 +172,7 @@ class Submission:
             self.state.marked.discard(self.step.step_name)  # one of this run's: if it fails now, it is not done
         if recorded is None and sf.runs_on_swf(executor):
             chars = size(phase.details) + size([withdrawal.args, withdrawal.kwargs]) + 2 * _DECISION_CHARS
-            sf.make_room(executor, decisions=2, chars=chars)
+            sf.make_room(executor, decisions=2 if self.state.place is None else 3, chars=chars)
         marker = self._record(phase, recorded)
         withdrawing = self.workflow.submit(
             sf.activity_task(

@@ -7,6 +7,7 @@ from simpleflow import settings
 
 from asyncsteps._plan.names import STRICT, NameRule
 from asyncsteps.store import StepStore, open_bucket
+from asyncsteps.swf._constants import STORE_SECONDS
 from asyncsteps.swf._sync.keeper import shared
 
 
@@ -22,5 +23,5 @@ def use_store(
     sse = "AES256" if settings.SIMPLEFLOW_S3_SSE else None
     return shared(
         ("store", bucket, prefix, sse, step_names, environment),
-        lambda: open_bucket(bucket, prefix, sse=sse, step_names=step_names),
+        lambda: open_bucket(bucket, prefix, sse=sse, timeout=STORE_SECONDS, step_names=step_names),
     )

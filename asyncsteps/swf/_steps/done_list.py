@@ -1,0 +1,210 @@
+"""The list of done steps that an execution decides by: how it is fetched, and what is done when it cannot be.
+
+1. Where the execution began under simpleflow's own steps, the listing that those recorded is the list.
+2. Else an activity lists the steps. Its result has the names, or points to a snapshot, which the decider reads.
+3. While S3 does not answer, the decider waits, by timers, and reads again.
+4. A snapshot that is gone is listed anew, until `MAX_LISTINGS` listings are recorded.
+5. What still cannot be read, and at once what may not be read, comes in parts, an activity each.
+
+What is recorded is final: a replay never goes back to a snapshot that an earlier one has given up. A later list is
+less what the execution has marked meanwhile, so that `get_steps_done` stays the same.
+"""
+
+import hashlib
+import json
+import logging
+from collections.abc import Iterable
+from typing import Any
+
+from simpleflow import activity, futures, task
+from simpleflow.history import History
+
+from asyncsteps._errors import FINAL_ERRORS, StoreError
+from asyncsteps.swf import _simpleflow as sf
+from asyncsteps.swf._constants import MAX_LISTINGS, SNAPSHOT_WAITS
+from asyncsteps.swf._done.payload import BEFORE_ALL_NAMES, Part, Snapshot, SortedNames, read_form
+from asyncsteps.swf._done.snapshots import read_snapshot
+from asyncsteps.swf._errors import DoneListError
+from asyncsteps.swf._steps.history import Listing, own_changes
+from asyncsteps.swf._steps.name_rule import listing_options
+from asyncsteps.swf._sync.loop import run_sync
+from asyncsteps.swf.tasks import GetStepsDoneTask
+
+_logger = logging.getLogger("asyncsteps.swf")
+
+_FINAL = (*FINAL_ERRORS, ValueError)
+"""Errors that waiting does not help against; a ``ValueError`` is a damaged snapshot, or a bucket that is none."""
+
+_snapshots: dict[tuple[str, Snapshot], SortedNames] = {}
+"""The snapshot that this process read last; the replays of one execution ask for the same one."""
+
+
+class NotListedYet(Exception):  # noqa: N818 - no error: the replay goes on without this step
+    """The listing of done steps is under way, or has failed, or its result cannot be read yet.
+
+    Attributes:
+        future: The future of the listing.
+    """
+
+    def __init__(self, future: futures.Future) -> None:
+        super().__init__(future)
+        self.future = future
+
+
+class DoneList:
+    """The list of done steps under one prefix, as one replay fetches it.
+
+    Args:
+        workflow: The workflow, for its hooks.
+        where: The bucket and the key prefix of the done marks.
+        recorded: The listings of that prefix in the history.
+    """
+
+    def __init__(self, workflow: Any, where: tuple[str, str], recorded: Iterable[Listing]) -> None:
+        self._workflow = workflow
+        self._where = where
+        self._recorded = tuple(recorded)
+        self._waiting = False
+
+    def fetch(self) -> SortedNames:
+        """Return the names.
+
+        Raises:
+            NotListedYet: While they are not known, or when the listing failed without ending the workflow.
+        """
+        workflow = self._workflow
+        plain = not sf.runs_on_swf(workflow.executor) or (self._recorded and self._recorded[0].by_simpleflow)
+        if plain or workflow._overrides_hook("get_steps_done_activity"):  # noqa: SLF001 - the mixin's own
+            return SortedNames(self._result(workflow.get_steps_done_activity()))
+        return self._listed()
+
+    def _listed(self) -> SortedNames:
+        for again in range(MAX_LISTINGS):
+            form = read_form(self._result(self._activity(again=again)))
+            if isinstance(form, Part):
+                return self._with_further_parts(form, later=again > 0)
+            if self._is_recorded(again=again + 1):
+                continue
+            if self._is_recorded(after=BEFORE_ALL_NAMES):
+                break
+            try:
+                found = self._load(form)
+            except (StoreError, DoneListError) as error:
+                self._wait_or_give_up(form, error)
+                break
+            if found is not None:
+                return found if again == 0 else SortedNames(self._as_at_first(found.given))
+            self._warn_of_gone(form, again)
+        return self._with_further_parts(Part([], BEFORE_ALL_NAMES), later=True)
+
+    def _with_further_parts(self, part: Part, *, later: bool) -> SortedNames:
+        names = list(part.names)
+        while part.through is not None:
+            form = read_form(self._result(self._activity(after=part.through)))
+            if isinstance(form, Snapshot):
+                raise DoneListError(f"a part of the done steps was asked for, and {form} came")
+            if form.through is not None and form.through <= part.through:
+                raise DoneListError(
+                    f"the listing of done steps after {part.through!r} goes on after {form.through!r}"
+                )
+            part = form
+            names += part.names
+        return SortedNames(self._as_at_first(names) if later else names)
+
+    def _as_at_first(self, names: Iterable[str]) -> list[str]:
+        """The names without those that the execution itself has added since it listed them first."""
+        if not self._workflow.withdraw_invalidated:
+            return list(names)  # of what was played again, nothing tells whether it was done before
+        marked, withdrawn = own_changes(self._history(), self._where)
+        return sorted((set(names) - marked) | withdrawn)
+
+    def _activity(self, **given: Any) -> task.ActivityTask:
+        params = self._workflow._get_step_activity_params()  # noqa: SLF001 - the mixin's own
+        more = {key: value for key, value in given.items() if value} | listing_options(self._workflow)
+        return task.ActivityTask(activity.Activity(GetStepsDoneTask, **params), *self._where, compact=True, **more)
+
+    def _result(self, listing: Any) -> Any:
+        future = self._workflow.submit(listing)
+        if not future.finished or future.exception is not None:
+            raise NotListedYet(future)
+        return future.result
+
+    def _is_recorded(self, *, again: int = 0, after: str = "") -> bool:
+        return any((listing.again, listing.after) == (again, after) for listing in self._recorded)
+
+    # The snapshot.
+
+    def _load(self, snapshot: Snapshot) -> SortedNames | None:
+        key = (self._where[0], snapshot)
+        if key not in _snapshots:
+            if self._waiting or any(timer["state"] == "started" for timer in self._timers().values()):
+                raise NotListedYet(futures.Future())
+            names = run_sync(lambda: read_snapshot(*key))
+            if names is None:
+                return None
+            _snapshots.clear()
+            _snapshots[key] = SortedNames(names)
+        return _snapshots[key]
+
+    def _wait_or_give_up(self, snapshot: Snapshot, error: StoreError | DoneListError) -> None:
+        """Wait for the next attempt, when there is one; return when there is none.
+
+        Raises:
+            NotListedYet: When there is one.
+        """
+        attempt = self._attempt()
+        if isinstance(error, _FINAL) or attempt > len(SNAPSHOT_WAITS):
+            _logger.warning(
+                "%s cannot be read: %s; the list comes in parts, from an activity each (6 history events)",
+                self._named(snapshot),
+                error,
+            )
+            return
+        seconds = SNAPSHOT_WAITS[attempt - 1]
+        _logger.warning(
+            "%s cannot be read: %s; attempt %d of %d failed, the next one comes in %d s",
+            self._named(snapshot),
+            error,
+            attempt,
+            len(SNAPSHOT_WAITS) + 1,
+            seconds,
+        )
+        self._waiting = True
+        sf.start_timer(self._workflow.executor, self._timer_id(attempt), seconds)
+        raise NotListedYet(futures.Future())
+
+    def _warn_of_gone(self, snapshot: Snapshot, again: int) -> None:
+        if again + 1 < MAX_LISTINGS:
+            _logger.warning("%s is gone: the done steps are listed anew", self._named(snapshot))
+            return
+        _logger.warning(
+            "%s is gone, and so were those of the %d listings before: the list comes in parts, from an activity "
+            "each (6 history events); see whether deciders ask the same endpoint as workers, and whether a "
+            "lifecycle rule removes snapshots",
+            self._named(snapshot),
+            again,
+        )
+
+    def _attempt(self) -> int:
+        """The number of the attempt that failed just now: one more than that of the timer which has just fired."""
+        last = self._history().completed_decision_id or 0
+        fired = [number for number, timer in self._timers().items() if timer.get("fired_event_id", 0) > last]
+        refused = any(timer["state"] == "start_failed" for timer in self._timers().values())
+        return len(SNAPSHOT_WAITS) + 1 if refused else max(fired, default=0) + 1
+
+    def _timers(self) -> dict[int, dict[str, Any]]:
+        timers = self._history().timers
+        ids = {number: self._timer_id(number) for number in range(1, len(SNAPSHOT_WAITS) + 1)}
+        return {number: timers[timer_id] for number, timer_id in ids.items() if timer_id in timers}
+
+    def _history(self) -> History:
+        history = sf.swf_history(self._workflow.executor)
+        assert history is not None  # only SWF has snapshots
+        return history
+
+    def _timer_id(self, attempt: int) -> str:
+        digest = hashlib.md5(json.dumps(self._where).encode(), usedforsecurity=False).hexdigest()
+        return f"asyncsteps-snapshot-{digest}-{attempt}"
+
+    def _named(self, snapshot: Snapshot) -> str:
+        return f"the snapshot of the done steps s3://{self._where[0]}/{snapshot.prefix}{snapshot.name}"
