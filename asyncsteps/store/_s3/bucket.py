@@ -8,7 +8,7 @@ from anyio import CancelScope, CapacityLimiter, Event, Lock, current_time
 from asyncsteps._aws.codes import UNREACHABLE, error_code
 from asyncsteps._errors import AccessDeniedError, EndpointUnreachableError, StoreClosedError, StoreError
 from asyncsteps.store._s3.client import counted_attempts, open_client, page_timeout
-from asyncsteps.store._s3.errors import Place, store_error
+from asyncsteps.store._s3.errors import ErrorContext, store_error
 from asyncsteps.store._s3.options import ClientOptions
 
 _ALWAYS_IN_REPLIES = {
@@ -56,10 +56,10 @@ class BucketClient:
                 await self._idle.wait()
             await self._stack.aclose()
 
-    def place(self, key: str | None = None, step: str | None = None) -> Place:
+    def context(self, key: str | None = None, step: str | None = None) -> ErrorContext:
         """Return where an error happened, as the arguments that errors take."""
         endpoint = self._options.endpoint_url if self._client is None else str(self._client.meta.endpoint_url)
-        return Place(url=self._url, bucket=self.bucket, key=key, endpoint=endpoint, step=step)
+        return ErrorContext(url=self._url, bucket=self.bucket, key=key, endpoint=endpoint, step=step)
 
     async def call(
         self, operation: str, *, key: str | None = None, step: str | None = None, **params: Any
@@ -88,17 +88,17 @@ class BucketClient:
                             scope.deadline = current_time() + seconds  # libraries are loaded by now
                             return await self._send(client, operation, params, step)
                 except Exception as error:
-                    raise store_error(error, operation, place=self.place(key, step), attempts=attempts) from error
+                    raise store_error(error, operation, context=self.context(key, step), attempts=attempts) from error
                 finally:
                     self._in_flight.discard(scope)
                     if self._closed and not self._in_flight:
                         self._idle.set()
         if self._closed:
-            raise StoreClosedError("the store was closed before the request was through", **self.place(key, step))
+            raise StoreClosedError("the store was closed before the request was through", **self.context(key, step))
         raise EndpointUnreachableError(
             f"no whole answer to {operation} within {seconds:g} s, after {attempts}: check the network and that "
             "the server is up, or raise the store's timeout",
-            **self.place(key, step),
+            **self.context(key, step),
         )
 
     async def _send(
@@ -110,7 +110,7 @@ class BucketClient:
             raise EndpointUnreachableError(
                 f"the answer to {operation} has no {expected}, so it is none of S3's: check the endpoint and what "
                 "lies before it, such as a proxy or a login page",
-                **self.place(params.get("Key"), step),
+                **self.context(params.get("Key"), step),
             )
         if "Body" in reply:
             try:

@@ -97,7 +97,7 @@ async def delete(client: BucketClient, names: Sequence[str], *, prefix: str) -> 
     raise error(
         f"not withdrawn: {_listed(kept)}, because of {'; '.join(reasons)}; withdrawn: {_listed(gone)}"
         + ("; the credentials need the permission s3:DeleteObject" if denied else ""),
-        **client.place(),
+        **client.context(),
     ) from (errors[0] if errors else None)
 
 

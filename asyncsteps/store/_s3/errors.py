@@ -47,7 +47,7 @@ _CREDENTIALS_REMEDY = (
 )
 
 
-class Place(TypedDict, total=False):
+class ErrorContext(TypedDict, total=False):
     """The arguments with which `StoreError` tells where it happened."""
 
     url: str
@@ -69,36 +69,36 @@ def is_unreachable(error: BaseException) -> bool:
     return isinstance(error, UNREACHABLE) or error_code(error) in _UNREACHABLE_CODES
 
 
-def store_error(error: Exception, operation: str, *, place: Place, attempts: object) -> StoreError:  # noqa: PLR0911 -- a list of causes
+def store_error(error: Exception, operation: str, *, context: ErrorContext, attempts: object) -> StoreError:  # noqa: PLR0911 -- a list of causes
     """Return the error to raise, ``from error``, for an exception of botocore, aiobotocore or aiohttp.
 
     Args:
         error: The exception.
         operation: The operation that failed, such as ``put_object``.
-        place: Where it failed.
+        context: Where it failed.
         attempts: How often it was tried, in words.
     """
     if isinstance(error, StoreError):
         return error
     if isinstance(error, boto.ClientError):
-        return _of_reply(error, operation, place, attempts)
+        return _of_reply(error, operation, context, attempts)
     if isinstance(error, (*NO_CREDENTIALS, *BAD_PROFILE)):
-        return AccessDeniedError(f"there are no usable AWS credentials: {error}; {_CREDENTIALS_REMEDY}", **place)
+        return AccessDeniedError(f"there are no usable AWS credentials: {error}; {_CREDENTIALS_REMEDY}", **context)
     if is_unreachable(error):
         return EndpointUnreachableError(
             f"no answer to {operation} from the endpoint after {attempts}: {_text(error)}; check the endpoint "
             "(endpoint_url, AWS_ENDPOINT_URL_S3, AWS_ENDPOINT_URL), the network, and that the server is up",
-            **place,
+            **context,
         )
     if isinstance(error, boto.BaseEndpointResolverError | boto.InvalidRegionError):
-        return WrongRegionError(f"no usable region: {error}; pass region_name or set AWS_DEFAULT_REGION", **place)
+        return WrongRegionError(f"no usable region: {error}; pass region_name or set AWS_DEFAULT_REGION", **context)
     if isinstance(error, boto.ParamValidationError | boto.EndpointProviderError | ValueError):
         said = redacted(str(error))
-        return StoreURLError(f"the client refuses the bucket, the endpoint or an option: {said}", **place)
-    return StoreError(f"{operation} failed: {_text(error)}", **place)
+        return StoreURLError(f"the client refuses the bucket, the endpoint or an option: {said}", **context)
+    return StoreError(f"{operation} failed: {_text(error)}", **context)
 
 
-def _of_reply(error: boto.ClientError, operation: str, place: Place, attempts: object) -> StoreError:
+def _of_reply(error: boto.ClientError, operation: str, context: ErrorContext, attempts: object) -> StoreError:
     code = error_code(error) or ""
     said = f"{operation} was answered {code}"
     message = error_message(error)
@@ -109,34 +109,34 @@ def _of_reply(error: boto.ClientError, operation: str, place: Place, attempts: o
     result: StoreError
     if code in _BUCKET_CODES or (operation == "head_bucket" and code == "404"):
         result = BucketNotFoundError(
-            "there is no such bucket: create it, or check its name and the endpoint that is asked", **place
+            "there is no such bucket: create it, or check its name and the endpoint that is asked", **context
         )
     elif code in _CLOCK_CODES or (skew is not None and error_status(error) == 403):  # noqa: PLR2004 -- Forbidden
         how_far = f", by {abs(skew).total_seconds():.0f} s," if skew is not None else ""
         result = ClockSkewError(
             f"{said}: this machine's clock is too far from the server's{how_far} for a signature to be accepted; "
             "set the clock, with NTP for instance",
-            **place,
+            **context,
         )
     elif code in _REGION_CODES or (code == "400" and region):
         where = f"in {region!r}" if region else "in another region"
-        result = WrongRegionError(f"{said}: the bucket is {where}; pass that region_name", **place)
+        result = WrongRegionError(f"{said}: the bucket is {where}; pass that region_name", **context)
     elif code in CREDENTIALS_CODES:
-        result = AccessDeniedError(f"{said}: the credentials are not accepted; {_CREDENTIALS_REMEDY}", **place)
+        result = AccessDeniedError(f"{said}: the credentials are not accepted; {_CREDENTIALS_REMEDY}", **context)
     elif code in DENIED_CODES:
-        result = AccessDeniedError(f"{said}: {_permission(operation)}", **place)
+        result = AccessDeniedError(f"{said}: {_permission(operation)}", **context)
     elif is_throttling(error):
         result = ThrottledError(
-            f"{said} after {attempts}: the server asks to slow down; lower the concurrency or try later", **place
+            f"{said} after {attempts}: the server asks to slow down; lower the concurrency or try later", **context
         )
     elif is_unreachable(error):
         result = EndpointUnreachableError(
-            f"{said} after {attempts}: check the network and what lies before the server", **place
+            f"{said} after {attempts}: check the network and what lies before the server", **context
         )
     elif error_status(error) >= 500:  # noqa: PLR2004 -- HTTP's server errors
-        result = StoreError(f"{said} after {attempts}: the server failed; try again later", **place)
+        result = StoreError(f"{said} after {attempts}: the server failed; try again later", **context)
     else:
-        result = StoreError(said, **place)
+        result = StoreError(said, **context)
     return result
 
 

@@ -154,7 +154,7 @@ class S3Store(BaseStore):
             self._ordered = False
             logger.warning(
                 "the server at %s gives pages that are out of order or ignore StartAfter: all is listed instead",
-                self._client.place().get("endpoint"),
+                self._client.context().get("endpoint"),
             )
         names_done = await self.list_done(on_foreign=lambda _: None)
         return DonePage(tuple(name for name in names_done if name > start_after), None)
@@ -197,7 +197,7 @@ class S3Store(BaseStore):
             reply = await self._client.call("list_objects_v2", Prefix=prefix, **params)
         following = reply.get("NextContinuationToken") if reply.get("IsTruncated") else None
         if reply.get("IsTruncated") and not following:
-            raise ListingError("the server says that there is more, and not how to go on", **self._client.place())
+            raise ListingError("the server says that there is more, and not how to go on", **self._client.context())
         return Page(
             keys=keys_of(reply.get("Contents", ())),
             prefixes=[entry["Prefix"] for entry in reply.get("CommonPrefixes", ())],
