@@ -129,9 +129,10 @@ class Cut:
 
 @dataclass(frozen=True, slots=True)
 class Delay:
-    """Fault: the request is forwarded after a delay, in seconds."""
+    """Fault: the request is forwarded, or answered by ``answer``, after a delay, in seconds."""
 
     seconds: float
+    answer: Answer | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -149,7 +150,12 @@ class Drip:
     seconds: float
 
 
-Fault = Answer | Cut | Delay | Hold | Drip
+@dataclass(frozen=True, slots=True)
+class Shorten:
+    """Fault: the reply comes with half of its body, and a length that agrees."""
+
+
+Fault = Answer | Cut | Delay | Hold | Drip | Shorten
 Rule = Callable[[Request], Fault | None]
 
 
@@ -254,6 +260,14 @@ class FaultProxy:
         match fault:
             case Answer():
                 reply = _head(fault) + (b"" if request.method == "HEAD" else fault.body)
+            case Delay(seconds=seconds, answer=Answer() as answer):
+                await asyncio.sleep(seconds)
+                reply = _head(answer) + (b"" if request.method == "HEAD" else answer.body)
+            case Shorten():
+                head, _, body = (await self._forward(request)).partition(b"\r\n\r\n")
+                body = body[: len(body) // 2]
+                head = re.sub(rb"(?im)^content-length:[^\r\n]*", b"Content-Length: %d" % len(body), head)
+                reply = head + b"\r\n\r\n" + body
             case Cut(after_bytes=None):
                 raise ConnectionAbortedError
             case Cut(after_bytes=int(sent)):

@@ -18,7 +18,6 @@ import os
 import platform
 from collections.abc import Iterator
 from contextvars import ContextVar
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, cast
 
 from botocore.exceptions import ClientError
@@ -26,6 +25,7 @@ from botocore.exceptions import ClientError
 from asyncsteps._aws import clients
 from asyncsteps._aws.redaction import endpoint_refusal
 from asyncsteps._errors import StoreOptionError
+from asyncsteps.store._budget import Attempts
 from asyncsteps.store._s3 import page_parser
 from asyncsteps.store._s3.errors import is_throttling, is_unreachable
 from asyncsteps.store._s3.options import ClientOptions
@@ -59,30 +59,15 @@ _RETRY_ID = "asyncsteps-listing-retries"
 _ATTEMPT_EVENT = "request-created.s3"
 _ATTEMPT_ID = "asyncsteps-attempts"
 _retries_itself: ContextVar[bool] = ContextVar("asyncsteps_retries_itself", default=False)
-_attempts: ContextVar["Attempts | None"] = ContextVar("asyncsteps_attempts", default=None)
-
-
-@dataclass(slots=True)
-class Attempts:
-    """The attempts at one request.
-
-    Attributes:
-        made: The number of attempts so far.
-    """
-
-    made: int = 0
-
-    def __str__(self) -> str:
-        return "1 attempt" if self.made == 1 else f"{self.made} attempts"
+_attempts: ContextVar[Attempts | None] = ContextVar("asyncsteps_attempts", default=None)
 
 
 @contextlib.contextmanager
-def counted_attempts() -> Iterator[Attempts]:
+def counted_attempts(counter: Attempts) -> Iterator[None]:
     """Count the attempts that a client of `open_client` makes inside the block."""
-    counter = Attempts()
     reset = _attempts.set(counter)
     try:
-        yield counter
+        yield
     finally:
         _attempts.reset(reset)
 
@@ -92,11 +77,6 @@ def _count_attempt(**_: object) -> None:
     counter = _attempts.get()
     if counter is not None:
         counter.made += 1
-
-
-def page_timeout(seconds: float) -> float:
-    """Return the timeout of a request; half of it in `listing`, whose caller requests the first page twice."""
-    return seconds / 2 if _retries_itself.get() else seconds
 
 
 @contextlib.contextmanager

@@ -6,6 +6,7 @@ from email.utils import parsedate_to_datetime
 from typing import Any, TypedDict
 
 from botocore import exceptions as boto
+from botocore.parsers import ResponseParserError
 
 from asyncsteps._aws.codes import (
     BAD_PROFILE,
@@ -47,6 +48,19 @@ _CREDENTIALS_REMEDY = (
 )
 
 
+_ALWAYS_IN_REPLIES = {
+    "get_object": "ETag",
+    "head_object": "ETag",
+    "list_objects_v2": "IsTruncated",
+    "put_object": "ETag",
+}
+_NO_CONTENT = 204
+
+
+class NoReplyOfS3Error(Exception):
+    """A whole answer of success arrived, and lacks what each of S3's has."""
+
+
 class ErrorContext(TypedDict, total=False):
     """The arguments with which `StoreError` tells where it happened."""
 
@@ -55,6 +69,20 @@ class ErrorContext(TypedDict, total=False):
     key: str | None
     endpoint: str | None
     step: str | None
+
+
+def check_reply(operation: str, reply: Mapping[str, Any]) -> None:
+    """Check that a reply of success is one of S3's, and not of a proxy or a login page.
+
+    Raises:
+        NoReplyOfS3Error: When it lacks what S3's always have.
+    """
+    expected = _ALWAYS_IN_REPLIES.get(operation)
+    if expected is not None and expected not in reply:
+        raise NoReplyOfS3Error(f"has no {expected}")
+    status = reply["ResponseMetadata"]["HTTPStatusCode"]
+    if operation == "delete_object" and status != _NO_CONTENT:
+        raise NoReplyOfS3Error(f"has the status {status} and not {_NO_CONTENT}")
 
 
 def is_throttling(error: BaseException) -> bool:
@@ -80,6 +108,14 @@ def store_error(error: Exception, operation: str, *, context: ErrorContext, atte
     """
     if isinstance(error, StoreError):
         return error
+    if isinstance(error, NoReplyOfS3Error | ResponseParserError):
+        # The parser's own text quotes all of the body.
+        wrong = str(error) if isinstance(error, NoReplyOfS3Error) else "cannot be parsed"
+        return EndpointUnreachableError(
+            f"the answer to {operation} {wrong} after {attempts}, so it is none of S3's: check the endpoint and "
+            "what lies before it, such as a proxy or a login page",
+            **context,
+        )
     if isinstance(error, boto.ClientError):
         return _of_reply(error, operation, context, attempts)
     if isinstance(error, (*NO_CREDENTIALS, *BAD_PROFILE)):
@@ -91,7 +127,9 @@ def store_error(error: Exception, operation: str, *, context: ErrorContext, atte
             **context,
         )
     if isinstance(error, boto.BaseEndpointResolverError | boto.InvalidRegionError):
-        return WrongRegionError(f"no usable region: {error}; pass region_name or set AWS_DEFAULT_REGION", **context)
+        return WrongRegionError(
+            f"no usable region: {error}; pass region_name or set AWS_DEFAULT_REGION", **context
+        )
     if isinstance(error, boto.ParamValidationError | boto.EndpointProviderError | ValueError):
         said = redacted(str(error))
         return StoreURLError(f"the client refuses the bucket, the endpoint or an option: {said}", **context)
