@@ -16,9 +16,11 @@ class Attempts:
 
     Attributes:
         made: The number of attempts so far.
+        failure: How the last one failed, until the next begins.
     """
 
     made: int = 0
+    failure: Exception | None = None
 
     def __str__(self) -> str:
         return "1 attempt" if self.made == 1 else f"{self.made} attempts"

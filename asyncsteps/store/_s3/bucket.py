@@ -91,43 +91,47 @@ class BucketClient:
                         scope.deadline = current_time() + max(share, _CONNECTING)
                         client = self._client or await self._make()
                         scope.deadline = min(scope.deadline, current_time() + share)
-                        return await self._send(client, operation, params)
+                        return await self._send(client, operation, params, attempts)
             except Exception as error:
                 raise store_error(error, operation, context=self.context(key, step), attempts=attempts) from error
             finally:
                 self._in_flight.discard(scope)
                 if self._closed and not self._in_flight:
                     self._idle.set()
+        failure, context = attempts.failure, self.context(key, step)
         if self._closed:
-            raise StoreClosedError(
-                "the store was closed before the request was through", **self.context(key, step)
-            )
+            raise StoreClosedError("the store was closed before the request was through", **context)
+        if failure is not None:  # the time was over in the pause after it
+            raise store_error(failure, operation, context=context, attempts=attempts) from failure
         raise EndpointUnreachableError(
             f"no whole answer to {operation} within {round(budget.spent, 1):g} s, after {attempts}: check the "
             "network and that the server is up, or raise the store's timeout",
-            **self.context(key, step),
+            **context,
         )
 
-    async def _send(self, client: Any, operation: str, params: dict[str, Any]) -> dict[str, Any]:
+    async def _send(
+        self, client: Any, operation: str, params: dict[str, Any], attempts: Attempts
+    ) -> dict[str, Any]:
         """Send a request, and again when what arrives breaks off or is no answer of S3's."""
         configured = (client.meta.config.retries or {}).get("total_max_attempts", _ATTEMPTS_AT_REPLIES)
         left = min(_ATTEMPTS_AT_REPLIES, configured)
         while True:
             left -= 1
-            reply: dict[str, Any] = {}
+            answered = False
             try:
-                reply = await getattr(client, operation)(Bucket=self.bucket, **params)
+                reply: dict[str, Any] = await getattr(client, operation)(Bucket=self.bucket, **params)
+                answered = True
                 check_reply(operation, reply)
                 if "Body" in reply:
                     async with reply["Body"] as stream:
-                        return {**reply, "Body": await stream.read()}
-            except (ResponseParserError, NoReplyOfS3Error):
-                if not left:
+                        reply = {**reply, "Body": await stream.read()}
+            except (ResponseParserError, NoReplyOfS3Error, *UNREACHABLE) as error:
+                retried = not answered and isinstance(error, UNREACHABLE)  # by botocore
+                if retried or not left:
                     raise
-            except UNREACHABLE:
-                if not left or not reply:  # without a reply, botocore has retried
-                    raise
+                attempts.failure = error
             else:
+                attempts.made = 0  # of the next request that shares them
                 return reply
             await sleep(random.uniform(0, _LONGEST_PAUSE))  # noqa: S311 -- jitter
 

@@ -56,6 +56,7 @@ _CONNECT_TIMEOUT = 5.0
 _READ_TIMEOUT = 30.0
 _RETRY_EVENT = "needs-retry.s3.ListObjectsV2"
 _RETRY_ID = "asyncsteps-listing-retries"
+_FAILURE_ID = "asyncsteps-failures"
 _ATTEMPT_EVENT = "request-created.s3"
 _ATTEMPT_ID = "asyncsteps-attempts"
 _retries_itself: ContextVar[bool] = ContextVar("asyncsteps_retries_itself", default=False)
@@ -77,6 +78,24 @@ def _count_attempt(**_: object) -> None:
     counter = _attempts.get()
     if counter is not None:
         counter.made += 1
+        counter.failure = None
+
+
+def _note_failure(
+    *, response: Any, operation: Any, caught_exception: Exception | None = None, **_: object
+) -> None:
+    """Handle ``needs-retry``: note how an attempt failed, which the pause before the next would hide."""
+    counter = _attempts.get()
+    if counter is not None:
+        counter.failure = _failure(response, operation, caught_exception)
+
+
+def _failure(response: Any, operation: Any, caught: Exception | None) -> Exception | None:
+    """Return how an attempt failed, or None when it did not; a handler of ``needs-retry`` is told the rest."""
+    if response is None:
+        return caught
+    http, parsed = response
+    return ClientError(parsed, operation.name) if http.status_code >= 300 else None  # noqa: PLR2004 -- HTTP's
 
 
 @contextlib.contextmanager
@@ -127,6 +146,7 @@ def _register(client: Any) -> None:
     """Register the handlers that take effect only inside the context managers of this module."""
     events = client.meta.events
     events.register_first(_RETRY_EVENT, _leave_to_listing, unique_id=_RETRY_ID)
+    events.register_first("needs-retry.s3", _note_failure, unique_id=_FAILURE_ID)
     events.register(_ATTEMPT_EVENT, _count_attempt, unique_id=_ATTEMPT_ID)
 
 
@@ -191,7 +211,7 @@ def _leave_to_listing(
     """Handle ``needs-retry``: stop early when the caller of `listing` retries itself."""
     if not _retries_itself.get():
         return
-    error = caught_exception if response is None else ClientError(response[1], operation.name)
+    error = _failure(response, operation, caught_exception)
     if error is not None and (
         is_throttling(error) or (attempts >= _ATTEMPTS_AT_REACHING_PAGES and is_unreachable(error))
     ):
