@@ -114,7 +114,7 @@ def first(*faults: Fault, then: Callable[[], Fault]) -> Rule:
 @pytest.fixture(autouse=True)
 def longest_pauses(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("botocore.retryhandler.random.random", lambda: 1.0)
-    monkeypatch.setattr("asyncsteps.store._s3.bucket.random.uniform", lambda _, high: high)
+    monkeypatch.setattr("random.uniform", lambda _, high: high)
 
 
 @pytest.mark.parametrize("fault", FAULTS)
