@@ -26,6 +26,9 @@ from asyncsteps._tasks.submittable import Submittable
 _LONGEST_TURN = 0.005
 """Seconds after which a run lets other tasks of the event loop have a turn."""
 
+_STARTED_AT_ONCE = 50
+"""Members of a group that are started before other tasks of the event loop have a turn."""
+
 
 class _Running:
     """A block that notes, on entry, that an activity is running within the enclosing steps."""
@@ -129,7 +132,9 @@ class Dispatch:
                     await play_turns(end)
                 else:
                     async with anyio.create_task_group() as tasks:
-                        for _ in range(workers):
+                        for number in range(workers):
+                            if number and number % _STARTED_AT_ONCE == 0:
+                                await anyio.lowlevel.checkpoint()
                             tasks.start_soon(play_turns, end)
         ended = [each for each in played if each is not None]
         if len(ended) < len(

@@ -40,7 +40,7 @@ class FaultyServer(model.ModelServer):
         return fault
 
 
-class _Connection(model._Connection):  # noqa: SLF001 -- the same protocol, with faults
+class _Connection(model._Connection):
     def __init__(self, server: FaultyServer) -> None:
         super().__init__(server)
         self._faulty = server
@@ -84,7 +84,7 @@ async def _main(seed: int, share: float, latency_ms: float) -> None:
         "applied": server.applied,
         "acknowledged": server.acknowledged,
     }
-    print(json.dumps(report))
+    sys.stdout.write(json.dumps(report) + "\n")
 
 
 if __name__ == "__main__":

@@ -10,9 +10,11 @@ import gc
 import json
 import os
 import selectors
+import sys
 import threading
 import time
 from collections import Counter
+from pathlib import Path
 from typing import Any
 
 from asyncsteps import Group, Step, StepRun, open_store
@@ -40,8 +42,22 @@ class TimedSelector(selectors.DefaultSelector):
 
 def rss() -> int:
     """Return the resident memory of this process, in bytes."""
-    with open("/proc/self/statm", encoding="ascii") as statm:
-        return int(statm.read().split()[1]) * os.sysconf("SC_PAGE_SIZE")
+    return int(Path("/proc/self/statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE")
+
+
+class TimedCollector:
+    """Measures the collections of cyclic garbage, which block the loop for as long as they take."""
+
+    def __init__(self) -> None:
+        self.seconds: list[float] = [0.0]
+        self._since = 0.0
+        gc.callbacks.append(self._note)
+
+    def _note(self, phase: str, info: dict[str, int]) -> None:
+        if phase == "start":
+            self._since = time.thread_time()
+        else:
+            self.seconds.append(time.thread_time() - self._since)
 
 
 class Load:
@@ -49,8 +65,8 @@ class Load:
 
     Args:
         steps: How many.
-        shape: ``flat``: all in one group. ``nested``: each fifth submits the next four from its activity, and they
-            make the sums stale.
+        shape: ``flat``: all in one group. ``windowed``: likewise, a group that plays 500 members at a time.
+            ``nested``: each fifth submits the next four from its activity, and has a dependent.
     """
 
     def __init__(self, steps: int, shape: str) -> None:
@@ -74,8 +90,9 @@ class Load:
         await self.run.submit(Group(*(Step(f"{name}.part{n}", (self.work, f"{name}.part{n}")) for n in range(4))))
 
     def group(self) -> Group:
-        if self.shape == "flat":
-            return Group(*(Step(name, (self.work, name)) for name in (f"s{n:05}" for n in range(self.steps))))
+        if self.shape != "nested":
+            steps = (Step(name, (self.work, name)) for name in (f"s{n:05}" for n in range(self.steps)))
+            return Group(*steps, max_parallel=PARALLEL if self.shape == "windowed" else None)
         names = [f"s{n:05}" for n in range(self.steps // 5)]
         return Group(
             *(
@@ -89,7 +106,7 @@ def left_over() -> dict[str, int]:
     gc.collect()
     return {
         "tasks": len(asyncio.all_tasks()),
-        "files": len(os.listdir("/proc/self/fd")),
+        "files": len(list(Path("/proc/self/fd").iterdir())),
         "threads": threading.active_count(),
     }
 
@@ -98,13 +115,14 @@ async def play(load: Load, endpoint: str, selector: TimedSelector) -> dict[str, 
     async with open_store("s3://load/warm", endpoint_url=endpoint) as store:
         await store.is_done("up")  # the libraries are loaded
     before, base = left_over(), rss()
+    group, collector = load.group(), TimedCollector()
     start = time.perf_counter()
     selector.blocks.clear()
     async with (
         open_store("s3://load/p", endpoint_url=endpoint) as store,
         StepRun(store, workflow_id="load", max_parallel=PARALLEL) as load.run,
     ):
-        await load.run.submit(load.group())
+        await load.run.submit(group)
         failures = [str(failure) for failure in load.run.failures]
     seconds = time.perf_counter() - start
     blocks = list(selector.blocks)
@@ -121,6 +139,7 @@ async def play(load: Load, endpoint: str, selector: TimedSelector) -> dict[str, 
         "bytes_per_step": (load.most_rss - base) // load.steps,
         "longest_block_ms": round(max(wall for wall, _ in blocks) * 1000),
         "longest_block_cpu_ms": round(max(cpu for _, cpu in blocks) * 1000),
+        "longest_collection_ms": round(max(collector.seconds) * 1000),
         "blocks_over_50_ms": sum(wall > 0.05 for wall, _ in blocks),
         "before": before,
         "after": left_over(),
@@ -131,12 +150,12 @@ def main() -> None:
     parser = argparse.ArgumentParser()
     parser.add_argument("endpoint")
     parser.add_argument("--steps", type=int, default=20_000)
-    parser.add_argument("--shape", choices=["flat", "nested"], default="flat")
+    parser.add_argument("--shape", choices=["flat", "windowed", "nested"], default="flat")
     given = parser.parse_args()
     selector = TimedSelector()
     with asyncio.Runner(loop_factory=lambda: asyncio.SelectorEventLoop(selector)) as runner:
         report = runner.run(play(Load(given.steps, given.shape), given.endpoint, selector))
-    print(json.dumps(report))
+    sys.stdout.write(json.dumps(report) + "\n")
 
 
 if __name__ == "__main__":
