@@ -116,8 +116,9 @@ async def play(load: Load, endpoint: str, selector: TimedSelector) -> dict[str, 
         await store.is_done("up")  # the libraries are loaded
     before, base = left_over(), rss()
     group, collector = load.group(), TimedCollector()
-    start = time.perf_counter()
+    await asyncio.sleep(0)
     selector.blocks.clear()
+    start = time.perf_counter()
     async with (
         open_store("s3://load/p", endpoint_url=endpoint) as store,
         StepRun(store, workflow_id="load", max_parallel=PARALLEL) as load.run,
@@ -151,7 +152,10 @@ def main() -> None:
     parser.add_argument("endpoint")
     parser.add_argument("--steps", type=int, default=20_000)
     parser.add_argument("--shape", choices=["flat", "windowed", "nested"], default="flat")
+    parser.add_argument("--no-collector", action="store_true", help="collect no cyclic garbage")
     given = parser.parse_args()
+    if given.no_collector:
+        gc.disable()
     selector = TimedSelector()
     with asyncio.Runner(loop_factory=lambda: asyncio.SelectorEventLoop(selector)) as runner:
         report = runner.run(play(Load(given.steps, given.shape), given.endpoint, selector))
