@@ -28,6 +28,7 @@ from asyncsteps._errors import StoreOptionError
 from asyncsteps.store._budget import Attempts
 from asyncsteps.store._s3 import page_parser
 from asyncsteps.store._s3.errors import is_throttling, is_unreachable
+from asyncsteps.store._s3.http_session import session_without_redirects
 from asyncsteps.store._s3.options import ClientOptions
 
 if TYPE_CHECKING:
@@ -162,6 +163,7 @@ def _retries_are_ours(options: ClientOptions) -> bool:
 def _own_config(options: ClientOptions) -> "AioConfig":
     import aiobotocore
     from aiobotocore.config import AioConfig
+    from aiobotocore.httpsession import AIOHTTPSession
 
     # Not the mode "standard", whose quota stops all retries when many requests fail at once, and so loses marks.
     attempts = _ATTEMPTS if _retries_are_ours(options) else options.attempts
@@ -175,9 +177,15 @@ def _own_config(options: ClientOptions) -> "AioConfig":
         retries={"total_max_attempts": attempts} if attempts is not None else None,
         user_agent=f"asyncsteps aiobotocore/{aiobotocore.__version__} python/{platform.python_version()}",
     )
-    if options.config is None:
-        return own
-    return own.merge(cast("AioConfig", options.config))  # only options are read, which a plain Config has too
+    given = options.config
+    config = own if given is None else own.merge(cast("AioConfig", given))  # it reads what a plain Config has too
+    if isinstance(given, AioConfig):  # merging drops both
+        config.connector_args = given.connector_args
+    if not isinstance(given, AioConfig) or given.http_session_cls is AIOHTTPSession:
+        config.http_session_cls = session_without_redirects()
+    else:
+        config.http_session_cls = given.http_session_cls
+    return config
 
 
 def tune(client: Any) -> None:

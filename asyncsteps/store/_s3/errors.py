@@ -38,8 +38,6 @@ _REGION_CODES = {
     "IllegalLocationConstraintException",
     "PermanentRedirect",
     "TemporaryRedirect",
-    "301",
-    "307",
 }
 _UNREACHABLE_CODES = {"RequestTimeout", "502", "504"}
 _SKEW = timedelta(minutes=15)
@@ -156,20 +154,21 @@ def _of_reply(error: boto.ClientError, operation: str, context: ErrorContext, at
             "set the clock, with NTP for instance",
             **context,
         )
-    elif code in _REGION_CODES or (code == "400" and region):
+    elif code in _REGION_CODES or (code in {"301", "307", "400"} and region):
         where = f"in {region!r}" if region else "in another region"
         result = WrongRegionError(f"{said}: the bucket is {where}; pass that region_name", **context)
-    elif code in CREDENTIALS_CODES:
-        result = AccessDeniedError(f"{said}: the credentials are not accepted; {_CREDENTIALS_REMEDY}", **context)
-    elif code in DENIED_CODES:
-        result = AccessDeniedError(f"{said}: {_permission(operation)}", **context)
+    elif (denial := _denial(code, operation)) is not None:
+        result = AccessDeniedError(f"{said}: {denial}", **context)
     elif is_throttling(error):
         result = ThrottledError(
             f"{said} after {attempts}: the server asks to slow down; lower the concurrency or try later", **context
         )
-    elif is_unreachable(error):
+    elif is_unreachable(error) or 300 <= error_status(error) < 400:  # noqa: PLR2004 -- HTTP's redirects
+        target = _headers(error).get("location")
+        where = f", a redirect to {redacted(str(target))!r}, which is not followed" if target is not None else ""
         result = EndpointUnreachableError(
-            f"{said} after {attempts}: check the network and what lies before the server", **context
+            f"{said} after {attempts}{where}: check the endpoint, the network and what lies before the server",
+            **context,
         )
     elif error_status(error) >= 500:  # noqa: PLR2004 -- HTTP's server errors
         result = StoreError(f"{said} after {attempts}: the server failed; try again later", **context)
@@ -178,12 +177,27 @@ def _of_reply(error: boto.ClientError, operation: str, context: ErrorContext, at
     return result
 
 
+def _denial(code: str, operation: str) -> str | None:
+    """Return why the credentials do not suffice, or None when they are not at fault."""
+    if code in CREDENTIALS_CODES:
+        return f"the credentials are not accepted; {_CREDENTIALS_REMEDY}"
+    if code in DENIED_CODES:
+        return _permission(operation)
+    if code == "400" and operation in {"head_object", "head_bucket"}:
+        return (
+            "S3 tells no reason to a HEAD request; mostly the credentials are not accepted, or no longer; "
+            f"{_CREDENTIALS_REMEDY}"
+        )
+    return None
+
+
 def _permission(operation: str) -> str:
     needed = {
         "put_object": "s3:PutObject (and what its encryption key needs)",
         "get_object": "s3:GetObject, and s3:ListBucket on the bucket",
         "head_object": (
-            "s3:GetObject, and s3:ListBucket on the bucket (without it S3 answers 403 for a missing key too)"
+            "s3:GetObject, and s3:ListBucket on the bucket (without it S3 answers 403 for a missing key too); "
+            "or they are no longer accepted, which S3 does not tell to a HEAD request"
         ),
         "list_objects_v2": "s3:ListBucket on the bucket",
         "delete_object": "s3:DeleteObject",

@@ -8,7 +8,7 @@ from itertools import pairwise
 from typing import Any, Self, cast
 
 from asyncsteps._aws.codes import error_code
-from asyncsteps._errors import ListingError, StoreError, StoreOptionError
+from asyncsteps._errors import ListingError, RecordError, StoreError, StoreOptionError
 from asyncsteps._plan.names import EVERYTHING, MAX_KEY_BYTES, is_step_name, matches
 from asyncsteps.store._budget import one_budget
 from asyncsteps.store._common import BaseStore, KeyFilter
@@ -110,6 +110,13 @@ class S3Store(BaseStore):
     async def read_done(self, name: str) -> dict[str, Any] | None:
         """Return the record of ``name``, or None when it is not done."""
         self._checked(name)
+        with one_budget():
+            try:
+                return await self._read(name)
+            except RecordError:  # the answer may have lost its end on the way
+                return await self._read(name)
+
+    async def _read(self, name: str) -> dict[str, Any] | None:
         key = self._prefix + name
         try:
             reply = await self._client.call("get_object", key=key, step=name)
