@@ -25,6 +25,7 @@ from servers import (
     slow_down,
 )
 
+from asyncsteps import Step, StepRun
 from asyncsteps._errors import (
     AccessDeniedError,
     ClockSkewError,
@@ -276,3 +277,81 @@ async def test_a_fault_at_length(
     fault: str, kind: str, moto_server: MotoServer, bucket: str, fault_proxy: FaultProxy
 ) -> None:
     await check(fault, kind, moto_server, bucket, fault_proxy)
+
+
+@pytest.mark.parametrize("kind", ["page", "listing", "mark", "withdrawal"])
+@pytest.mark.parametrize(
+    "endpoint", ["http://127.0.0.1:1", "http://nowhere.invalid"], ids=["refused", "no such host"]
+)
+async def test_an_endpoint_that_is_not_there(endpoint: str, kind: str) -> None:
+    async with open_store("s3://bucket/p", endpoint_url=endpoint) as store:
+        with pytest.raises(
+            EndpointUnreachableError, match=r"after 4 attempts: EndpointConnectionError.*endpoint_url"
+        ):
+            await KINDS[kind].use(store)
+
+
+async def test_a_lost_reply_of_a_conditional_put_is_told_from_anothers_mark(
+    bucket: str, fault_proxy: FaultProxy
+) -> None:
+    """Two runs mark at once; each loses its reply and sends again: one of them is told that it was first."""
+    async with (
+        open_store(f"s3://{bucket}/p", endpoint_url=fault_proxy.endpoint) as one,
+        open_store(f"s3://{bucket}/p", endpoint_url=fault_proxy.endpoint) as two,
+    ):
+        for store in (one, two):
+            await store.mark_done("proof", RECORD, first_wins=True)
+        for number in range(5):
+            fault_proxy.inject(Cut(after_bytes=0), times=2, when=method("PUT"))
+            won = await asyncio.gather(
+                *(store.mark_done(f"s{number}", {"by": by}, first_wins=True) for store, by in ((one, 1), (two, 2)))
+            )
+            assert sorted(won) == [False, True]
+            assert await one.read_done(f"s{number}") == {"by": 1 if won[0] else 2}
+
+
+async def test_credentials_that_expire_in_mid_run_lose_no_mark(
+    moto_server: MotoServer, bucket: str, fault_proxy: FaultProxy
+) -> None:
+    expired = error_answer(400, "ExpiredToken")
+    played: list[str] = []
+
+    async def work(name: str) -> None:
+        played.append(name)
+
+    async def play(store: StepStore) -> list[str]:
+        async with StepRun(store, workflow_id="w") as run:
+            submitted = [run.submit(Step(name, (work, name))) for name in "abcd"]
+            await asyncio.gather(*submitted, return_exceptions=True)
+        for failure in run.failures:
+            assert "ExpiredToken" in str(failure)
+            assert "AWS_SESSION_TOKEN" in str(failure)
+        return [str(failure.step) for failure in run.failures]
+
+    async with open_store(f"s3://{bucket}/p", endpoint_url=fault_proxy.endpoint) as store:
+        fault_proxy.rule = lambda request: expired if "/p/c" in request.path or "/p/d" in request.path else None
+        assert await play(store) == ["c", "d"]
+        assert moto_server.keys(bucket) == ["p/a", "p/b"]
+        fault_proxy.rule = None
+        assert await play(store) == []
+    assert played == [*"abcd", *"cd"]
+    assert moto_server.keys(bucket) == [f"p/{name}" for name in "abcd"]
+
+
+async def test_a_mark_whose_replies_are_all_lost_fails_its_step_and_is_seen_by_the_next(
+    bucket: str, fault_proxy: FaultProxy
+) -> None:
+    played: list[str] = []
+
+    async def work() -> None:
+        played.append("a")
+
+    async with open_store(f"s3://{bucket}/p", endpoint_url=fault_proxy.endpoint) as store:
+        fault_proxy.inject(Cut(after_bytes=0), times=100, when=method("PUT"))
+        async with StepRun(store, workflow_id="w") as run:
+            with pytest.raises(EndpointUnreachableError, match="after 4 attempts"):
+                await run.submit(Step("a", work))
+            assert [failure.step for failure in run.failures] == ["a"]
+            fault_proxy.rule = None
+            assert (await run.submit(Step("a", work))).status == "skipped"
+    assert played == ["a"]

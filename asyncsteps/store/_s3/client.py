@@ -58,6 +58,7 @@ _READ_TIMEOUT = 30.0
 _RETRY_EVENT = "needs-retry.s3.ListObjectsV2"
 _RETRY_ID = "asyncsteps-listing-retries"
 _FAILURE_ID = "asyncsteps-failures"
+_REGION_ID = "asyncsteps-regions"
 _ATTEMPT_EVENT = "request-created.s3"
 _ATTEMPT_ID = "asyncsteps-attempts"
 _retries_itself: ContextVar[bool] = ContextVar("asyncsteps_retries_itself", default=False)
@@ -89,6 +90,14 @@ def _note_failure(
     counter = _attempts.get()
     if counter is not None:
         counter.failure = _failure(response, operation, caught_exception)
+
+
+def _stop_asking_for_the_region(*, response: Any, operation: Any, **_: object) -> None:
+    """Handle ``needs-retry``: botocore would ask for the region of what it asks for a region, without end."""
+    if response is None or "x-amz-bucket-region" in response[0].headers:
+        return
+    if 300 <= response[0].status_code < 400:  # noqa: PLR2004 -- HTTP's redirects
+        raise ClientError(response[1], operation.name)
 
 
 def _failure(response: Any, operation: Any, caught: Exception | None) -> Exception | None:
@@ -148,6 +157,7 @@ def _register(client: Any) -> None:
     events = client.meta.events
     events.register_first(_RETRY_EVENT, _leave_to_listing, unique_id=_RETRY_ID)
     events.register_first("needs-retry.s3", _note_failure, unique_id=_FAILURE_ID)
+    events.register_first("needs-retry.s3.HeadBucket", _stop_asking_for_the_region, unique_id=_REGION_ID)
     events.register(_ATTEMPT_EVENT, _count_attempt, unique_id=_ATTEMPT_ID)
 
 
