@@ -44,7 +44,7 @@ class TimeBudget:
 
     def __init__(self, *, parts: int = 1, retried: bool = False, before: "TimeBudget | None" = None) -> None:
         self.retried = retried
-        self.attempts = Attempts(before.attempts.made if before is not None else 0)
+        self.attempts: Attempts = Attempts(before.attempts.made if before is not None else 0)
         self._parts = parts
         self._spent = before.spent if before is not None else 0.0
         self._since: float | None = None

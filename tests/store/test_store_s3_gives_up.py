@@ -6,7 +6,7 @@ In virtual time, before a server that answers nothing itself: every fault is the
 import asyncio
 import contextlib
 import re
-from collections.abc import Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from typing import Any
 
 import aioboto3
@@ -185,13 +185,14 @@ def test_what_waits_for_its_turn_has_its_own_minute() -> None:
 
 
 def test_credentials_that_do_not_come_are_given_up_too() -> None:
-    class Hanging(aioboto3.Session):
-        @contextlib.asynccontextmanager
-        async def client(self, *_: Any, **__: Any) -> Any:
-            await asyncio.Event().wait()
-            yield
+    @contextlib.asynccontextmanager
+    async def hanging(*_: object, **__: object) -> AsyncIterator[None]:
+        await asyncio.Event().wait()
+        yield
 
-    seconds, error = run_virtually(given_up(USES["mark"], lambda _: None, session=Hanging()))
+    session: Any = aioboto3.Session()
+    session.client = hanging
+    seconds, error = run_virtually(given_up(USES["mark"], lambda _: None, session=session))
     assert seconds <= LONGEST
     assert "after 0 attempts" in str(error)
 

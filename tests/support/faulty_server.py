@@ -16,6 +16,7 @@ sys.path.insert(0, str(Path(__file__).parents[2]))
 
 from bench import _model_server as model
 from bench._control import Settings, serve_until_stdin_ends
+from bench._model_bucket import Bucket
 from bench._model_http import Request, reply
 from bench._model_xml import RequestError
 
@@ -71,7 +72,7 @@ class _Connection(model._Connection):
 async def _main(seed: int, share: float, latency_ms: float) -> None:
     server = FaultyServer(seed=seed, share=share)
     server.settings = Settings(latency_ms=latency_ms)
-    server.buckets["load"] = model.Bucket()
+    server.buckets["load"] = Bucket()
     listener = await asyncio.get_running_loop().create_server(
         lambda: _Connection(server), "127.0.0.1", 0, backlog=1024
     )

@@ -103,8 +103,9 @@ class BucketClient:
             raise StoreClosedError("the store was closed before the request was through", **context)
         if failure is not None:  # the time was over in the pause after it
             raise store_error(failure, operation, context=context, attempts=attempts) from failure
+        seconds = min(round(budget.spent, 1), self._options.seconds)
         raise EndpointUnreachableError(
-            f"no whole answer to {operation} within {round(budget.spent, 1):g} s, after {attempts}: check the "
+            f"no whole answer to {operation} within {seconds:g} s, after {attempts}: check the "
             "network and that the server is up, or raise the store's timeout",
             **context,
         )

@@ -187,8 +187,10 @@ def _own_config(options: ClientOptions) -> "AioConfig":
         retries={"total_max_attempts": attempts} if attempts is not None else None,
         user_agent=f"asyncsteps aiobotocore/{aiobotocore.__version__} python/{platform.python_version()}",
     )
-    given = options.config
-    config = own if given is None else own.merge(cast("AioConfig", given))  # it reads what a plain Config has too
+    given: Any = options.config
+    config: Any = (
+        own if given is None else own.merge(cast("AioConfig", given))
+    )  # it reads what a plain Config has too
     if isinstance(given, AioConfig):  # merging drops both
         config.connector_args = given.connector_args
     if not isinstance(given, AioConfig) or given.http_session_cls is AIOHTTPSession:

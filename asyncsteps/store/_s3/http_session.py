@@ -16,7 +16,8 @@ def session_without_redirects() -> Any:
 
     class Session(AIOHTTPSession):
         async def _get_session(self, proxy_url: Any) -> Any:
-            session = await super()._get_session(proxy_url)
+            parent: Any = super()  # the type stubs lack the method
+            session = await parent._get_session(proxy_url)  # noqa: SLF001 -- inherited
             return SimpleNamespace(request=functools.partial(session.request, allow_redirects=False))
 
     return Session
