@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import pytest
+from aiobotocore.config import AioConfig
 from botocore.config import Config
 from servers import (
     Answer,
@@ -23,6 +24,7 @@ from servers import (
     Request,
     Shorten,
     error_answer,
+    run_fault_proxy,
     slow_down,
 )
 
@@ -293,6 +295,23 @@ async def test_an_endpoint_that_is_not_there(endpoint: str, kind: str) -> None:
             await KINDS[kind].use(store)
 
 
+@pytest.mark.parametrize(
+    "config", [None, Config(read_timeout=9), AioConfig(connector_args={"keepalive_timeout": 1})]
+)
+async def test_a_redirect_is_not_followed_to_another_server(
+    bucket: str, s3_endpoint: str, fault_proxy: FaultProxy, config: Config | None
+) -> None:
+    """It would be asked without a signature, and would seem to store what is marked."""
+    async with run_fault_proxy(s3_endpoint) as other:
+        other.rule = lambda _: Answer(200, headers={"ETag": "other"})
+        fault_proxy.rule = lambda request: Answer(307, headers={"Location": other.endpoint + request.target})
+        async with open_store(f"s3://{bucket}/p", endpoint_url=fault_proxy.endpoint, config=config) as store:
+            for kind in ("mark", "look-up", "withdrawal"):
+                with pytest.raises(EndpointUnreachableError, match="is not followed"):
+                    await KINDS[kind].use(store)
+        assert other.requests == []
+
+
 async def test_a_lost_reply_of_a_conditional_put_is_told_from_anothers_mark(
     bucket: str, fault_proxy: FaultProxy
 ) -> None:
@@ -358,7 +377,7 @@ async def test_a_mark_whose_replies_are_all_lost_fails_its_step_and_is_seen_by_t
             with pytest.raises(EndpointUnreachableError, match="after 4 attempts"):
                 await run.submit(Step("a", work))
             [failure] = run.failures
-            assert isinstance(failure, StoreError)
+            assert isinstance(failure, StepFailedError)
             assert failure.step == "a"
             fault_proxy.rule = None
             assert (await run.submit(Step("a", work))).status == "skipped"

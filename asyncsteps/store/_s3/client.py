@@ -191,13 +191,11 @@ def _own_config(options: ClientOptions) -> "AioConfig":
     config: Any = (
         own if given is None else own.merge(cast("AioConfig", given))
     )  # it reads what a plain Config has too
-    if isinstance(given, AioConfig):  # merging drops both
-        config.connector_args = given.connector_args
-    if not isinstance(given, AioConfig) or given.http_session_cls is AIOHTTPSession:
-        config.http_session_cls = session_without_redirects()
-    else:
-        config.http_session_cls = given.http_session_cls
-    return config
+    # Merging drops what an AioConfig has beside.
+    session_class = getattr(given, "http_session_cls", AIOHTTPSession)
+    config.connector_args = getattr(given, "connector_args", None)
+    config.http_session_cls = session_without_redirects() if session_class is AIOHTTPSession else session_class
+    return cast("AioConfig", config)
 
 
 def tune(client: Any) -> None:
