@@ -7,6 +7,7 @@ import asyncio
 import re
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -382,3 +383,15 @@ async def test_a_mark_whose_replies_are_all_lost_fails_its_step_and_is_seen_by_t
             fault_proxy.rule = None
             assert (await run.submit(Step("a", work))).status == "skipped"
     assert played == ["a"]
+
+
+@pytest.mark.parametrize("fault", ROWS)
+def test_the_documentation_has_a_row_for_each_fault(fault: str) -> None:
+    page = (Path(__file__).parents[2] / "docs" / "reliability.md").read_text()
+    [cells] = [line.strip("| ").split(" | ") for line in page.splitlines() if line.startswith(f"| {fault} | ")]
+    row = ROWS[fault]
+    assert {int(number) for number in re.findall(r"\d+", cells[1])} == set(row.tried.values())
+    errors = {error.__name__ for error in (row.error, *row.errors.values()) if error is not None}
+    if fault == "half of the body":
+        errors.add("RecordError")  # a kind of StoreError
+    assert set(re.findall(r"`(\w+)`", cells[2])) == errors
