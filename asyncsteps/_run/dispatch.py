@@ -65,11 +65,13 @@ class Dispatch:
 
     async def play(self, item: Submittable) -> Played:  # noqa: PLR0911 - one way for each kind
         """Play a submittable of any kind."""
-        now = asyncio.get_running_loop().time()
-        if now - self._turn > _LONGEST_TURN and not isinstance(item, SignalTask | MarkerTask):
+        loop = asyncio.get_running_loop()
+        while loop.time() - self._turn > _LONGEST_TURN and not isinstance(item, SignalTask | MarkerTask):
             # What is skipped, or does not wait, would hold the event loop for as long as there is more of it.
+            turn = self._turn
             await anyio.lowlevel.checkpoint()
-            self._turn = asyncio.get_running_loop().time()
+            if turn == self._turn:  # else another task has begun the next turn, which is one for all
+                self._turn = loop.time()
         match item:
             case ActivityTask():
                 return await self._play_activity(item)

@@ -4,6 +4,7 @@
 costs, the longest block of the event loop among it.
 """
 
+import asyncio
 import json
 import os
 import subprocess
@@ -12,6 +13,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+
+from asyncsteps import Group, MemoryStore, StepRun
 
 SUPPORT = Path(__file__).parents[1] / "support"
 SHARE_OF_FAULTS = 0.01
@@ -54,6 +57,30 @@ def check(steps: int, report: dict[str, Any], server: dict[str, Any], *, side_by
     assert set(server["faults"]) == {"throttled", "cut before", "cut after"}
     assert report["side_by_side"] == side_by_side
     assert report["after"] == report["before"]
+
+
+async def test_a_group_of_many_lets_other_tasks_have_their_turns_while_it_starts() -> None:
+    started = 0
+    turns: list[int] = []
+    go_on = asyncio.Event()
+
+    async def work() -> None:
+        nonlocal started
+        started += 1
+        await go_on.wait()
+
+    async def count() -> None:
+        while sum(turns) < 2000:
+            before = started
+            await asyncio.sleep(0)
+            turns.append(started - before)
+        go_on.set()
+
+    async with MemoryStore() as store, StepRun(store, workflow_id="w", max_parallel=2000) as run:
+        counting = asyncio.create_task(count())
+        await run.submit(Group(*((work,) for _ in range(2000))))
+        await counting
+    assert max(turns) <= 200
 
 
 @pytest.mark.parametrize("shape", ["flat", "nested"])
