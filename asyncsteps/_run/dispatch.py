@@ -66,7 +66,7 @@ class Dispatch:
     async def play(self, item: Submittable) -> Played:  # noqa: PLR0911 - one way for each kind
         """Play a submittable of any kind."""
         loop = asyncio.get_running_loop()
-        while loop.time() - self._turn > _LONGEST_TURN and not isinstance(item, SignalTask | MarkerTask):
+        if loop.time() - self._turn > _LONGEST_TURN and not isinstance(item, SignalTask | MarkerTask):
             # What is skipped, or does not wait, would hold the event loop for as long as there is more of it.
             turn = self._turn
             await anyio.lowlevel.checkpoint()
