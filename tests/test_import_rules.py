@@ -59,6 +59,7 @@ MEMBERS = {
     # modules that are in another room than their folder
     "__main__": "cli",
     "store._protocol": "store.contract",
+    "store._budget": "store.contract",
     "store._common": "store.contract",
     "store._records": "store.contract",
     "store._location": "store.contract",

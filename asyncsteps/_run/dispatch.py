@@ -29,6 +29,9 @@ _CHECKPOINT_INTERVAL = 0.005
 _MISUSE = (RunClosedError, StepDeadlockError, StepDefinitionError)
 """Errors of what is submitted, not of an activity: they reach the caller, whatever surrounds them."""
 
+_STARTED_AT_ONCE = 50
+"""Members of a group that are started before other tasks of the event loop have a turn."""
+
 
 class _Running:
     """Notes, on entry, that an activity is running within the enclosing steps."""
@@ -58,11 +61,8 @@ class Dispatch:
 
     async def play(self, item: Submittable) -> Played:  # noqa: PLR0911 - one way for each kind
         """Play a submittable of any kind."""
-        now = asyncio.get_running_loop().time()
-        if now - self._last_checkpoint > _CHECKPOINT_INTERVAL and not isinstance(item, SignalTask | MarkerTask):
-            # A long series of submissions that never wait, such as skipped steps, would hold up the event loop.
-            await anyio.lowlevel.checkpoint()
-            self._last_checkpoint = asyncio.get_running_loop().time()
+        if not isinstance(item, SignalTask | MarkerTask):
+            await self._checkpoint()
         try:
             match item:
                 case ActivityTask():
@@ -86,6 +86,14 @@ class Dispatch:
                     )
         except _MISUSE as error:
             return Played(None, error, infrastructure=True)
+
+    async def _checkpoint(self) -> None:
+        """Let other tasks of the event loop run, now and then: submissions that never wait would hold it up."""
+        loop, last = asyncio.get_running_loop(), self._last_checkpoint
+        if loop.time() - last > _CHECKPOINT_INTERVAL:
+            await anyio.lowlevel.checkpoint()
+            if last == self._last_checkpoint:  # else another task has begun the next interval
+                self._last_checkpoint = loop.time()
 
     async def _play_activity(self, task: ActivityTask[Any]) -> Played:
         if self._parts.planning:
@@ -129,7 +137,9 @@ class Dispatch:
             await play_queued()
         elif workers:
             async with anyio.create_task_group() as tasks:
-                for _ in range(workers):
+                for number in range(workers):
+                    if number and number % _STARTED_AT_ONCE == 0:
+                        await anyio.lowlevel.checkpoint()
                     tasks.start_soon(play_queued)
         ended = [each for each in played if each is not None]
         if len(ended) < len(members):  # a member cancelled its own task, which the task group does not report

@@ -20,6 +20,7 @@ from asyncsteps._run.done_cache import DoneCache
 from asyncsteps._tasks.attributes import ActivityAttributes
 from asyncsteps._tasks.retry import attempts
 from asyncsteps._tasks.shield import uninterrupted
+from asyncsteps.store._budget import one_budget
 from asyncsteps.store._protocol import StepStore
 
 P = ParamSpec("P")
@@ -208,9 +209,11 @@ class StoredMarks:
         """Ask the store, by default with retries, since many may wait for the answer."""
         assert self._opened is not None
         policy = self._opened[2]
-        if not policy.retry:
+        if policy.retry:
+            return await self._attempt(policy, "asking for done steps", call, *args, **kwargs)
+        with one_budget(retried=True):
             policy = policy.with_attribute("retry", _ASKED_AGAIN)
-        return await self._attempt(policy, "asking for done steps", call, *args, **kwargs)
+            return await self._attempt(policy, "asking for done steps", call, *args, **kwargs)
 
     def _work(
         self, what: str, function: Callable[P, Coroutine[Any, Any, T]], *args: P.args, **kwargs: P.kwargs

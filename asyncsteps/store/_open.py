@@ -48,8 +48,8 @@ def open_store(
         config: For S3: botocore configuration (retries, timeouts, proxies), which overrides the store's own.
         concurrency: The most requests, or operating system calls, at once.
         sse: For S3: server-side encryption, True for ``AES256`` or a name such as ``aws:kms``.
-        timeout: For S3: seconds that a request may take, including retries and the pauses between them; 60 by
-            default. A listing gives each page half of it, and requests failed pages again.
+        timeout: For S3: seconds that a look-up, a mark, a withdrawal (of 1,000 names) or a page may take, with all
+            its requests, retries and pauses; 60 by default. Waiting for a connection does not count.
         attempts: For S3: how often a request is tried. None: what ``config`` or ``AWS_MAX_ATTEMPTS`` says, else 6
             times, or 4 while the server cannot be reached.
 

@@ -357,7 +357,7 @@ async def test_the_url_opens_the_same_store(open_one: OpenStore, monkeypatch: py
         await mark(store, "a")
         place = getattr(store, "_client", None)
         if place is not None:
-            monkeypatch.setenv("AWS_ENDPOINT_URL_S3", place.place()["endpoint"])
+            monkeypatch.setenv("AWS_ENDPOINT_URL_S3", place.context()["endpoint"])
         async with open_store(store.url) as again:
             assert again.url == store.url
             assert await again.list_done() == ["a"]

@@ -128,7 +128,7 @@ async def test_a_withdrawal_that_fails_alone_is_told(bucket: str, fault_proxy: F
 async def test_a_request_that_fails_beside_others_is_told_with_them(
     bucket: str, fault_proxy: FaultProxy, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("asyncsteps.store._s3.delete._BATCH", 2)
+    monkeypatch.setattr("asyncsteps.store._s3.delete.BATCH", 2)
     async with s3_store(bucket, fault_proxy.endpoint) as store:
         await asyncio.gather(*(store.mark_done(name, RECORD) for name in "abc"))
         denied = error_answer(403, "AccessDenied")

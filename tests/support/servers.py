@@ -57,9 +57,10 @@ class Cut:
 
 @dataclass(frozen=True, slots=True)
 class Delay:
-    """Fault: the request is forwarded after a delay, in seconds."""
+    """Fault: the request is forwarded, or answered by ``answer``, after a delay, in seconds."""
 
     seconds: float
+    answer: Answer | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,7 +78,12 @@ class Drip:
     seconds: float
 
 
-Fault = Answer | Cut | Delay | Hold | Drip
+@dataclass(frozen=True, slots=True)
+class Shorten:
+    """Fault: the reply comes with half of its body, and a length that agrees."""
+
+
+Fault = Answer | Cut | Delay | Hold | Drip | Shorten
 Rule = Callable[[Request], Fault | None]
 
 
@@ -179,32 +185,39 @@ class FaultProxy:
 
     async def _answer(self, request: Request, writer: asyncio.StreamWriter) -> None:
         fault = self.rule(request) if self.rule is not None else None
+        if fault == Cut():
+            raise ConnectionAbortedError
+        reply = await self._reply(request, fault)
+        if isinstance(fault, Drip):
+            for byte in reply:
+                writer.write(bytes([byte]))
+                await writer.drain()
+                await asyncio.sleep(fault.seconds)
+            return
+        writer.write(reply[: fault.after_bytes] if isinstance(fault, Cut) else reply)
+        await writer.drain()
+        if isinstance(fault, Cut):
+            raise ConnectionAbortedError
+
+    async def _reply(self, request: Request, fault: Fault | None) -> bytes:
         match fault:
             case Answer():
-                reply = _head(fault) + (b"" if request.method == "HEAD" else fault.body)
-            case Cut(after_bytes=None):
-                raise ConnectionAbortedError
-            case Cut(after_bytes=int(sent)):
-                writer.write((await self._forward(request))[:sent])
-                await writer.drain()
-                raise ConnectionAbortedError
-            case Drip(seconds=pause):
-                for byte in await self._forward(request):
-                    writer.write(bytes([byte]))
-                    await writer.drain()
-                    await asyncio.sleep(pause)
-                return
+                return _head(fault) + (b"" if request.method == "HEAD" else fault.body)
+            case Delay(seconds=seconds, answer=answer):
+                await asyncio.sleep(seconds)
+                return await self._reply(request, answer)
+            case Shorten():
+                head, _, body = (await self._forward(request)).partition(b"\r\n\r\n")
+                body = body[: len(body) // 2]
+                head = re.sub(rb"(?im)^content-length:[^\r\n]*", b"Content-Length: %d" % len(body), head)
+                return head + b"\r\n\r\n" + body
             case Hold(release=release, reply=held):
                 if not held:
                     await release.wait()
                 reply = await self._forward(request)
                 await release.wait()
-            case _:
-                if isinstance(fault, Delay):
-                    await asyncio.sleep(fault.seconds)
-                reply = await self._forward(request)
-        writer.write(reply)
-        await writer.drain()
+                return reply
+        return await self._forward(request)
 
     def _forwarded_head(self, request: Request) -> bytes:
         first, *lines = request.head.rstrip(b"\r\n").split(b"\r\n")

@@ -18,6 +18,7 @@ from asyncsteps._errors import (
     ThrottledError,
     WrongRegionError,
 )
+from asyncsteps.store._budget import TimeBudget, budgeted, current_budget
 from asyncsteps.store._listing.page import FetchPage, Page
 from asyncsteps.store._listing.request import Request
 from asyncsteps.store._listing.scheduler import Scheduler
@@ -84,7 +85,8 @@ class _Listing:
         self._throttlings = 0
         self._tasks: set[asyncio.Task[None]] = set()
         self._pauses: set[asyncio.TimerHandle] = set()
-        self._again: deque[tuple[Request, int]] = deque()
+        self._again: deque[tuple[Request, int, TimeBudget]] = deque()
+        self._outer = current_budget()
         self._batches: deque[list[str]] = deque()
         self._news = asyncio.Event()
         self._closed = False
@@ -128,7 +130,9 @@ class _Listing:
             return
         idle = int(self._limit) - len(self._tasks)
         while self._again and idle > 0:
-            self._start(*self._again.popleft())
+            request, attempt, budget = self._again.popleft()
+            budget.go_on()
+            self._start(request, attempt, budget)
             idle -= 1
         try:
             requests = self._scheduler.next_requests(idle)
@@ -136,11 +140,11 @@ class _Listing:
             self._error = error
         else:
             for request in requests:
-                self._start(request, 1)
+                self._start(request, 1, TimeBudget(retried=True, before=self._outer))
 
-    def _start(self, request: Request, attempt: int) -> None:
+    def _start(self, request: Request, attempt: int, budget: TimeBudget) -> None:
         self._requests += 1
-        task = asyncio.get_running_loop().create_task(self._run(request, attempt, self._throttlings))
+        task = asyncio.get_running_loop().create_task(self._run(request, attempt, budget, self._throttlings))
         self._tasks.add(task)
         task.add_done_callback(self._ended)
 
@@ -152,35 +156,45 @@ class _Listing:
             self._send()
         self._news.set()
 
-    async def _run(self, request: Request, attempt: int, throttlings: int) -> None:
+    async def _run(self, request: Request, attempt: int, budget: TimeBudget, throttlings: int) -> None:
         """Fetch a page and process the reply, or the error."""
         chained = self._scheduler.chained
         try:
-            page = await self._fetch(
-                request.prefix,
-                start_after=request.start_after,
-                delimiter=request.delimiter,
-                token=request.token,
-            )
+            with budgeted(budget):
+                page = await self._fetch(
+                    request.prefix,
+                    start_after=request.start_after,
+                    delimiter=request.delimiter,
+                    token=request.token,
+                )
         except _FINAL:
             raise
         except StoreError as error:
-            if isinstance(error, ThrottledError) and throttlings == self._throttlings:
-                # Requests that were in flight at the last halving do not halve the limit again.
-                self._throttlings += 1
-                self._limit = max(1, self._limit / 2)
-            if attempt < self._attempts(error):
-                self._pause(request, attempt)
-            elif isinstance(error, _TRANSIENT) and self._pages > 0:
-                raise self._failure(error, attempt) from error
-            elif isinstance(error, _TRANSIENT) or not self._scheduler.refused(request):
-                raise
+            self._failed(error, request, attempt, budget, throttlings)
         else:
             if throttlings == self._throttlings:
                 self._limit = min(self._concurrency, self._limit + _RECOVERY)
             self._receive(request, page)
         if self._scheduler.chained and not chained:
             self._drop()
+
+    def _failed(
+        self, error: StoreError, request: Request, attempt: int, budget: TimeBudget, throttlings: int
+    ) -> None:
+        """Send a request again that failed, or do without it, or raise the error that ends the listing."""
+        if isinstance(error, ThrottledError) and throttlings == self._throttlings:
+            # Requests that were in flight at the last halving do not halve the limit again.
+            self._throttlings += 1
+            self._limit = max(1, self._limit / 2)
+        if attempt < self._attempts(error):
+            self._pause(request, attempt, budget)
+            return
+        if self._outer is not None:
+            self._outer.charge(budget)
+        if isinstance(error, _TRANSIENT) and self._pages > 0:
+            raise self._failure(error, attempt) from error
+        if isinstance(error, _TRANSIENT) or not self._scheduler.refused(request):
+            raise error
 
     def _attempts(self, error: StoreError) -> int:
         """Return how often to request a page that fails like this; the client has made retries of its own."""
@@ -200,12 +214,13 @@ class _Listing:
             endpoint=error.endpoint,
         )
 
-    def _pause(self, request: Request, attempt: int) -> None:
+    def _pause(self, request: Request, attempt: int, budget: TimeBudget) -> None:
         """Send a request again after a delay."""
 
         def resume() -> None:
             self._pauses.discard(pause)
-            self._again.append((request, attempt + 1))
+            budget.wait()
+            self._again.append((request, attempt + 1, budget))
             self._send()
 
         pause = asyncio.get_running_loop().call_later(min(_BACKOFF * 2**attempt, _LONGEST_BACKOFF), resume)

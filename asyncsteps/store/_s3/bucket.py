@@ -1,23 +1,26 @@
 """Requests to one bucket: limited in number and time, replies checked, errors mapped."""
 
 import contextlib
+import random
 from typing import Any
 
-from anyio import CancelScope, CapacityLimiter, Event, Lock, current_time
+from anyio import CancelScope, CapacityLimiter, Event, Lock, current_time, sleep
+from botocore.parsers import ResponseParserError
 
 from asyncsteps._aws.codes import UNREACHABLE, error_code
 from asyncsteps._errors import AccessDeniedError, EndpointUnreachableError, StoreClosedError, StoreError
+from asyncsteps.store._budget import Attempts, TimeBudget, current_budget, one_budget
 from asyncsteps.store._records import check_length
-from asyncsteps.store._s3.client import counted_attempts, open_client, page_timeout
-from asyncsteps.store._s3.errors import Place, store_error
+from asyncsteps.store._s3.client import counted_attempts, open_client
+from asyncsteps.store._s3.errors import ErrorContext, NoReplyOfS3Error, check_reply, store_error
 from asyncsteps.store._s3.options import ClientOptions
 
-_ALWAYS_IN_REPLIES = {
-    "get_object": "ETag",
-    "head_object": "ETag",
-    "list_objects_v2": "IsTruncated",
-    "put_object": "ETag",
-}
+_ATTEMPTS_AT_REPLIES = 3
+"""How often a request is sent whose answer breaks off or is none of S3's: botocore does not retry those."""
+
+_LONGEST_PAUSE = 0.2
+_CONNECTING = 10.0
+"""Seconds that loading the libraries and finding credentials may take, however short the timeout is."""
 
 _CHUNK = 2**20
 """The bytes of a body that are read at once, at most."""
@@ -60,10 +63,10 @@ class BucketClient:
                 await self._idle.wait()
             await self._stack.aclose()
 
-    def place(self, key: str | None = None, step: str | None = None) -> Place:
+    def context(self, key: str | None = None, step: str | None = None) -> ErrorContext:
         """Return where an error happened, as the arguments that errors take."""
         endpoint = self._options.endpoint_url if self._client is None else str(self._client.meta.endpoint_url)
-        return Place(url=self._url, bucket=self.bucket, key=key, endpoint=endpoint, step=step)
+        return ErrorContext(url=self._url, bucket=self.bucket, key=key, endpoint=endpoint, step=step)
 
     async def call(
         self, operation: str, *, key: str | None = None, step: str | None = None, **params: Any
@@ -81,73 +84,94 @@ class BucketClient:
         """
         if key is not None:
             params["Key"] = key
-        async with self._limiter:  # acquired before the request is signed, because signatures expire
+        budget = current_budget() or TimeBudget()
+        attempts = budget.attempts if budget.retried else Attempts()
+        async with budget.turn(self._limiter):  # before the request is signed, because signatures expire
             self._in_flight.add(scope := CancelScope())
-            seconds = page_timeout(self._options.seconds)
-            with counted_attempts() as attempts:
-                try:
-                    with scope:
-                        if not self._closed:
-                            client = self._client or await self._make()
-                            scope.deadline = current_time() + seconds  # libraries are loaded by now
-                            return await self._send(client, operation, params, step)
-                except Exception as error:
-                    raise store_error(error, operation, place=self.place(key, step), attempts=attempts) from error
-                finally:
-                    self._in_flight.discard(scope)
-                    if self._closed and not self._in_flight:
-                        self._idle.set()
+            try:
+                with scope, counted_attempts(attempts):
+                    if not self._closed:
+                        share = budget.share(self._options.seconds)
+                        scope.deadline = current_time() + max(share, _CONNECTING)
+                        client = self._client or await self._make()
+                        scope.deadline = min(scope.deadline, current_time() + share)
+                        return await self._send(client, operation, params, attempts)
+            except Exception as error:
+                raise store_error(error, operation, context=self.context(key, step), attempts=attempts) from error
+            finally:
+                self._in_flight.discard(scope)
+                if self._closed and not self._in_flight:
+                    self._idle.set()
+        failure, context = attempts.failure, self.context(key, step)
         if self._closed:
-            raise StoreClosedError("the store was closed before the request was through", **self.place(key, step))
+            raise StoreClosedError("the store was closed before the request was through", **context)
+        if failure is not None:  # the time was over in the pause after it
+            raise store_error(failure, operation, context=context, attempts=attempts) from failure
+        seconds = min(round(budget.spent, 1), self._options.seconds)
         raise EndpointUnreachableError(
-            f"no whole answer to {operation} within {seconds:g} s, after {attempts}: check the network and that "
-            "the server is up, or raise the store's timeout",
-            **self.place(key, step),
+            f"no whole answer to {operation} within {seconds:g} s, after {attempts}: check the "
+            "network and that the server is up, or raise the store's timeout",
+            **context,
         )
 
     async def _send(
-        self, client: Any, operation: str, params: dict[str, Any], step: str | None, *, body_attempts: int = 3
+        self, client: Any, operation: str, params: dict[str, Any], attempts: Attempts
     ) -> dict[str, Any]:
-        reply: dict[str, Any] = await getattr(client, operation)(Bucket=self.bucket, **params)
-        expected = _ALWAYS_IN_REPLIES.get(operation)
-        if expected is not None and expected not in reply:
-            raise EndpointUnreachableError(
-                f"the answer to {operation} has no {expected}, so it is none of S3's: check the endpoint and what "
-                "lies before it, such as a proxy or a login page",
-                **self.place(params.get("Key"), step),
-            )
-        if "Body" in reply:
+        """Send a request, and again when what arrives breaks off or is no answer of S3's."""
+        configured = (client.meta.config.retries or {}).get("total_max_attempts", _ATTEMPTS_AT_REPLIES)
+        left = min(_ATTEMPTS_AT_REPLIES, configured)
+        while True:
+            left -= 1
+            answered = False
             try:
-                stream, body = reply["Body"], bytearray()
-                async with stream:
-                    async for chunk in stream.iter_chunks(_CHUNK):
-                        body += chunk
-                        check_length(len(body), **self.place(params.get("Key"), step))
-                reply["Body"] = bytes(body)
-            except UNREACHABLE:  # botocore retries a request, but not the reading of a body
-                if body_attempts == 1:
+                reply: dict[str, Any] = await getattr(client, operation)(Bucket=self.bucket, **params)
+                answered = True
+                check_reply(operation, reply)
+                if "Body" in reply:
+                    reply = {**reply, "Body": await _read(reply["Body"], self.context(params.get("Key")))}
+            except (ResponseParserError, NoReplyOfS3Error, *UNREACHABLE) as error:
+                retried = not answered and isinstance(error, UNREACHABLE)  # by botocore
+                if retried or not left:
                     raise
-                return await self._send(client, operation, params, step, body_attempts=body_attempts - 1)
-        return reply
+                attempts.failure = error
+            else:
+                attempts.made = 0  # of the next request that shares them
+                return reply
+            await sleep(random.uniform(0, _LONGEST_PAUSE))  # noqa: S311 -- jitter
 
     async def head(self, key: str, step: str) -> dict[str, Any] | None:
         """Return the reply to a HEAD request, or None when there is no such object.
 
         The reply does not tell a missing key from a missing bucket, so the first miss also looks for the bucket.
         """
-        try:
-            return await self.call("head_object", key=key, step=step)
-        except StoreError as error:
-            if error_code(error.__cause__) not in {"404", "NoSuchKey"}:
-                raise
-        if not self._bucket_seen:
-            with contextlib.suppress(AccessDeniedError):  # it exists: a missing one is never denied
-                await self.call("head_bucket")
-            self._bucket_seen = True
-        return None
+        with one_budget():
+            try:
+                return await self.call("head_object", key=key, step=step)
+            except StoreError as error:
+                if error_code(error.__cause__) not in {"404", "NoSuchKey"}:
+                    raise
+            if not self._bucket_seen:
+                with contextlib.suppress(AccessDeniedError):  # it exists: a missing one is never denied
+                    await self.call("head_bucket")
+                self._bucket_seen = True
+            return None
 
     async def _make(self) -> Any:
         async with self._making:
             if self._client is None:
                 self._client = await open_client(self._options, self._stack)
             return self._client
+
+
+async def _read(stream: Any, context: ErrorContext) -> bytes:
+    """Read a body to its end.
+
+    Raises:
+        RecordError: When it is longer than any record.
+    """
+    body = bytearray()
+    async with stream:
+        async for chunk in stream.iter_chunks(_CHUNK):
+            body += chunk
+            check_length(len(body), **context)
+    return bytes(body)

@@ -18,7 +18,6 @@ import os
 import platform
 from collections.abc import Iterator
 from contextvars import ContextVar
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, cast
 
 from botocore.exceptions import ClientError
@@ -26,8 +25,10 @@ from botocore.exceptions import ClientError
 from asyncsteps._aws import clients
 from asyncsteps._aws.redaction import endpoint_refusal
 from asyncsteps._errors import StoreOptionError
+from asyncsteps.store._budget import Attempts
 from asyncsteps.store._s3 import page_parser
 from asyncsteps.store._s3.errors import is_throttling, is_unreachable
+from asyncsteps.store._s3.http_session import session_without_redirects
 from asyncsteps.store._s3.options import ClientOptions
 
 if TYPE_CHECKING:
@@ -56,33 +57,20 @@ _CONNECT_TIMEOUT = 5.0
 _READ_TIMEOUT = 30.0
 _RETRY_EVENT = "needs-retry.s3.ListObjectsV2"
 _RETRY_ID = "asyncsteps-listing-retries"
+_FAILURE_ID = "asyncsteps-failures"
+_REGION_ID = "asyncsteps-regions"
 _ATTEMPT_EVENT = "request-created.s3"
 _ATTEMPT_ID = "asyncsteps-attempts"
 _retries_itself: ContextVar[bool] = ContextVar("asyncsteps_retries_itself", default=False)
-_attempts: ContextVar["Attempts | None"] = ContextVar("asyncsteps_attempts", default=None)
-
-
-@dataclass(slots=True)
-class Attempts:
-    """The attempts at one request.
-
-    Attributes:
-        made: The number of attempts so far.
-    """
-
-    made: int = 0
-
-    def __str__(self) -> str:
-        return "1 attempt" if self.made == 1 else f"{self.made} attempts"
+_attempts: ContextVar[Attempts | None] = ContextVar("asyncsteps_attempts", default=None)
 
 
 @contextlib.contextmanager
-def counted_attempts() -> Iterator[Attempts]:
+def counted_attempts(counter: Attempts) -> Iterator[None]:
     """Count the attempts that a client of `open_client` makes inside the block."""
-    counter = Attempts()
     reset = _attempts.set(counter)
     try:
-        yield counter
+        yield
     finally:
         _attempts.reset(reset)
 
@@ -92,11 +80,32 @@ def _count_attempt(**_: object) -> None:
     counter = _attempts.get()
     if counter is not None:
         counter.made += 1
+        counter.failure = None
 
 
-def page_timeout(seconds: float) -> float:
-    """Return the timeout of a request; half of it in `listing`, whose caller requests the first page twice."""
-    return seconds / 2 if _retries_itself.get() else seconds
+def _note_failure(
+    *, response: Any, operation: Any, caught_exception: Exception | None = None, **_: object
+) -> None:
+    """Handle ``needs-retry``: note how an attempt failed, which the pause before the next would hide."""
+    counter = _attempts.get()
+    if counter is not None:
+        counter.failure = _failure(response, operation, caught_exception)
+
+
+def _stop_asking_for_the_region(*, response: Any, operation: Any, **_: object) -> None:
+    """Handle ``needs-retry``: botocore would ask for the region of what it asks for a region, without end."""
+    if response is None or "x-amz-bucket-region" in response[0].headers:
+        return
+    if 300 <= response[0].status_code < 400:  # noqa: PLR2004 -- HTTP's redirects
+        raise ClientError(response[1], operation.name)
+
+
+def _failure(response: Any, operation: Any, caught: Exception | None) -> Exception | None:
+    """Return how an attempt failed, or None when it did not; a handler of ``needs-retry`` is told the rest."""
+    if response is None:
+        return caught
+    http, parsed = response
+    return ClientError(parsed, operation.name) if http.status_code >= 300 else None  # noqa: PLR2004 -- HTTP's
 
 
 @contextlib.contextmanager
@@ -147,6 +156,8 @@ def _register(client: Any) -> None:
     """Register the handlers that take effect only inside the context managers of this module."""
     events = client.meta.events
     events.register_first(_RETRY_EVENT, _leave_to_listing, unique_id=_RETRY_ID)
+    events.register_first("needs-retry.s3", _note_failure, unique_id=_FAILURE_ID)
+    events.register_first("needs-retry.s3.HeadBucket", _stop_asking_for_the_region, unique_id=_REGION_ID)
     events.register(_ATTEMPT_EVENT, _count_attempt, unique_id=_ATTEMPT_ID)
 
 
@@ -162,6 +173,7 @@ def _retries_are_ours(options: ClientOptions) -> bool:
 def _own_config(options: ClientOptions) -> "AioConfig":
     import aiobotocore
     from aiobotocore.config import AioConfig
+    from aiobotocore.httpsession import AIOHTTPSession
 
     # Not the mode "standard", whose quota stops all retries when many requests fail at once, and so loses marks.
     attempts = _ATTEMPTS if _retries_are_ours(options) else options.attempts
@@ -175,9 +187,15 @@ def _own_config(options: ClientOptions) -> "AioConfig":
         retries={"total_max_attempts": attempts} if attempts is not None else None,
         user_agent=f"asyncsteps aiobotocore/{aiobotocore.__version__} python/{platform.python_version()}",
     )
-    if options.config is None:
-        return own
-    return own.merge(cast("AioConfig", options.config))  # only options are read, which a plain Config has too
+    given: Any = options.config
+    config: Any = (
+        own if given is None else own.merge(cast("AioConfig", given))
+    )  # it reads what a plain Config has too
+    # Merging drops what an AioConfig has beside.
+    session_class = getattr(given, "http_session_cls", AIOHTTPSession)
+    config.connector_args = getattr(given, "connector_args", None)
+    config.http_session_cls = session_without_redirects() if session_class is AIOHTTPSession else session_class
+    return cast("AioConfig", config)
 
 
 def tune(client: Any) -> None:
@@ -211,7 +229,7 @@ def _leave_to_listing(
     """Handle ``needs-retry``: stop early when the caller of `listing` retries itself."""
     if not _retries_itself.get():
         return
-    error = caught_exception if response is None else ClientError(response[1], operation.name)
+    error = _failure(response, operation, caught_exception)
     if error is not None and (
         is_throttling(error) or (attempts >= _ATTEMPTS_AT_REACHING_PAGES and is_unreachable(error))
     ):

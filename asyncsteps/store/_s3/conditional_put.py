@@ -72,7 +72,7 @@ class ConditionalPut:
         logger.warning(
             "the server at %s does not honour 'If-None-Match: *': the first of two marks is kept only as far as "
             "looking before and after writing can see",
-            self._client.place().get("endpoint"),
+            self._client.context().get("endpoint"),
         )
         if not stored:
             return await self._put_unconditionally(key, step, params, owner)

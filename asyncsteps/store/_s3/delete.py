@@ -12,7 +12,7 @@ from asyncsteps._errors import AccessDeniedError, StoreError
 from asyncsteps.store._protocol import DonePage
 from asyncsteps.store._s3.bucket import BucketClient
 
-_BATCH = 1000
+BATCH = 1000
 """The most keys that S3 deletes in one request."""
 
 _FEW = 16
@@ -43,7 +43,7 @@ async def find_done(names: Sequence[str], *, is_done: IsDone, done_page: DonePag
     """
     if len(names) <= _FEW:
         return await _find_done_singly(names, is_done)
-    chunks = [names[start : start + _BATCH] for start in range(0, len(names), _BATCH)]
+    chunks = [names[start : start + BATCH] for start in range(0, len(names), BATCH)]
     found = await _gather([partial(_find_done_by_pages, chunk, is_done, done_page) for chunk in chunks])
     return [name for chunk in found for name in chunk]
 
@@ -76,7 +76,7 @@ async def delete(client: BucketClient, names: Sequence[str], *, prefix: str) -> 
     """
     alone = [name for name in names if any(char in prefix + name for char in _NOT_IN_XML)]
     together = [name for name in names if name not in set(alone)] if alone else names
-    batches = [together[start : start + _BATCH] for start in range(0, len(together), _BATCH)]
+    batches = [together[start : start + BATCH] for start in range(0, len(together), BATCH)]
     outcomes = await _gather(
         [
             *(partial(_delete_batch, client, prefix, batch) for batch in batches),
@@ -97,7 +97,7 @@ async def delete(client: BucketClient, names: Sequence[str], *, prefix: str) -> 
     raise error(
         f"not withdrawn: {_listed(kept)}, because of {'; '.join(reasons)}; withdrawn: {_listed(gone)}"
         + ("; the credentials need the permission s3:DeleteObject" if denied else ""),
-        **client.place(),
+        **client.context(),
     ) from (errors[0] if errors else None)
 
 

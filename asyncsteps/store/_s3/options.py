@@ -10,7 +10,7 @@ from asyncsteps._aws.redaction import endpoint_refusal
 from asyncsteps._errors import StoreOptionError
 
 _TIMEOUT = 60.0
-"""The default seconds that a request may take."""
+"""The default seconds that an operation may take."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -24,7 +24,7 @@ class ClientOptions:
         region_name: The region; None: likewise.
         concurrency: The most requests at once, and connections.
         config: Botocore configuration, which overrides ours.
-        timeout: Seconds that a request may take, including retries and the pauses between them; None: 60.
+        timeout: Seconds that an operation may take, with all its requests, retries and pauses; None: 60.
         attempts: How often a request is tried; None: what ``config`` or the environment says, else 6 times, or 4
             while the server cannot be reached.
     """
@@ -75,7 +75,7 @@ class ClientOptions:
 
     @property
     def seconds(self) -> float:
-        """The timeout of a request, in seconds."""
+        """The timeout of an operation, in seconds."""
         return _TIMEOUT if self.timeout is None else float(self.timeout)
 
     @property

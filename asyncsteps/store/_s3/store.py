@@ -8,8 +8,9 @@ from itertools import pairwise
 from typing import Any, Self, cast
 
 from asyncsteps._aws.codes import error_code
-from asyncsteps._errors import ListingError, StoreError, StoreOptionError
+from asyncsteps._errors import ListingError, RecordError, StoreError, StoreOptionError
 from asyncsteps._plan.names import EVERYTHING, MAX_KEY_BYTES, STRICT, NameRule, is_step_name, matches
+from asyncsteps.store._budget import one_budget
 from asyncsteps.store._common import BaseStore, KeyFilter
 from asyncsteps.store._listing.fetching import list_keys
 from asyncsteps.store._listing.page import Page
@@ -19,7 +20,7 @@ from asyncsteps.store._records import decode_record, encode_record
 from asyncsteps.store._s3.bucket import BucketClient
 from asyncsteps.store._s3.client import listing
 from asyncsteps.store._s3.conditional_put import ConditionalPut
-from asyncsteps.store._s3.delete import delete, find_done
+from asyncsteps.store._s3.delete import BATCH, delete, find_done
 from asyncsteps.store._s3.options import ClientOptions
 from asyncsteps.store._s3.page_parser import keys_of
 
@@ -104,13 +105,21 @@ class S3Store(BaseStore):
         self._checked(name)
         params = {**self._put_params, "Body": encode_record(name, record)}
         if first_wins:
-            return await self._conditional_put.put(self._prefix + name, name, params=params)
+            with one_budget():
+                return await self._conditional_put.put(self._prefix + name, name, params=params)
         await self._client.call("put_object", key=self._prefix + name, step=name, **params)
         return True
 
     async def read_done(self, name: str) -> dict[str, Any] | None:
         """Return the record of ``name``, or None when it is not done."""
         self._checked(name)
+        with one_budget():
+            try:
+                return await self._read(name)
+            except RecordError:  # the answer may have lost its end on the way
+                return await self._read(name)
+
+    async def _read(self, name: str) -> dict[str, Any] | None:
         key = self._prefix + name
         try:
             reply = await self._client.call("get_object", key=key, step=name)
@@ -129,9 +138,10 @@ class S3Store(BaseStore):
         wanted = self._checked_names(names)
         if not wanted:
             return []
-        found = await find_done(wanted, is_done=self._exists, done_page=self.done_page)
-        await delete(self._client, wanted, prefix=self._prefix)
-        return found
+        with one_budget(parts=-(-len(wanted) // BATCH)):
+            found = await find_done(wanted, is_done=self._exists, done_page=self.done_page)
+            await delete(self._client, wanted, prefix=self._prefix)
+            return found
 
     async def done_page(self, start_after: str = "") -> DonePage:
         """Return one request's worth of done names greater than ``start_after`` (any string), in order.
@@ -140,26 +150,35 @@ class S3Store(BaseStore):
         """
         self._require_open()
         if self._ordered:
-            after = self._prefix + _sendable(start_after, MAX_KEY_BYTES - len(self._prefix.encode()))
-            page = await self._fetch(self._prefix, start_after=after if after != self._prefix else None)
-            keys = page.keys
-            while page.token is not None and (not keys or after < keys[-1] <= self._prefix + start_after):
-                # No keys, or only keys between the position sent and the one meant: go on.
-                page = await self._fetch(self._prefix, token=page.token)
-                keys = [*keys[-1:], *page.keys]
-            in_order = all(low < high for low, high in pairwise(keys))
-            if in_order and (not keys or keys[0] > after or after == self._prefix):
-                names = (key[len(self._prefix) :] for key in keys)
-                through = keys[-1][len(self._prefix) :] if page.token is not None else None
-                known = (name for name in names if is_step_name(name, by=self._step_names))
-                return DonePage(tuple(name for name in known if name > start_after), through)
+            with one_budget():
+                page = await self._page_after(start_after)
+            if page is not None:
+                return page
             self._ordered = False
             logger.warning(
                 "the server at %s gives pages that are out of order or ignore StartAfter: all is listed instead",
-                self._client.place().get("endpoint"),
+                self._client.context().get("endpoint"),
             )
         names_done = await self.list_done(on_foreign=lambda _: None)
         return DonePage(tuple(name for name in names_done if name > start_after), None)
+
+    async def _page_after(self, start_after: str) -> DonePage | None:
+        """Return the page after ``start_after``, or None when it is out of order or starts elsewhere."""
+        after = self._prefix + _sendable(start_after, MAX_KEY_BYTES - len(self._prefix.encode()))
+        page = await self._fetch(self._prefix, start_after=after if after != self._prefix else None)
+        keys = page.keys
+        while page.token is not None and (not keys or after < keys[-1] <= self._prefix + start_after):
+            # No keys, or only keys between the position sent and the one meant: go on.
+            page = await self._fetch(self._prefix, token=page.token)
+            keys = [*keys[-1:], *page.keys]
+        if any(low >= high for low, high in pairwise(keys)) or (
+            keys and keys[0] <= after and after != self._prefix
+        ):
+            return None
+        names = (key[len(self._prefix) :] for key in keys)
+        through = keys[-1][len(self._prefix) :] if page.token is not None else None
+        known = (name for name in names if is_step_name(name, by=self._step_names))
+        return DonePage(tuple(name for name in known if name > start_after), through)
 
     async def _batches(
         self, under: str, key_filter: KeyFilter, on_progress: OnProgress | None
@@ -199,12 +218,14 @@ class S3Store(BaseStore):
             reply = await self._client.call("list_objects_v2", Prefix=prefix, **params)
         following = reply.get("NextContinuationToken") if reply.get("IsTruncated") else None
         if reply.get("IsTruncated") and not following:
-            raise ListingError("the server says that there is more, and not how to go on", **self._client.place())
+            raise ListingError(
+                "the server says that there is more, and not how to go on", **self._client.context()
+            )
         try:
             keys = keys_of(reply.get("Contents", ()))
             prefixes = [entry["Prefix"] for entry in reply.get("CommonPrefixes", ())]
         except (KeyError, TypeError) as error:
-            raise ListingError("the server lists an object without a key", **self._client.place()) from error
+            raise ListingError("the server lists an object without a key", **self._client.context()) from error
         return Page(keys=keys, prefixes=prefixes, token=following)
 
 
