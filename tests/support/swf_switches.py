@@ -2,7 +2,7 @@
 
 import json
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from functools import cache
 from typing import Any
@@ -54,7 +54,9 @@ def partly_done(self: Any) -> Any:
 
 def side_by_side(self: Any) -> Any:
     names = ("a", "b", "done.a", "c")
-    futures.wait(self.submit(Group(*(self.step(name, Chain(job(f"{name} 1"), job(f"{name} 2"))) for name in names))))
+    futures.wait(
+        self.submit(Group(*(self.step(name, Chain(job(f"{name} 1"), job(f"{name} 2"))) for name in names)))
+    )
     last = self.submit(self.step("last", Group(job("last 1"), job("last 2"))))
     futures.wait(last)
     return played(last)
@@ -64,11 +66,12 @@ def dependents(self: Any) -> Any:
     self.add_forced_steps(["done.a"], "asked for")
     first = self.submit(self.step("done.a", job("done.a 1"), force_steps_if_executed=["done.b", "done.c"]))
     futures.wait(first)
-    second = self.submit(self.step("done.b", job("done.b 1"), force_steps_if_executed=["done.c"]))
-    futures.wait(second)
+    second = self.submit(self.step("done.b", job("done.b 1"), force_steps_if_executed=["done.a.b"]))
     third = self.submit(self.step("done.c", job("done.c 1")))
-    futures.wait(third)
-    return [played(first), played(second), played(third)]
+    futures.wait(second, third)
+    last = self.submit(self.step("e", job("e 1")))
+    futures.wait(last)
+    return [played(each) for each in (first, second, third, last)]
 
 
 def alternatives_and_signals(self: Any) -> Any:
@@ -145,9 +148,7 @@ def outcome(swf: SimulatedSwf) -> Outcome:
         (swf.status, str(end)),
         frozenset(swf.done),
         tuple(sorted(Counter(str(args[0]) for name, args in swf.calls if name == "doing").items())),
-        tuple(
-            sorted(it.signal_name for it in swf.history.events if it.state == "signal_execution_initiated")
-        ),
+        tuple(sorted(it.signal_name for it in swf.history.events if it.state == "signal_execution_initiated")),
         tuple(sorted(json.dumps({**it, "reasons": sorted(it["reasons"])}, sort_keys=True) for it in swf.markers)),
     )
 
@@ -159,14 +160,24 @@ def fail_where_told(swf: SimulatedSwf, name: str, args: list[Any], kwargs: dict[
 
 
 @cache
-def class_of(workflow: str, mixin: Any) -> Any:
-    return workflow_class(Workflow, mixin, run=WORKFLOWS[workflow], name=f"switched-{workflow}")
+def class_of(workflow: str, mixin: Any, version: str = "1") -> Any:
+    return workflow_class(
+        Workflow,
+        mixin,
+        run=WORKFLOWS[workflow],
+        name=f"switched-{workflow}",
+        version=version,
+        task_list=f"deciders-{version}",
+        get_step_activity_params=lambda self: {"task_list": "workers"},
+    )
 
 
-def begin(workflow: str, mixin: Any, *, one_at_a_time: bool) -> SimulatedSwf:
+def begin(
+    workflow: str, mixin: Any, *, one_at_a_time: bool, version: str = "1", done: Iterable[str] = DONE
+) -> SimulatedSwf:
     return SimulatedSwf(
-        class_of(workflow, mixin),
-        done=set(DONE),
+        class_of(workflow, mixin, version),
+        done=set(done),
         activities={**ACTIVITIES, doing.name: doing},
         play=fail_where_told,
         one_at_a_time=one_at_a_time,
@@ -185,7 +196,8 @@ class Switch:
     Attributes:
         workflow: The workflow.
         rounds: How many decisions were taken before.
-        differs: In what it ended differently from an execution whose deciders did not change.
+        differs: In what it ended differently from executions that deciders of one kind take to their end, the
+            one kind as well as the other.
         end: How it ended.
     """
 
@@ -198,13 +210,13 @@ class Switch:
 def switches(workflow: str, before: Any, after: Any) -> Iterator[Switch]:
     """Change the deciders after each decision of the workflow but the last, however its activities end."""
     for one_at_a_time in (False, True):
-        unchanged = begin(workflow, before, one_at_a_time=one_at_a_time).run()
-        expected = outcome(unchanged)
-        for rounds in range(1, unchanged.rounds):
+        whole, other = (begin(workflow, mixin, one_at_a_time=one_at_a_time).run() for mixin in (before, after))
+        for rounds in range(1, whole.rounds):
             swf = begin(workflow, before, one_at_a_time=one_at_a_time)
             for _ in range(rounds):
                 swf.step()
                 swf.advance()
             decided_by(swf, workflow, after)
             ended = outcome(swf.run())
-            yield Switch(workflow, rounds, expected.differences(ended), ended.end)
+            neither = set(outcome(whole).differences(ended)) & set(outcome(other).differences(ended))
+            yield Switch(workflow, rounds, tuple(sorted(neither)), ended.end)

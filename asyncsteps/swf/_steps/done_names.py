@@ -9,7 +9,7 @@ from typing import Any
 from simpleflow import activity, futures, task
 
 from asyncsteps._errors import StepDefinitionError
-from asyncsteps._plan.names import matches
+from asyncsteps._plan.names import is_step_name, matches
 from asyncsteps.swf import _simpleflow as sf
 from asyncsteps.swf._constants import MAX_INPUT_CHARS
 from asyncsteps.swf._done.payload import Snapshot, SortedNames, pack, read_form, size, unpack
@@ -99,6 +99,9 @@ class DoneNames:
         own_listing = workflow._overrides_hook("get_steps_done_activity")  # noqa: SLF001 - the mixin's own
         if own_listing or not sf.runs_on_swf(workflow.executor):
             return SortedNames(self._result(workflow.get_steps_done_activity()))
+        plain = self._plain_names()
+        if plain is not None:
+            return SortedNames(plain)
         names: list[str] = []
         after = ""
         again = 0
@@ -114,6 +117,30 @@ class DoneNames:
             if form.through is None:
                 return SortedNames(names)
             after = form.through
+
+    def _plain_names(self) -> list[str] | None:
+        """List under the id of simpleflow's own listing, so that deciders of either kind go on with the other's.
+
+        Returns:
+            The names; None where they do not fit a result. It is a number then, which simpleflow refuses to read.
+        """
+        executor = self._workflow.executor
+        params = self._workflow._get_step_activity_params()  # noqa: SLF001 - the mixin's own
+        listing = activity.Activity(GetStepsDoneTask, **params)
+        if not listing.idempotent:
+            return None
+        compact = self._compact_listing("", 0)
+        own_id = sf.task_id(executor, listing, *compact.args, **compact.kwargs)
+        if sf.activity_type(executor, own_id) is not None:
+            return None  # an execution that began under an earlier release
+        shared_id = sf.listing_id(executor, *self._where)
+        result = self._result(sf.activity_task(executor, listing, shared_id, *self._where, or_count=True))
+        if isinstance(result, int):
+            return None
+        names = read_form(result).names
+        if sf.activity_type(executor, shared_id) == listing.name:
+            return names
+        return [name for name in names if is_step_name(name)]
 
     def _compact_listing(self, after: str, again: int) -> task.ActivityTask:
         params = self._workflow._get_step_activity_params()  # noqa: SLF001 - the mixin's own
