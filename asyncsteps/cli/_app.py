@@ -9,14 +9,14 @@ from typing import Annotated, Final
 
 from cyclopts import App, CycloptsError, MissingArgumentError, Parameter
 
-from asyncsteps.cli import _output, _run, _store
+from asyncsteps.cli import _output, _run, _store, _swf
 from asyncsteps.cli._exit import ExitCode, Interrupted, describe, leaves, report
 
 _HELP: Final = (
     "Run workflows of named steps, and look after the record of those that are done.\n\n"
     "A STORE is the URL of done steps: s3://bucket/prefix, file:///path, or a plain path. A SELECTOR is a step's "
     "name, an ancestor of it ('a.b' selects 'a.b' and all below it), or '*'.\n\n"
-    "Exit codes: 0 fine; 1 a step failed; 2 bad usage or input; 3 the store is out of reach or denied; "
+    "Exit codes: 0 fine; 1 a step failed; 2 bad usage or input; 3 the store, or SWF, is out of reach or denied; "
     "130 interrupted (143 terminated), and then nothing half done is marked."
 )
 
@@ -28,6 +28,7 @@ app = App(
     result_action="return_value",
     suppress_keyboard_interrupt=False,
 )
+app.command(_swf.app)
 
 _Flag = Parameter(negative=(), show_default=False)
 _Repeated = Parameter(negative=(), consume_multiple=False, show_default=False)

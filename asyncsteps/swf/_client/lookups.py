@@ -86,7 +86,7 @@ class Lookups(ABC):
     async def find(self, workflow_id: str) -> Execution:
         """Find the newest execution with this workflow id, open or closed.
 
-        SWF's listings may lag some seconds behind, and a closed execution is kept for the domain's retention period.
+        SWF's listings may lag some seconds behind, and a closed execution is kept for a number of days.
 
         Raises:
             ExecutionNotFoundError: When SWF lists none.
