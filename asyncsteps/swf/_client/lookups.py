@@ -141,18 +141,15 @@ class Lookups(ABC):
         """List the registered activity types, as pairs of name and version."""
         api, _ = self._open()
         found: list[tuple[str, str]] = []
-        token: str | None = None
+        more: dict[str, Any] = {}
         while True:
             answer = await api.call(
-                "list_activity_types",
-                expect="typeInfos",
-                registrationStatus=_REGISTERED,
-                **({"nextPageToken": token} if token else {}),
+                "list_activity_types", expect="typeInfos", registrationStatus=_REGISTERED, **more
             )
             found += ((it["activityType"]["name"], it["activityType"]["version"]) for it in answer["typeInfos"])
-            token = answer.get("nextPageToken")
-            if token is None:
+            if "nextPageToken" not in answer:
                 return found
+            more = {"nextPageToken": answer["nextPageToken"]}
 
     async def pending(self, task_list: str) -> Pending:
         """Count the tasks that wait in a task list; SWF counts about, and not all of very many."""

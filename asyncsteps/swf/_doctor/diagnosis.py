@@ -17,8 +17,6 @@ from asyncsteps.swf._doctor.s3_checks import Prober
 from asyncsteps.swf._doctor.swf_checks import check_swf
 from asyncsteps.swf._doctor.versions import check_versions
 
-_CONFIG = {"retries": {"mode": "standard", "max_attempts": 2}, "connect_timeout": 5, "read_timeout": 20}
-
 
 async def diagnose(
     domain: str,
@@ -54,7 +52,7 @@ async def diagnose(
     location = parse_url(store)
     if not isinstance(location, S3Location):
         raise StoreURLError("done steps on SWF are on S3: give s3://bucket/prefix")
-    swf = SwfClient(domain, region_name=region_name, endpoint_url=swf_endpoint_url, config=AioConfig(**_CONFIG))
+    swf = SwfClient(domain, region_name=region_name, endpoint_url=swf_endpoint_url, config=_config())
     versions = check_versions()
     checks = list(versions)
     try:
@@ -93,5 +91,10 @@ async def _s3_client(stack: AsyncExitStack, region_name: str | None, endpoint_ur
         session=None,
         endpoint_url=endpoint_url,
         region_name=region_name,
-        config=AioConfig(**_CONFIG),
+        config=_config(),
     )
+
+
+def _config() -> AioConfig:
+    """Fewer attempts than those of whoever works: a doctor says soon what is wrong."""
+    return AioConfig(retries={"mode": "standard", "max_attempts": 2}, connect_timeout=5, read_timeout=20)

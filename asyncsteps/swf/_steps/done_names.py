@@ -76,6 +76,10 @@ class DoneNames:
         """Whether ``name`` was done when listed, and its mark has not been withdrawn since."""
         return name in self.listed() and name not in self._all_withdrawn()
 
+    def is_withdrawn(self, name: str) -> bool:
+        """Whether the execution has withdrawn the mark of ``name`` that was listed, or is about to."""
+        return name in self._all_withdrawn()
+
     def matching(self, selectors: Iterable[str]) -> list[str]:
         """The done names that the selectors match."""
         withdrawn = self._all_withdrawn()
@@ -135,12 +139,11 @@ class DoneNames:
             return None  # an execution that began under an earlier release
         shared_id = sf.listing_id(executor, *self._where)
         result = self._result(sf.activity_task(executor, listing, shared_id, *self._where, or_count=True))
-        if isinstance(result, int):
+        if not isinstance(result, list):
             return None
-        names = read_form(result).names
         if sf.activity_type(executor, shared_id) == listing.name:
-            return names
-        return [name for name in names if is_step_name(name)]
+            return result
+        return [name for name in result if is_step_name(name)]
 
     def _compact_listing(self, after: str, again: int) -> task.ActivityTask:
         params = self._workflow._get_step_activity_params()  # noqa: SLF001 - the mixin's own
