@@ -1,4 +1,4 @@
-"""The examples of docs/simpleflow.md, played on simulated SWF."""
+"""The examples of the guide for those who come from simpleflow, played on simulated SWF."""
 
 import json
 import re
@@ -7,7 +7,7 @@ from typing import Any
 
 from swf_simulator import SimulatedSwf, workflow_class
 
-GUIDE = Path(__file__).parents[2] / "docs" / "simpleflow.md"
+GUIDE = Path(__file__).parents[2] / "docs" / "simpleflow-operating.md"
 
 
 def test_the_example_that_continues_as_new_plays_each_table_once() -> None:
