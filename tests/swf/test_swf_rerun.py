@@ -1,6 +1,7 @@
 """``simpleflow activity.rerun``: a step's activities, taken from a history on a moto server, played again here."""
 
 import json
+from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -13,12 +14,17 @@ TASKS = "asyncsteps.swf.tasks"
 
 
 @pytest.fixture
-def decider(moto_server: MotoServer, monkeypatch: pytest.MonkeyPatch) -> Decider:
-    """A domain, where simpleflow's own clients find it too."""
+def decider(moto_server: MotoServer, monkeypatch: pytest.MonkeyPatch) -> Iterator[Decider]:
+    """A domain, where simpleflow's own clients find it too: it keeps those that it has made."""
+    import_simpleflow()
+    from simpleflow.boto3_utils import _client_var
+
     monkeypatch.setenv("AWS_ENDPOINT_URL", moto_server.endpoint)
     decider = Decider(moto_server.endpoint)
     decider.register()
-    return decider
+    before = _client_var.set({})
+    yield decider
+    _client_var.reset(before)
 
 
 def scheduled(decider: Decider, workflow_id: str, name: str, *args: Any, **kwargs: Any) -> dict[str, Any]:
