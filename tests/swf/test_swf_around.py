@@ -121,6 +121,7 @@ class TestRepair:
 def _aborts(context: TaskFailureContext) -> TaskFailureContext:
     context.decision = Decision.none
     if context.a_task.name.endswith("doing"):
+        assert context.future is not None
         raise context.exception_class(context.a_task, context.future.exception)
     return context
 

@@ -63,10 +63,12 @@ def scheduled(decider: Decider, workflow_id: str, name: str, *args: Any, **kwarg
 
 def rerun(decider: Decider, workflow_id: str, **which: Any) -> None:
     import_simpleflow()
-    from simpleflow.command import activity_rerun
+    import simpleflow.command
+
+    command: Any = simpleflow.command.activity_rerun
 
     given = {"input": None, "scheduled_id": None, "activity_id": None, **which}
-    activity_rerun.callback(domain=decider.domain, workflow_id=workflow_id, **given)
+    command.callback(domain=decider.domain, workflow_id=workflow_id, **given)
 
 
 @pytest.mark.parametrize("by", ["scheduled_id", "activity_id"])
