@@ -1,10 +1,12 @@
 """The list of done steps that an execution decides by: how it is fetched, and what is done when it cannot be.
 
 1. Where the execution began under simpleflow's own steps, the listing that those recorded is the list.
-2. Else an activity lists the steps. Its result has the names, or points to a snapshot, which the decider reads.
-3. While S3 does not answer, the decider waits, by timers, and reads again.
-4. A snapshot that is gone is listed anew, until `MAX_LISTINGS` listings are recorded.
-5. What still cannot be read, and at once what may not be read, comes in parts, an activity each.
+2. Else an activity lists them under the id of simpleflow's listing, so that its deciders can go on with it. The
+   result is the names, or their number where they do not fit.
+3. After a number a second activity lists them: all in a shorter form, or a pointer to a snapshot to be read.
+4. While S3 does not answer, the decider waits, by timers, and reads again.
+5. A snapshot that is gone is listed anew, until `MAX_LISTINGS` listings are recorded.
+6. What still cannot be read, and at once what may not be read, comes in parts, an activity each.
 
 What is recorded is final: a replay never goes back to a snapshot that an earlier one has given up. A later list is
 less what the execution has marked meanwhile, so that `get_steps_done` stays the same.
