@@ -14,13 +14,17 @@ import re
 import shlex
 import subprocess
 import sys
+from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import reduce
+from operator import getitem
 from pathlib import Path
+from textwrap import dedent
 from typing import Any
 
 import pytest
 from commands import command
-from cyclopts import CycloptsError
+from cyclopts import App, CycloptsError
 from swf_simulator import SimulatedSwf, workflow_class
 
 from asyncsteps.cli._app import app
@@ -31,6 +35,8 @@ PAGES = sorted(
     path for path in (*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md")) if path.name != "CHANGELOG.md"
 )
 BUCKETS = ("bucket", "my-bucket")
+GROUPS = {"swf"}
+"""The sub-commands that have commands of their own."""
 
 _FENCED = re.compile(r"^( *)```([^\n]*)\n(.*?)^\1```$", re.DOTALL | re.MULTILINE)
 _INDENTED = re.compile(r"(?:^ {4}.*\n?)+", re.MULTILINE)
@@ -72,7 +78,8 @@ def blocks_of(path: Path) -> list[Block]:
     text = path.read_text(encoding="utf-8")
     page = str(path.relative_to(ROOT))
     fenced = [
-        Block(page, text.count("\n", 0, it.start()) + 1, it[2].strip(), it[3]) for it in _FENCED.finditer(text)
+        Block(page, text.count("\n", 0, it.start()) + 1, it[2].strip(), dedent(it[3]))
+        for it in _FENCED.finditer(text)
     ]
     without = _FENCED.sub(lambda it: "\n" * it[0].count("\n"), text)
     indented = [
@@ -90,7 +97,9 @@ def test_every_block_is_of_a_kind_that_is_tested() -> None:
     fenced = [block for block in BLOCKS if block.info is not None]
     assert {block.info for block in fenced} <= {"python", "python fragment", "console", "json", ""}
     assert [block.page for block in fenced if not block.info] == ["docs/architecture.md"]  # a drawing
-    assert len(fenced) == sum(path.read_text(encoding="utf-8").count("\n```") // 2 for path in PAGES)
+    assert 2 * len(fenced) == sum(
+        len(re.findall(r"^ *```(?!`)", path.read_text(encoding="utf-8"), re.MULTILINE)) for path in PAGES
+    )
     assert len(RUN) >= 5
     assert {block.page for block in RUN} >= {
         "README.md",
@@ -140,6 +149,17 @@ def filled_in(synopsis: str) -> str:
     return re.sub(r"\bN\b", "1", line)
 
 
+def commands_of(group: App, *groups: str) -> Iterator[tuple[str, ...]]:
+    """The commands of the program, those of its sub-commands with the names of both."""
+    for name in group:
+        if not name.startswith("-"):
+            yield from commands_of(group[name], *groups, name) if name in GROUPS else [(*groups, name)]
+
+
+def command_of(tokens: list[str]) -> tuple[str, ...]:
+    return tuple(tokens[: 1 + (tokens[0] in GROUPS)])
+
+
 CALLS = [
     (block, call)
     for block in BLOCKS
@@ -156,7 +176,7 @@ def test_a_command_parses(block: Block, call: str) -> None:
         function, *_ = app.parse_args(tokens, exit_on_error=False, print_error=False)
     except CycloptsError as error:
         pytest.fail(f"{block}: {line}: {error}")
-    assert function.__name__ == tokens[0]
+    assert function.__name__ == command_of(tokens)[-1]
 
 
 def test_the_commands_of_the_readme_run(tmp_path: Path) -> None:
@@ -175,18 +195,19 @@ def test_the_synopses_are_complete() -> None:
     """docs/command.md has every option of every command, but for those of all."""
     page = ROOT / "docs" / "command.md"
     synopses = {
-        shlex.split(filled_in(call))[1]: call for block in blocks_of(page) for call in block.commands("asyncsteps")
+        command_of(shlex.split(filled_in(call))[1:]): call
+        for block in blocks_of(page)
+        for call in block.commands("asyncsteps")
     }
-    commands = [name for name in app if not name.startswith("-")]
-    assert sorted(synopses) == sorted(commands)
-    for name in commands:
+    assert sorted(synopses) == sorted(commands_of(app))
+    for name, synopsis in synopses.items():
         options = {
             option
-            for argument in app[name].assemble_argument_collection()
+            for argument in reduce(getitem, name, app).assemble_argument_collection()
             for option in argument.names
             if option.startswith("--")
         }
-        assert {option for option in options if option not in synopses[name]} <= {"--endpoint-url", "--traceback"}
+        assert {option for option in options if option not in synopsis} <= {"--endpoint-url", "--traceback"}
 
 
 @pytest.mark.parametrize("block", BLOCKS, ids=str)

@@ -46,8 +46,21 @@ ROOMS: dict[str, tuple[set[str], set[str]]] = {
         {"anyio", "simpleflow"},
     ),
     "swf._client": ({"_aws", "_errors", "_plan", "swf.base"}, {"anyio", *AWS}),
+    "swf._doctor": (
+        {"_aws", "_errors", "store.contract", "store._s3", "swf.base", "swf._done", "swf._client"},
+        {"anyio", "aiobotocore", "botocore"},
+    ),
     "swf": (
-        {"_errors", "swf.base", "swf.tasks", "swf.utils", "swf._steps", "swf._bridge", "swf._client"},
+        {
+            "_errors",
+            "swf.base",
+            "swf.tasks",
+            "swf.utils",
+            "swf._steps",
+            "swf._bridge",
+            "swf._client",
+            "swf._doctor",
+        },
         set(),
     ),
     "": ({"_errors", "_plan", "_tasks", "_run", "store"}, set()),

@@ -13,6 +13,7 @@ from servers import FaultProxy, MotoServer
 from swf_client_support import Decider, Ingest, client
 
 from asyncsteps import AccessDeniedError, AsyncstepsError, Step, StepRun, open_store
+from asyncsteps.swf import SwfClient
 from asyncsteps.swf._done.payload import Snapshot
 from asyncsteps.swf._done.snapshots import read_snapshot, write_snapshot
 from asyncsteps.swf._errors import DoneListError
@@ -135,11 +136,8 @@ FEATURES: dict[str, Callable[[World], Awaitable[None]]] = {
     "SWF deciders: snapshots": decider,
 }
 CLIENT = "SWF client: start, follow, control"
+LOOK_UPS = "SWF client: look-ups"
 UNTESTED = "SWF itself, for simpleflow's deciders and workers"
-
-
-def test_each_policy_of_the_page_is_a_feature() -> None:
-    assert policies().keys() == {*FEATURES, CLIENT, UNTESTED}
 
 
 @pytest.fixture
@@ -166,27 +164,50 @@ async def test_a_policy_is_enough_for_its_feature_and_each_permission_is_needed_
         assert world.bucket in told
 
 
+async def control(swf: SwfClient) -> None:
+    await swf.register(Ingest)
+    execution = await swf.start(Ingest, workflow_id="w")
+    await execution.signal("go")
+    await execution.describe()
+    await swf.find_open("w")
+    await execution.request_cancel()
+    await execution.terminate()
+    assert (await execution.wait_closed()).status == "TERMINATED"
+    async with aclosing(swf.list_closed(workflow_id="w")) as closed:
+        assert [info.workflow_id async for info in closed][:1] == ["w"]
+
+
+async def look_up(swf: SwfClient) -> None:
+    assert (await swf.describe_domain()).is_registered
+    assert await swf.is_registered(Ingest)
+    assert await swf.activity_types() == []
+    assert (await swf.pending("ingest")).activities == 0
+    execution = await swf.find("closed")
+    assert len([event async for event in execution.events(live=False)]) > 1
+
+
+CLIENTS = {CLIENT: control, LOOK_UPS: look_up}
+
+
+def test_each_policy_of_the_page_is_a_feature() -> None:
+    assert policies().keys() == {*FEATURES, *CLIENTS, UNTESTED}
+
+
+@pytest.mark.parametrize("name", CLIENTS)
 async def test_the_client_of_swf_needs_each_permission_and_names_it(
-    moto_server: MotoServer, fault_proxy: FaultProxy
+    moto_server: MotoServer, fault_proxy: FaultProxy, name: str
 ) -> None:
     direct = Decider(moto_server.endpoint)
     direct.register()
     guarded = Decider.__new__(Decider)
     guarded.endpoint, guarded.domain = fault_proxy.endpoint, direct.domain
-    policy = policies(DOMAIN=direct.domain)[CLIENT]
+    policy = policies(DOMAIN=direct.domain)[name]
+    async with client(direct) as swf:
+        await (await swf.start(Ingest, workflow_id="closed")).terminate()
 
     async def use() -> None:
         async with client(guarded, poll_patience=0) as swf:
-            await swf.register(Ingest)
-            execution = await swf.start(Ingest, workflow_id="w")
-            await execution.signal("go")
-            await execution.describe()
-            await swf.find_open("w")
-            await execution.request_cancel()
-            await execution.terminate()
-            assert (await execution.wait_closed()).status == "TERMINATED"
-            async with aclosing(swf.list_closed(workflow_id="w")) as closed:
-                assert [info.workflow_id async for info in closed][:1] == ["w"]
+            await CLIENTS[name](swf)
 
     fault_proxy.rule = swf_guard(policy)
     await use()

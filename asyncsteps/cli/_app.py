@@ -11,12 +11,14 @@ from asyncsteps.cli._check import check
 from asyncsteps.cli._exit import ExitCode, Interrupted, describe, leaves, report
 from asyncsteps.cli._run import plan, run
 from asyncsteps.cli._store import forget, ls, mark, show
+from asyncsteps.cli._swf_doctor import doctor
+from asyncsteps.cli._swf_execution import follow, history
 
 _HELP: Final = (
     "Run workflows of named steps, and look after the record of those that are done.\n\n"
     "A STORE is the URL of done steps: s3://bucket/prefix, file:///path, or a plain path. A SELECTOR is a step's "
     "name, an ancestor of it ('a.b' selects 'a.b' and all below it), or '*'.\n\n"
-    "Exit codes: 0 fine; 1 a step failed; 2 bad usage or input; 3 the store is out of reach or denied; "
+    "Exit codes: 0 fine; 1 a step failed; 2 bad usage or input; 3 store or SWF out of reach or denied; "
     "130 interrupted (143 terminated), and then nothing half done is marked."
 )
 
@@ -31,6 +33,13 @@ app = App(
 
 for _command in (run, plan, ls, check, show, mark, forget):
     app.command(_command)
+
+_swf = App(
+    name="swf", help="Look at executions on Amazon SWF, and at what they need.", result_action="return_value"
+)
+for _looking in (doctor, follow, history):
+    _swf.command(_looking)
+app.command(_swf)
 
 
 def run_command(tokens: Sequence[str]) -> int:

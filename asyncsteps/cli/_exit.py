@@ -5,6 +5,7 @@ import asyncio
 import contextlib
 import os
 import signal
+import sys
 import threading
 import traceback
 from collections.abc import Callable, Coroutine, Iterator
@@ -58,7 +59,13 @@ def code_of(error: BaseException) -> ExitCode:
         return ExitCode.USAGE
     if isinstance(error, asyncsteps.StoreError) and not isinstance(error, asyncsteps.StoreClosedError):
         return ExitCode.STORE
-    return ExitCode.FAILED
+    return ExitCode.STORE if _is_of_swf(error) else ExitCode.FAILED
+
+
+def _is_of_swf(error: BaseException) -> bool:
+    """Whether SWF is out of reach, refuses, or does not have what was asked for; it is not imported for this."""
+    swf = sys.modules.get("asyncsteps.swf._client.errors")
+    return swf is not None and isinstance(error, swf.SwfError)
 
 
 def leaves(error: BaseException) -> Iterator[BaseException]:

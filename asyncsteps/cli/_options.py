@@ -52,3 +52,24 @@ class Selection:
     force: Repeated = ()
     skip: Repeated = ()
     param: Repeated = ()
+
+
+@Parameter(name="*")
+@dataclass(frozen=True, kw_only=True, slots=True)
+class SwfCommon:
+    """Options of every command of SWF.
+
+    Attributes:
+        domain: The SWF domain; without it the environment variable SWF_DOMAIN.
+        region: The AWS region; overrides the environment and profiles.
+        swf_endpoint_url: SWF endpoint; overrides the environment (AWS_ENDPOINT_URL_SWF, AWS_ENDPOINT_URL,
+            profiles).
+        json: Write one JSON document to stdout.
+        traceback: Show the tracebacks of errors.
+    """
+
+    domain: Annotated[str, Parameter(env_var="SWF_DOMAIN", show_env_var=False)]
+    region: str | None = None
+    swf_endpoint_url: str | None = None
+    json: Flag = False
+    traceback: Flag = False

@@ -16,7 +16,7 @@ from asyncsteps.cli._json import is_asked_for, to_json
 _UNSAFE: Final = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069]")
 """Control characters but for tab and newline, C1 included, and those that reorder or break a line."""
 
-_URL: Final = re.compile(r"(?:--(?:store|endpoint-url)=)?\w+://")
+_URL: Final = re.compile(r"(?:--(?:store|(?:swf-)?endpoint-url)=)?\w+://")
 _CREDENTIALS: Final = re.compile(
     r"""(?<=://)[^/?#\s"\\]+@|(?<=[?&])[\w-]*(?:token|secret|signature|credential|passw|key)[\w-]*=[^&#\s"\\]+""",
     re.IGNORECASE,

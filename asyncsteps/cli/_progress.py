@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import datetime
-from typing import Any, Final
+from typing import Any, Final, Protocol
 
 from rich.console import Console
 from rich.live import Live
@@ -24,6 +24,20 @@ _LONG_QUEUE: Final = 1.0
 """Shorter times in the queue, in seconds, are not printed."""
 
 
+class Followed(Protocol):
+    """What is followed, as far as its markers do not tell."""
+
+    @property
+    def under_way(self) -> tuple[str, ...]:
+        """The names of the steps that run."""
+        ...
+
+    @property
+    def queued(self) -> tuple[str, ...]:
+        """The names of the steps that wait for a slot."""
+        ...
+
+
 class Follower:
     """Called with each marker of a run; this one prints nothing.
 
@@ -31,7 +45,7 @@ class Follower:
         run: The run, once there is one.
     """
 
-    run: asyncsteps.StepRun | None = None
+    run: Followed | None = None
 
     def __call__(self, marker: asyncsteps.Marker) -> None:
         """Take a marker."""

@@ -123,7 +123,7 @@ class RunReport:
         lines = [f"{told} in {self.seconds:.1f} s (workflow {self.workflow_id}, run {run_id})"]
         lines += _decided(steps) + self._other_errors(steps)
         if self.result is not None:
-            lines.append(f"result: {_shown(self.result)}")
+            lines.append(f"result: {shown(self.result)}")
         _output.emit("\n".join(lines))
 
     def _other_errors(self, steps: Iterable[StepReport]) -> list[str]:
@@ -154,14 +154,14 @@ def _decided(steps: Iterable[StepReport]) -> list[str]:
         else:
             word = "played" if step.status == "completed" else "skipped"
             told[word].append((step.step, because(step.reasons, forced=step.forced)))
-    return [line for word, each in told.items() for line in _alike(word, each)]
+    return [line for word, each in told.items() for line in alike(word, each)]
 
 
 def _failure(step: StepReport) -> str:
     return f": {_output.one_line(step.error or 'no error is told', at_most=_ERROR_SHOWN)}"
 
 
-def _alike(word: str, told: Iterable[tuple[str, str]]) -> list[str]:
+def alike(word: str, told: Iterable[tuple[str, str]]) -> list[str]:
     """Return lines for the steps of one status, given as pairs of name and reason; many steps are rolled up."""
     by_why: dict[str, list[str]] = {}
     for name, why in told:
@@ -179,7 +179,7 @@ def _alike(word: str, told: Iterable[tuple[str, str]]) -> list[str]:
     return lines
 
 
-def _shown(result: Any) -> str:
+def shown(result: Any) -> str:
     """Shorten a result to one line; --json has all of it."""
     text = to_json(result)
     return text if len(text) <= _RESULT_SHOWN else f"{text[:_RESULT_SHOWN]}… (--json has all of it)"
@@ -210,7 +210,7 @@ def write_plan(
         lines += [f"  {_verb(step)} {step.step}{_why(step)}" for step in plan.decisions]
     else:
         for verb in ("force", "run", "skip"):
-            lines += _alike(verb, ((step.step, _why(step)) for step in plan.decisions if _verb(step) == verb))
+            lines += alike(verb, ((step.step, _why(step)) for step in plan.decisions if _verb(step) == verb))
     withdrawn = sorted({name for step in plan.decisions for name in step.withdraws})
     if withdrawn:
         lines.append(f"  would withdraw the marks of {_tree.roll_up(withdrawn)}")

@@ -45,15 +45,27 @@ if TYPE_CHECKING:
         WorkflowTypeNotFoundError,
     )
     from asyncsteps.swf._client.execution import Execution
-    from asyncsteps.swf._client.records import CloseStatus, Closure, ExecutionInfo, JumboField
+    from asyncsteps.swf._client.records import (
+        CloseStatus,
+        Closure,
+        DomainInfo,
+        ExecutionInfo,
+        HistoryEvent,
+        JumboField,
+        Pending,
+    )
+    from asyncsteps.swf._doctor.check import Check
+    from asyncsteps.swf._doctor.diagnosis import diagnose
     from asyncsteps.swf._steps.mixin import WorkflowStepMixin
     from asyncsteps.swf._steps.step import Step, to_simpleflow
 
 __all__ = [
     "BridgeClosedError",
     "BridgeDeadlockError",
+    "Check",
     "CloseStatus",
     "Closure",
+    "DomainInfo",
     "DoneListError",
     "Execution",
     "ExecutionAlreadyStartedError",
@@ -65,9 +77,11 @@ __all__ = [
     "ExecutionNotFoundError",
     "ExecutionTerminatedError",
     "ExecutionTimedOutError",
+    "HistoryEvent",
     "JumboField",
     "LoopThreadError",
     "NotConvertibleError",
+    "Pending",
     "RunSyncTimeoutError",
     "SimpleflowBridge",
     "SimpleflowVersionError",
@@ -86,6 +100,7 @@ __all__ = [
     "WorkflowTypeExistsError",
     "WorkflowTypeNotFoundError",
     "constants",
+    "diagnose",
     "tasks",
     "to_simpleflow",
     "utils",
@@ -101,12 +116,17 @@ _OVER_SIMPLEFLOW = {
 """Names whose modules import simpleflow."""
 
 _OF_THE_CLIENT = {
+    "Check": "_doctor.check",
     "CloseStatus": "_client.records",
     "Closure": "_client.records",
+    "DomainInfo": "_client.records",
     "Execution": "_client.execution",
     "ExecutionInfo": "_client.records",
+    "HistoryEvent": "_client.records",
     "JumboField": "_client.records",
+    "Pending": "_client.records",
     "SwfClient": "_client.client",
+    "diagnose": "_doctor.diagnosis",
 }
 """Names whose modules import botocore alone, beside the client's errors."""
 

@@ -10,9 +10,11 @@ from typing import Any
 
 import simpleflow
 from simpleflow import futures
+from simpleflow.activity import Activity
 from simpleflow.exceptions import ExecutionBlocked
 from simpleflow.executor import Executor
 from simpleflow.history import History
+from simpleflow.step.tasks import GetStepsDoneTask, MarkStepDoneTask
 from simpleflow.swf import constants
 from simpleflow.swf.executor import Executor as SwfExecutor
 from simpleflow.swf.task import ActivityTask as SwfActivityTask
@@ -133,3 +135,27 @@ def activity_task(executor: Executor, activity: Any, task_id: str, *args: Any, *
     task = SwfActivityTask(activity, *args, **kwargs)
     task.id = task_id
     return task
+
+
+def task_id(executor: SwfExecutor, activity: Any, *args: Any, **kwargs: Any) -> str:
+    """The id that simpleflow gives an idempotent activity with these arguments."""
+    task: Any = SwfActivityTask(activity, *args, **kwargs)
+    executor.make_task_id(task, *args, **kwargs)
+    return str(task.id)
+
+
+def activity_type(executor: Executor, activity_id: str) -> str | None:
+    """The name of the type of an activity in the history; None where no activity has this id."""
+    history = swf_history(executor)
+    event = history.activities.get(activity_id) if history is not None else None
+    return event.get("name") if event is not None else None
+
+
+def listing_id(executor: SwfExecutor, *where: str) -> str:
+    """The id of the listing of simpleflow's own steps under a bucket and a prefix."""
+    return task_id(executor, Activity(GetStepsDoneTask, idempotent=True), *where)
+
+
+def marking_id(executor: SwfExecutor, *args: str) -> str:
+    """The id of the marking of simpleflow's own steps, for a bucket, a prefix and a name."""
+    return task_id(executor, Activity(MarkStepDoneTask, idempotent=True), *args)

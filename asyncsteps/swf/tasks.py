@@ -8,7 +8,8 @@ from collections.abc import Iterable
 from typing import Any
 
 from asyncsteps._plan.names import SIMPLEFLOW, STRICT, NameRule, as_selectors, is_step_name, matches
-from asyncsteps.swf._done.payload import part_form, short_form, snapshot_form, unpack
+from asyncsteps.swf._constants import MAX_RESULT_CHARS
+from asyncsteps.swf._done.payload import part_form, short_form, size, snapshot_form, unpack
 from asyncsteps.swf._done.snapshots import write_snapshot
 from asyncsteps.swf._errors import short_reasons
 from asyncsteps.swf._sync.loop import run_sync
@@ -29,6 +30,7 @@ class GetStepsDoneTask:
         after: With ``compact``: list only the names greater than this, for a list that comes in parts.
         again: Tells one task from another, where the snapshot that the first one answered is gone.
         step_names: The rule of the names; other keys are no steps.
+        or_count: Without ``compact``: answer how many there are where the names do not fit a result of SWF.
     """
 
     def __init__(
@@ -39,6 +41,7 @@ class GetStepsDoneTask:
         after: str = "",
         again: int = 0,
         step_names: NameRule = STRICT,
+        or_count: bool = False,
     ) -> None:
         self.bucket = bucket
         self.path = path
@@ -46,8 +49,9 @@ class GetStepsDoneTask:
         self.after = after
         self.again = again
         self.step_names: NameRule = step_names
+        self.or_count = or_count
 
-    def execute(self) -> list[str] | dict[str, Any]:
+    def execute(self) -> list[str] | dict[str, Any] | int:
         """List the done names, sorted; with ``compact`` in a form of `asyncsteps.swf._done.payload`.
 
         Raises:
@@ -56,11 +60,11 @@ class GetStepsDoneTask:
         with short_reasons():
             return run_sync(self._list)
 
-    async def _list(self) -> list[str] | dict[str, Any]:
+    async def _list(self) -> list[str] | dict[str, Any] | int:
         async with use_store(self.bucket, self.path, step_names=self.step_names) as store:
             names = await store.list_done()
         if not self.compact:
-            return names
+            return len(names) if self.or_count and size(names) > MAX_RESULT_CHARS else names
         if self.after:
             return part_form([name for name in names if name > self.after])
         short = short_form(names)

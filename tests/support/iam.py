@@ -118,7 +118,8 @@ def swf_guard(policy: Policy) -> Rule:
 
     def rule(request: Request) -> Answer | None:
         action = f"swf:{request.headers['x-amz-target'].partition('.')[2]}"
-        domain = json.loads(request.body)["domain"]
+        asked = json.loads(request.body)
+        domain = asked["domain"] if "domain" in asked else asked["name"]  # of DescribeDomain
         if allows(policy, action, f"arn:aws:swf:us-east-1:123456789012:/domain/{domain}", {}):
             return Answer(200) if action == "swf:RequestCancelWorkflowExecution" else None  # which moto lacks
         body = json.dumps(

@@ -21,7 +21,8 @@ from simpleflow.swf.process.decider.base import DeciderWorker
 from simpleflow.swf.utils import DecisionsAndContext
 from simpleflow.utils import import_from_module
 
-from asyncsteps.swf._done.payload import short_form
+from asyncsteps.swf._constants import MAX_RESULT_CHARS
+from asyncsteps.swf._done.payload import short_form, size
 
 Play = Callable[["SimulatedSwf", str, list[Any], dict[str, Any]], Any]
 
@@ -35,6 +36,8 @@ def play_activity(swf: "SimulatedSwf", name: str, args: list[Any], kwargs: dict[
     short = name.rpartition(".")[2]
     if short == "GetStepsDoneTask":
         names = sorted(swf.done)
+        if kwargs.get("or_count") and size(names) > MAX_RESULT_CHARS:
+            return len(names)
         return short_form(names) if kwargs.get("compact") else names
     if short == "MarkStepDoneTask":
         swf.done.add(args[2])

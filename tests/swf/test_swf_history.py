@@ -74,9 +74,8 @@ class TestFixedDecisions:
         swf = play(run)
         assert [it["reasons"] for it in swf.markers] == [[], [], ["Step is forced"], ["Step is forced"]]
         assert [args for name, args in swf.calls if name == "work"] == [[1], [2]]
-        assert (
-            swf.scheduled.count(WITHDRAW) == 1
-        )  # the mark of the first: a failure of the second leaves it undone
+        assert swf.scheduled.count(WITHDRAW) == 1  # of the first's mark: a failure of the second leaves it undone
+        assert swf.done == {"a"}
 
     def test_what_the_run_played_is_not_forced_again_by_what_came_before(self) -> None:
         swf = play(sequence(["a", "a"]), kwargs={"force": "a"})
@@ -174,14 +173,14 @@ class TestListing:
         assert told(swf)[0] == ("a", "skipped")
         assert LIST not in swf.scheduled
 
-    def test_get_steps_done_gives_a_list_from_the_same_activity(self) -> None:
+    def test_get_steps_done_gives_the_list_that_decides(self) -> None:
         def run(self: Any) -> Any:
             futures.wait(self.submit(Step("x", task())))
             names = self.get_steps_done()
             return [names[0], names[-1], len(names)]
 
         swf = play(run, done=["x", *(f"a.{number:05d}" for number in range(20_000))])
-        assert swf.scheduled == [LIST]
+        assert swf.scheduled == [LIST, LIST]  # the first one answers that there are too many
         assert json.loads(swf.result["result"]) == ["a.00000", "x", 20_001]
 
     def test_the_whole_list_activity_gives_plain_names(self) -> None:

@@ -12,7 +12,7 @@ from simpleflow.local import Executor
 from simpleflow.step.submittable import Step as TheirStep
 from simpleflow.step.workflow import WorkflowStepMixin as TheirMixin
 from swf_simulator import SimulatedSwf, workflow_class
-from swf_workflows import ACTIVITIES, LIST, WITHDRAW, task, told
+from swf_workflows import ACTIVITIES, LIST, WITHDRAW, names, sequence, task, told
 
 from asyncsteps import SelectorError, StepDefinitionError, StepNameError, StoreOptionError
 from asyncsteps.store import open_bucket
@@ -204,7 +204,15 @@ def test_the_activities_are_told_of_the_setting_and_of_nothing_by_default() -> N
 
     for attributes, expected in (({}, {}), (as_simpleflow(), {"step_names": "simpleflow"})):
         swf = simulate(WorkflowStepMixin, run, attributes=attributes).run()
-        assert [kwargs for name, kwargs in calls(swf) if name == LIST] == [{"compact": True, **expected}, expected]
+        assert [kwargs for name, kwargs in calls(swf) if name == LIST] == [
+            {"or_count": True, **expected},
+            expected,
+        ]
+        long = simulate(WorkflowStepMixin, sequence(["a"]), attributes=attributes, done=names(3_000)).run()
+        assert [kwargs for name, kwargs in calls(long) if name == LIST] == [
+            {"or_count": True, **expected},
+            {"compact": True, **expected},
+        ]
 
 
 @pytest.mark.usefixtures("at_moto")

@@ -1,5 +1,5 @@
 """The same workflows and histories through simpleflow's steps and ours: equal where we promise it, and both shown
-where we do better (the table of docs/simpleflow.md)."""
+where we do better (the table of docs/simpleflow-differences.md)."""
 
 import json
 import logging

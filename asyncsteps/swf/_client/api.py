@@ -22,6 +22,7 @@ class ClientOptions:
         session: The caller's ``aioboto3.Session``; None: a new one.
         endpoint_url: The endpoint; None: botocore's environment and configuration decide.
         region_name: The region; None: likewise.
+        config: Configuration of botocore that overrides the client's own.
         concurrency: The most requests at once, and connections.
 
     Raises:
@@ -33,6 +34,7 @@ class ClientOptions:
     session: Any
     endpoint_url: str | None
     region_name: str | None
+    config: Any
     concurrency: int
 
     def __post_init__(self) -> None:
@@ -63,6 +65,8 @@ class ClientOptions:
             connect_timeout=10,
             read_timeout=60,
         )
+        if self.config is not None:
+            config = config.merge(self.config)
         with mapped("opening the client", domain=self.domain, endpoint=self.endpoint_url):
             try:
                 return await open_client(
@@ -113,6 +117,7 @@ class SwfApi:
         *,
         expect: str | None = None,
         about: dict[str, str | None] | None = None,
+        domain_as: str = "domain",
         **parameters: Any,
     ) -> Any:
         """Call an operation in the domain and return the answer.
@@ -121,6 +126,7 @@ class SwfApi:
             operation: The name of botocore's method.
             expect: A key that every complete answer has.
             about: What errors name: ``workflow_id``, ``run_id``, ``workflow_type``.
+            domain_as: The name of the parameter for the domain.
             **parameters: The operation's parameters, without the domain.
 
         Raises:
@@ -131,7 +137,7 @@ class SwfApi:
             # Acquired before the request is signed, because signatures expire.
             async with self._limiter:
                 self.check_open()
-                answer = await getattr(self._client, operation)(domain=self.domain, **parameters)
+                answer = await getattr(self._client, operation)(**{domain_as: self.domain}, **parameters)
         if expect is not None and expect not in answer:
             raise SwfUnreachableError(
                 f"{operation}: the answer has no {expect!r}, so it is not SWF's; check the endpoint",

@@ -1,7 +1,6 @@
 """The async SWF client: starts executions of simpleflow workflows, waits for them, follows and controls them."""
 
-import datetime as dt
-from collections.abc import AsyncGenerator, Mapping
+from collections.abc import Mapping
 from contextlib import AsyncExitStack
 from typing import Any, Self
 
@@ -9,7 +8,6 @@ import anyio
 
 from asyncsteps.swf._client.api import ClientOptions, SwfApi
 from asyncsteps.swf._client.errors import (
-    ExecutionNotFoundError,
     SwfClientClosedError,
     SwfInputError,
     WorkflowTypeExistsError,
@@ -17,17 +15,16 @@ from asyncsteps.swf._client.errors import (
 from asyncsteps.swf._client.execution import Execution
 from asyncsteps.swf._client.history import Run
 from asyncsteps.swf._client.launch import start_execution
-from asyncsteps.swf._client.listing import CLOSED, OPEN, Selection, list_executions, newest_run
+from asyncsteps.swf._client.lookups import Lookups
 from asyncsteps.swf._client.pacing import PollLimits
 from asyncsteps.swf._client.polling import Poller
-from asyncsteps.swf._client.records import ExecutionInfo
 from asyncsteps.swf._client.start import registration, start_parameters, workflow_type
 
 CLOSE_GRACE = 5.0
 """Seconds that closing the connections may take when the client's block is cancelled."""
 
 
-class SwfClient:
+class SwfClient(Lookups):
     """Starts and follows executions in one SWF domain, thousands of them on one event loop.
 
     All executions that are waited for or followed share one poller and one polling rate. An execution is polled
@@ -46,6 +43,7 @@ class SwfClient:
         client: The caller's aiobotocore ``swf`` client, instead of session, endpoint and region; it is not closed.
         endpoint_url: The endpoint; None: botocore's environment and configuration decide.
         region_name: The region; None: likewise.
+        config: An ``AioConfig`` of aiobotocore (retries, timeouts, proxies), which overrides the client's own.
         concurrency: The most requests at once; polls take at most half of them.
         polls_per_second: The most history requests a second, over all executions. SWF throttles
             ``GetWorkflowExecutionHistory`` for the whole account; the rate is then halved, and recovers slowly.
@@ -65,6 +63,7 @@ class SwfClient:
         client: Any = None,
         endpoint_url: str | None = None,
         region_name: str | None = None,
+        config: Any = None,
         concurrency: int = 32,
         polls_per_second: float = 20.0,
         min_poll_interval: float = 0.5,
@@ -77,6 +76,7 @@ class SwfClient:
             session=session,
             endpoint_url=endpoint_url,
             region_name=region_name,
+            config=config,
             concurrency=concurrency,
         )
         self.domain = domain
@@ -203,60 +203,6 @@ class SwfClient:
                 domain=self.domain,
             )
         return Execution(api, poller, Run(workflow_id, run_id))
-
-    async def find_open(self, workflow_id: str) -> Execution:
-        """Find the open execution with this workflow id.
-
-        SWF's listings may lag some seconds behind.
-
-        Raises:
-            ExecutionNotFoundError: When SWF lists none.
-        """
-        api, _ = self._open()
-        run_id = await newest_run(api, workflow_id, OPEN)
-        if run_id is None:
-            raise ExecutionNotFoundError(
-                "no open execution has this workflow id (yet, or any more)",
-                domain=self.domain,
-                workflow_id=workflow_id,
-            )
-        return self.get(workflow_id, run_id)
-
-    def list_open(
-        self,
-        *,
-        workflow_id: str | None = None,
-        workflow: object = None,
-        version: str | None = None,
-        tag: str | None = None,
-        since: dt.datetime | None = None,
-    ) -> AsyncGenerator[ExecutionInfo, None]:
-        """Iterate over open executions, newest first. SWF's listings may lag some seconds behind.
-
-        Args:
-            workflow_id: Only the execution with this workflow id; give at most one of this, ``workflow``, ``tag``.
-            workflow: Only executions of this type: a simpleflow `Workflow` class, or a name with ``version``.
-            version: See ``workflow``.
-            tag: Only executions with this tag.
-            since: Only executions started since then; None: all.
-        """
-        api, _ = self._open()
-        kind = workflow_type(workflow, version) if workflow is not None else None
-        return list_executions(api, OPEN, Selection(workflow_id, kind, tag), since=since)
-
-    def list_closed(
-        self,
-        *,
-        workflow_id: str | None = None,
-        workflow: object = None,
-        version: str | None = None,
-        tag: str | None = None,
-        since: dt.datetime | None = None,
-    ) -> AsyncGenerator[ExecutionInfo, None]:
-        """Iterate over closed executions, as far back as the domain keeps them; see `list_open`."""
-        api, _ = self._open()
-        kind = workflow_type(workflow, version) if workflow is not None else None
-        return list_executions(api, CLOSED, Selection(workflow_id, kind, tag), since=since)
 
     async def register(
         self,

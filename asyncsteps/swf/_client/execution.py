@@ -1,7 +1,8 @@
 """A handle on one execution: to wait for it, follow its markers, signal, cancel, terminate and describe it."""
 
 from collections.abc import AsyncGenerator
-from typing import Any
+from contextlib import aclosing
+from typing import Any, TypeVar
 
 from asyncsteps._plan.model import STEP_MARKER, Marker
 from asyncsteps.swf._client.api import SwfApi
@@ -14,10 +15,12 @@ from asyncsteps.swf._client.errors import (
     ExecutionTimedOutError,
 )
 from asyncsteps.swf._client.history import Run
-from asyncsteps.swf._client.polling import Poller
-from asyncsteps.swf._client.records import CloseStatus, Closure, ExecutionInfo
+from asyncsteps.swf._client.polling import Follower, Poller
+from asyncsteps.swf._client.records import CloseStatus, Closure, ExecutionInfo, HistoryEvent
 from asyncsteps.swf._client.start import without_none
 from asyncsteps.swf._client.wire import encode, read_info
+
+_T = TypeVar("_T")
 
 _FAILURES: dict[CloseStatus, tuple[type[ExecutionError], str]] = {
     CloseStatus.FAILED: (ExecutionFailedError, "the execution failed"),
@@ -125,21 +128,34 @@ class Execution:
         run: Run | None = self._run
         while run is not None:
             with self._poller.following(run, markers=True) as follower:
-                seen = 0
-                while True:
-                    while seen < len(follower.markers):
-                        marker = follower.markers[seen]
-                        seen += 1
+                async with aclosing(_each(follower, follower.markers)) as markers:
+                    async for marker in markers:
                         if name is None or marker.name == name:
                             yield marker
-                    if follower.complete:
-                        break
-                    if follower.error is not None:
-                        raise follower.error
-                    await follower.changed.wait()
-                closure = follower.closure
-            new_run_id = closure.new_run_id if closure is not None and follow_runs else None
-            run = run._replace(run_id=new_run_id) if new_run_id is not None else None
+                run = _next_run(run, follower.closure, follow_runs=follow_runs)
+
+    async def events(self, *, live: bool = True, follow_runs: bool = True) -> AsyncGenerator[HistoryEvent, None]:
+        """Yield all events of the execution's history in order, each once.
+
+        Args:
+            live: Whether to go on with new events until the execution closes; False: those recorded so far.
+            follow_runs: Whether to follow a run that continues as new into the next one.
+
+        Raises:
+            SwfError: When the execution is unknown, or SWF cannot be reached (for too long, when ``live``).
+        """
+        run: Run | None = self._run
+        while run is not None and live:
+            with self._poller.following(run, markers=True, events=True) as follower:
+                async with aclosing(_each(follower, follower.events)) as events:
+                    async for event in events:
+                        yield event
+                run = _next_run(run, follower.closure, follow_runs=follow_runs)
+        while run is not None:
+            news = await self._poller.read(run)
+            for event in news.events:
+                yield event
+            run = _next_run(run, news.closure, follow_runs=follow_runs)
 
     async def signal(self, name: str, *args: Any, propagate: bool = False, **kwargs: Any) -> None:
         """Signal the execution, with arguments in simpleflow's format.
@@ -205,3 +221,23 @@ class Execution:
         await self._api.call(
             operation, about=self._about, workflowId=self.workflow_id, runId=self.run_id, **parameters
         )
+
+
+async def _each(follower: Follower, what: list[_T]) -> AsyncGenerator[_T, None]:
+    """Yield what a follower has read, and then what it goes on reading, until its run has closed."""
+    seen = 0
+    while True:
+        while seen < len(what):
+            seen += 1
+            yield what[seen - 1]
+        if follower.complete:
+            return
+        if follower.error is not None:
+            raise follower.error
+        await follower.changed.wait()
+
+
+def _next_run(run: Run, closure: Closure | None, *, follow_runs: bool) -> Run | None:
+    """Return the run that a closed one continued as, if it is to be followed."""
+    new_run_id = closure.new_run_id if closure is not None and follow_runs else None
+    return run._replace(run_id=new_run_id) if new_run_id is not None else None

@@ -1,12 +1,12 @@
 """Reads execution histories. SWF has no cursor, so they are read from the end back to the last known event."""
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 from asyncsteps._plan.model import Marker
-from asyncsteps.swf._client.records import Closure
-from asyncsteps.swf._client.wire import read_closure, read_marker
+from asyncsteps.swf._client.records import Closure, HistoryEvent
+from asyncsteps.swf._client.wire import read_closure, read_marker, utc
 
 MAX_PAGE = 1000
 """The most events in one page."""
@@ -34,14 +34,25 @@ class News:
         through: The id of the newest event.
         markers: The markers after the known event, in order; None when only the newest event was read.
         closure: How the run closed; None while it is open.
+        events: All events after the known one, in order, where they were asked for.
     """
 
     through: int
     markers: tuple[Marker, ...] | None
     closure: Closure | None
+    events: tuple[HistoryEvent, ...] = ()
 
 
-async def read_news(fetch: FetchEvents, run: Run, *, after: int, page_size: int) -> News:
+def read_event(event: Mapping[str, Any], run: Run) -> HistoryEvent:
+    """Return a history event as a record."""
+    kind = event["eventType"]
+    attributes = event.get(f"{kind[0].lower()}{kind[1:]}EventAttributes", {})
+    return HistoryEvent(run.run_id, event["eventId"], kind, utc(event["eventTimestamp"]), attributes)
+
+
+async def read_news(
+    fetch: FetchEvents, run: Run, *, after: int, page_size: int, keep_events: bool = False
+) -> News:
     """Read the history from its end back to the event ``after``, or to its start when that is 0.
 
     Event ids are consecutive, so the newest tells how many are missing. If these are many more than ``page_size``,
@@ -50,6 +61,7 @@ async def read_news(fetch: FetchEvents, run: Run, *, after: int, page_size: int)
     newest: int | None = None
     last: int | None = None
     markers: list[Marker] = []
+    events: list[HistoryEvent] = []
     closure: Closure | None = None
     token: str | None = None
     while True:
@@ -66,12 +78,15 @@ async def read_news(fetch: FetchEvents, run: Run, *, after: int, page_size: int)
                 closure = read_closure(event)
             if marker := read_marker(event):
                 markers.append(marker)
+            if keep_events:
+                events.append(read_event(event, run))
         else:
             token = page.get("nextPageToken")
         if token is None:
-            return News(newest if newest is not None else after, tuple(reversed(markers)), closure)
+            through = newest if newest is not None else after
+            return News(through, tuple(reversed(markers)), closure, tuple(reversed(events)))
         if newest is not None and page_size < MAX_PAGE and newest - after > 3 * page_size:
-            return await read_news(fetch, run, after=after, page_size=MAX_PAGE)
+            return await read_news(fetch, run, after=after, page_size=MAX_PAGE, keep_events=keep_events)
 
 
 async def read_end(fetch: FetchEvents, run: Run) -> News:

@@ -20,7 +20,7 @@ from asyncsteps.swf._client.errors import (
 )
 from asyncsteps.swf._client.history import MAX_PAGE, MIN_PAGE, News, Run, read_end, read_news
 from asyncsteps.swf._client.pacing import PollLimits, PollRate
-from asyncsteps.swf._client.records import Closure
+from asyncsteps.swf._client.records import Closure, HistoryEvent
 
 _logger = logging.getLogger("asyncsteps.swf")
 
@@ -32,15 +32,17 @@ class Follower:
     Attributes:
         run: The run.
         markers: Its markers so far, once a user wants them.
+        events: All its events so far, where ``keeps_events`` says so.
         closure: How it closed, once it has.
         error: Why it is no longer followed, if not because it closed.
-        changed: Set, and replaced, whenever one of the three above changes.
+        changed: Set, and replaced, whenever one of the four above changes.
         users: The number of users that follow it.
         wants_markers: Whether a user wants its markers, which takes more reading than seeing it close.
         read_through: The id of the last event whose markers were read.
         newest: The id of the newest event seen.
         page_size: The number of events to request at once.
         interval: Seconds until the next poll.
+        keeps_events: Whether events are kept, beside the markers.
         due: When the next poll is due; None while it is not queued.
         polling: Whether a poll is in flight; there is never more than one.
         hurried: Whether to poll again as soon as the poll in flight has ended.
@@ -49,7 +51,9 @@ class Follower:
 
     run: Run
     interval: float
+    keeps_events: bool = False
     markers: list[Marker] = field(default_factory=list)
+    events: list[HistoryEvent] = field(default_factory=list)
     closure: Closure | None = None
     error: SwfError | None = None
     changed: anyio.Event = field(default_factory=anyio.Event)
@@ -83,6 +87,7 @@ class Follower:
         fresh = news.through > self.newest
         if news.markers is not None:
             self.markers += news.markers
+            self.events += news.events
             self.page_size = min(max(4 * (news.through - self.read_through), MIN_PAGE), MAX_PAGE)
             self.read_through = news.through
         self.newest = max(self.newest, news.through)
@@ -104,18 +109,19 @@ class Poller:
         self._limits = limits
         self._rate = PollRate(limits.per_second)
         self._slots = anyio.Semaphore(slots)
-        self._followers: dict[Run, Follower] = {}
+        self._followers: dict[tuple[Run, bool], Follower] = {}
         self._queue: list[tuple[float, int, Follower]] = []
         self._ticket = itertools.count()
         self._wake = anyio.Event()
 
     @contextmanager
-    def following(self, run: Run, *, markers: bool) -> Iterator[Follower]:
-        """Follow a run inside the block; all users of a run share one follower."""
+    def following(self, run: Run, *, markers: bool, events: bool = False) -> Iterator[Follower]:
+        """Follow a run inside the block; all users of a run share one follower, and another for all events."""
         self._api.check_open()
-        follower = self._followers.get(run)
+        follower = self._followers.get((run, events))
         if follower is None:
-            follower = self._followers[run] = Follower(run, self._limits.shortest)
+            follower = Follower(run, self._limits.shortest, keeps_events=events)
+            self._followers[run, events] = follower
         follower.users += 1
         if follower.users == 1 or (markers and not follower.wants_markers):
             follower.wants_markers = follower.wants_markers or markers
@@ -152,8 +158,9 @@ class Poller:
 
     def _forget(self, follower: Follower) -> None:
         follower.due = None
-        if self._followers.get(follower.run) is follower:
-            del self._followers[follower.run]
+        key = (follower.run, follower.keeps_events)
+        if self._followers.get(key) is follower:
+            del self._followers[key]
 
     def _fail(self, follower: Follower, error: SwfError) -> None:
         follower.error = error
@@ -182,18 +189,35 @@ class Poller:
             with anyio.move_on_after(wait):
                 await self._wake.wait()
 
+    async def read(self, run: Run) -> News:
+        """Read all events of a run so far, at the shared rate.
+
+        Raises:
+            SwfError: A subclass that tells the cause.
+        """
+        try:
+            return await read_news(self._fetch, run, after=0, page_size=MAX_PAGE, keep_events=True)
+        except SwfError:
+            raise
+        except Exception as error:  # a history that is none of SWF's
+            raise self._surprised(run, error) from error
+
     async def _poll(self, follower: Follower) -> None:
         try:
             if follower.wants_markers:
                 news = await read_news(
-                    self._fetch, follower.run, after=follower.read_through, page_size=follower.page_size
+                    self._fetch,
+                    follower.run,
+                    after=follower.read_through,
+                    page_size=follower.page_size,
+                    keep_events=follower.keeps_events,
                 )
             else:
                 news = await read_end(self._fetch, follower.run)
         except SwfError as error:
             self._refused(follower, error)
         except Exception as error:  # noqa: BLE001  waiting users get any error
-            self._fail(follower, self._surprised(follower, error))
+            self._fail(follower, self._surprised(follower.run, error))
         else:
             follower.failing_since = None
             fresh = follower.take(news)
@@ -224,12 +248,12 @@ class Poller:
         else:
             self._fail(follower, error)
 
-    def _surprised(self, follower: Follower, error: Exception) -> SwfError:
+    def _surprised(self, run: Run, error: Exception) -> SwfError:
         wrapped = SwfError(
             f"the history cannot be read: {type(error).__name__}: {error}",
             domain=self._api.domain,
-            workflow_id=follower.run.workflow_id,
-            run_id=follower.run.run_id,
+            workflow_id=run.workflow_id,
+            run_id=run.run_id,
             endpoint=self._api.endpoint,
         )
         wrapped.__cause__ = error

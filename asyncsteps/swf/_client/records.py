@@ -88,3 +88,56 @@ class ExecutionInfo:
     def is_open(self) -> bool:
         """Whether it was open at the time of the answer."""
         return self.status is None
+
+
+@dataclass(frozen=True, slots=True)
+class HistoryEvent:
+    """An event of an execution's history, as SWF recorded it.
+
+    Attributes:
+        run_id: The run whose history it is in.
+        id: Its number in that history, from 1.
+        type: Its type, by SWF's name, such as ``ActivityTaskFailed``.
+        at: When it was recorded, in UTC.
+        attributes: Its attributes, by SWF's names, payloads not decoded.
+    """
+
+    run_id: str
+    id: int
+    type: str
+    at: dt.datetime
+    attributes: Mapping[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class DomainInfo:
+    """What SWF knows about a domain.
+
+    Attributes:
+        name: Its name.
+        is_registered: Whether it is in use; False: deprecated.
+        retention_days: For how many days closed executions are kept, as SWF says it: a number, or ``NONE``.
+        server_time: The time of the answer by SWF's clock, in UTC; None where the answer had none.
+    """
+
+    name: str
+    is_registered: bool
+    retention_days: str
+    server_time: dt.datetime | None
+
+
+@dataclass(frozen=True, slots=True)
+class Pending:
+    """How many tasks wait in a task list.
+
+    Attributes:
+        task_list: The task list.
+        decisions: Decision tasks that no decider has taken yet.
+        activities: Activity tasks that no worker has taken yet.
+        truncated: Whether there are more than SWF counts.
+    """
+
+    task_list: str
+    decisions: int
+    activities: int
+    truncated: bool

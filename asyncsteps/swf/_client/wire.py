@@ -2,7 +2,8 @@
 
 import datetime as dt
 import json
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from typing import Any
 
 from asyncsteps._plan.model import Marker
@@ -57,11 +58,22 @@ def read_info(info: Mapping[str, Any], answer: Mapping[str, Any] | None = None) 
     Raises:
         SwfUnreachableError: When it describes none.
     """
-    try:
+    with reading("execution"):
         return _info(info, answer or {})
+
+
+@contextmanager
+def reading(what: str) -> Iterator[None]:
+    """Read an answer of SWF inside the block.
+
+    Raises:
+        SwfUnreachableError: When the answer does not describe what it must.
+    """
+    try:
+        yield
     except (AttributeError, KeyError, TypeError, ValueError) as error:
         raise SwfUnreachableError(
-            f"the answer describes no execution ({type(error).__name__}: {error}), so it is not SWF's; check the "
+            f"the answer describes no {what} ({type(error).__name__}: {error}), so it is not SWF's; check the "
             "endpoint"
         ) from error
 

@@ -1,10 +1,12 @@
 """The list of done steps that an execution decides by: how it is fetched, and what is done when it cannot be.
 
 1. Where the execution began under simpleflow's own steps, the listing that those recorded is the list.
-2. Else an activity lists the steps. Its result has the names, or points to a snapshot, which the decider reads.
-3. While S3 does not answer, the decider waits, by timers, and reads again.
-4. A snapshot that is gone is listed anew, until `MAX_LISTINGS` listings are recorded.
-5. What still cannot be read, and at once what may not be read, comes in parts, an activity each.
+2. Else an activity lists them under the id of simpleflow's listing, so that its deciders can go on with it. The
+   result is the names, or their number where they do not fit.
+3. After a number a second activity lists them: all in a shorter form, or a pointer to a snapshot to be read.
+4. While S3 does not answer, the decider waits, by timers, and reads again.
+5. A snapshot that is gone is listed anew, until `MAX_LISTINGS` listings are recorded.
+6. What still cannot be read, and at once what may not be read, comes in parts, an activity each.
 
 What is recorded is final: a replay never goes back to a snapshot that an earlier one has given up. A later list is
 less what the execution has marked meanwhile, so that `get_steps_done` stays the same.
@@ -76,7 +78,29 @@ class DoneList:
         plain = not sf.runs_on_swf(workflow.executor) or (self._recorded and self._recorded[0].by_simpleflow)
         if plain or workflow._overrides_hook("get_steps_done_activity"):  # noqa: SLF001 - the mixin's own
             return SortedNames(self._result(workflow.get_steps_done_activity()))
-        return self._listed()
+        names = self._shared()
+        return self._listed() if names is None else SortedNames(names)
+
+    def _shared(self) -> list[str] | None:
+        """List under the id of simpleflow's own listing, so that its deciders can go on with it.
+
+        Returns:
+            The names; None where they do not fit a result. It is a number then, which simpleflow refuses to read.
+        """
+        executor = self._workflow.executor
+        params = self._workflow._get_step_activity_params()  # noqa: SLF001 - the mixin's own
+        listing = activity.Activity(GetStepsDoneTask, **params)
+        if not listing.idempotent or self._is_recorded():  # of this execution, or as an earlier release listed
+            return None
+        shared_id = sf.listing_id(executor, *self._where)
+        options = {"or_count": True} | listing_options(self._workflow)
+        result = self._result(sf.activity_task(executor, listing, shared_id, *self._where, **options))
+        if isinstance(result, int) and not isinstance(result, bool):
+            return None
+        form = read_form(result)
+        if isinstance(form, Snapshot) or form.through is not None:
+            raise DoneListError("the names of the done steps or their number was asked for, and another form came")
+        return form.names
 
     def _listed(self) -> SortedNames:
         for again in range(MAX_LISTINGS):
@@ -130,7 +154,9 @@ class DoneList:
         return future.result
 
     def _is_recorded(self, *, again: int = 0, after: str = "") -> bool:
-        return any((listing.again, listing.after) == (again, after) for listing in self._recorded)
+        return any(
+            (listing.again, listing.after) == (again, after) and not listing.shared for listing in self._recorded
+        )
 
     # The snapshot.
 

@@ -64,6 +64,10 @@ class DoneNames:
         """Whether ``name`` was done when listed, and its mark has not been withdrawn since."""
         return name in self.listed() and name not in self._all_withdrawn()
 
+    def is_withdrawn(self, name: str) -> bool:
+        """Whether the execution has withdrawn the mark of ``name`` that was listed, or is about to."""
+        return name in self._all_withdrawn()
+
     def matching(self, selectors: Iterable[str]) -> list[str]:
         """The done names that the selectors match."""
         withdrawn = self._all_withdrawn()

@@ -133,12 +133,14 @@ class Listing:
         again: The number of earlier ones that it replaces.
         after: Where its part of the list begins.
         by_simpleflow: Whether it is that of simpleflow's own steps.
+        shared: Whether it is ours under the id of that one: names, or a number where they do not fit.
     """
 
     place: Place
     again: int = 0
     after: str = ""
     by_simpleflow: bool = False
+    shared: bool = False
 
 
 def listings(history: History) -> list[Listing]:
@@ -150,8 +152,10 @@ def listings(history: History) -> list[Listing]:
             continue
         given = event["input"]
         args, kwargs = given.get("args", ()), given.get("kwargs", {})
-        if len(args) == len(("bucket", "prefix")) and (by_simpleflow or kwargs.get("compact")):
-            found.append(Listing(tuple(args), kwargs.get("again", 0), kwargs.get("after", ""), by_simpleflow))
+        shared = bool(kwargs.get("or_count"))
+        if len(args) == len(("bucket", "prefix")) and (by_simpleflow or shared or kwargs.get("compact")):
+            again, after = kwargs.get("again", 0), kwargs.get("after", "")
+            found.append(Listing(tuple(args), again, after, by_simpleflow, shared))
     return found
 
 

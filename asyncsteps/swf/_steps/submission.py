@@ -34,6 +34,10 @@ _DECISION_CHARS = 2_000
 """An upper bound of what the JSON of a decision takes beside its details or input, in characters."""
 
 
+_ID_CHARS = 240
+"""What is left of an activity's id of SWF's 256 characters, where a number follows."""
+
+
 class _Link(SubmittableContainer):
     """A link of the chain that is made when the chain reaches it."""
 
@@ -121,11 +125,27 @@ class Submission:
         self._completion = self.markers.recorded.take_completion(self.step.step_name, self.state.place)
         if self._completion is not None:
             return sf.finished()
-        return self.workflow.submit(
-            ActivityTask(
-                self._activity(MarkStepDoneTask), self.state.bucket, self.state.prefix, self.step.step_name
-            )
-        )
+        return self.workflow.submit(self._marking())
+
+    def _marking(self) -> Any:
+        """The activity that marks the step, under an id of its own for each submission.
+
+        The first one has the id that simpleflow's steps give theirs, so that deciders of either kind find it. Not
+        so after a withdrawal: a repair answers an id that a former execution has completed, and marks nothing.
+        """
+        executor, marking = self.workflow.executor, self._activity(MarkStepDoneTask)
+        args = (self.state.bucket, self.state.prefix, self.step.step_name)
+        if not (sf.runs_on_swf(executor) and marking.idempotent):
+            return ActivityTask(marking, *args)
+        own_id = sf.task_id(executor, marking, *args)
+        shared_id = sf.marking_id(executor, *args)
+        if self.number == 1:
+            for known_id in (shared_id, own_id):  # our own is of an execution that began under an earlier release
+                if sf.activity_type(executor, known_id) is not None:
+                    return sf.activity_task(executor, marking, known_id, *args)
+            if not self.state.done.is_withdrawn(self.step.step_name):
+                return sf.activity_task(executor, marking, shared_id, *args)
+        return sf.activity_task(executor, marking, f"{own_id[:_ID_CHARS]}-{self.number}", *args)
 
     def _complete(self, phase: RecordStatus) -> futures.Future:
         self._ended = True

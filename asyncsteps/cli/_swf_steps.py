@@ -1,0 +1,222 @@
+"""The steps of an execution on SWF, from the events of its history."""
+
+import json
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from datetime import datetime
+from typing import TYPE_CHECKING, Any, Final
+
+import asyncsteps
+from asyncsteps.cli import _output
+from asyncsteps.cli._report import StepReport
+
+if TYPE_CHECKING:
+    from asyncsteps.swf import HistoryEvent
+
+_CLOSING: Final = {
+    "WorkflowExecutionCompleted": "COMPLETED",
+    "WorkflowExecutionFailed": "FAILED",
+    "WorkflowExecutionCanceled": "CANCELED",
+    "WorkflowExecutionTerminated": "TERMINATED",
+    "WorkflowExecutionTimedOut": "TIMED_OUT",
+    "WorkflowExecutionContinuedAsNew": "CONTINUED_AS_NEW",
+}
+_FAILURES: Final = {
+    "ActivityTaskFailed": "failed",
+    "ActivityTaskTimedOut": "timed out",
+    "ActivityTaskCanceled": "was canceled",
+}
+_CHILD_FAILURES: Final = {
+    "ChildWorkflowExecutionFailed": "failed",
+    "ChildWorkflowExecutionTimedOut": "timed out",
+    "ChildWorkflowExecutionTerminated": "was terminated",
+    "ChildWorkflowExecutionCanceled": "was canceled",
+    "StartChildWorkflowExecutionFailed": "could not start",
+}
+_REFUSALS: Final = ("ScheduleActivityTaskFailed", "RecordMarkerFailed", "StartTimerFailed")
+_REGISTERED_LATER: Final = ("ACTIVITY_TYPE_DOES_NOT_EXIST", "WORKFLOW_TYPE_DOES_NOT_EXIST")
+"""Causes after which simpleflow registers the type and tries again."""
+
+_PLACE_MARKER: Final = "asyncsteps.place"
+"""The marker that tells the place of the step whose marker comes next; none does under the first place."""
+
+OPEN: Final = "OPEN"
+RUNNING: Final = "running"
+FAILED: Final = "failed"
+UNFINISHED: Final = "unfinished"
+
+
+@dataclass(frozen=True, slots=True)
+class Failure:
+    """An activity or a child workflow that ended badly, retried or not; or a decision that SWF refused.
+
+    Attributes:
+        what: The type's name, or the kind of the decision.
+        how: ``failed``, ``timed out``, ``was canceled``, …
+        at: When.
+        reason: Why, as it is recorded.
+    """
+
+    what: str
+    how: str
+    at: datetime
+    reason: str
+
+    def __str__(self) -> str:
+        return f"{self.what} {self.how}" + (
+            f": {_output.one_line(self.reason, at_most=500)}" if self.reason else ""
+        )
+
+    def as_json(self) -> dict[str, str]:
+        """Convert to the documented JSON."""
+        return {"what": self.what, "how": self.how, "at": self.at.isoformat(), "reason": self.reason}
+
+
+@dataclass(slots=True)
+class ExecutionSteps:
+    """What the events of an execution tell, taken one after the other.
+
+    Attributes:
+        status: ``OPEN``, or how it closed, by SWF's name.
+        workflow: The type's name and version.
+        run_ids: Its runs: more than one where it continued as new.
+        steps: The submissions of steps, in order of decision.
+        failures: What ended badly.
+        result: What it returned, when it completed.
+        reason: Why it closed, when it did not complete.
+        started: When its first run started.
+        newest: When the newest event was recorded.
+    """
+
+    status: str = OPEN
+    workflow: tuple[str, str] = ("", "")
+    run_ids: list[str] = field(default_factory=list)
+    steps: list[StepReport] = field(default_factory=list)
+    failures: list[Failure] = field(default_factory=list)
+    result: Any = None
+    reason: str | None = None
+    started: datetime | None = None
+    newest: datetime | None = None
+    _place: str = ""
+    _under_way: dict[tuple[str, str], StepReport] = field(default_factory=dict)
+    _last: dict[tuple[str, str], StepReport] = field(default_factory=dict)
+    _names: dict[int, str] = field(default_factory=dict)
+
+    @property
+    def under_way(self) -> tuple[str, ...]:
+        """The steps that are scheduled and have not completed, as far as the history tells."""
+        return tuple(name for _, name in self._under_way)
+
+    @property
+    def queued(self) -> tuple[str, ...]:
+        """Steps in a queue: SWF does not tell."""
+        return ()
+
+    @property
+    def counts(self) -> Counter[str]:
+        """How many submissions have each status."""
+        return Counter(step.status for step in self.steps)
+
+    @property
+    def failed(self) -> list[StepReport]:
+        """The steps whose last submission did not complete though the execution went on, or closed."""
+        return [step for step in self._last.values() if step.status in {FAILED, UNFINISHED}]
+
+    def take(self, event: "HistoryEvent") -> asyncsteps.Marker | Failure | None:
+        """Take the next event; give the marker of a step, or the failure, that it tells."""
+        self.newest = event.at
+        attributes = event.attributes
+        match event.type:
+            case "WorkflowExecutionStarted":
+                self._begin(event)
+            case "MarkerRecorded":
+                return self._marker(event)
+            case "ActivityTaskScheduled":
+                self._names[event.id] = str(attributes["activityType"]["name"])
+            case kind if kind in _FAILURES:
+                name = self._names.get(attributes.get("scheduledEventId", 0), "an activity")
+                return self._fail(name, _FAILURES[kind], event)
+            case kind if kind in _CHILD_FAILURES:
+                return self._fail(str(attributes["workflowType"]["name"]), _CHILD_FAILURES[kind], event)
+            case kind if kind in _REFUSALS and attributes.get("cause") not in _REGISTERED_LATER:
+                return self._fail(kind.removesuffix("Failed"), "was refused by SWF", event)
+            case kind if kind in _CLOSING:
+                self._close(_CLOSING[kind], attributes)
+        return None
+
+    def _begin(self, event: "HistoryEvent") -> None:
+        self.run_ids.append(event.run_id)
+        self.status = OPEN
+        self.reason = None
+        self._names = {}
+        if self.started is None:
+            kind = event.attributes["workflowType"]
+            self.started, self.workflow = event.at, (kind["name"], kind["version"])
+
+    def _marker(self, event: "HistoryEvent") -> asyncsteps.Marker | None:
+        text = event.attributes.get("details")
+        if event.attributes["markerName"] == _PLACE_MARKER:
+            self._place = str(text)
+        if event.attributes["markerName"] != asyncsteps.STEP_MARKER:
+            return None
+        place, self._place = self._place, ""
+        details = decoded(text)
+        if not _is_of_a_step(details):
+            return None
+        marker = asyncsteps.Marker(asyncsteps.STEP_MARKER, details, event.at)
+        status = details["status"]
+        key = place, str(details["step"])
+        before = self._under_way.pop(key, None)
+        if before is not None and status == "completed":
+            before.status, before.finished = status, event.at
+            return replace(marker, started=before.started)
+        if before is not None:
+            # Decided again without having completed: its activities had failed.
+            before.status, before.error = FAILED, _UNTOLD
+        begun = event.at if status == "scheduled" else None
+        step = StepReport(key[1], status, details["forced"], details["reasons"], event.at, begun, event.at)
+        if status == "scheduled":
+            step.status = RUNNING
+            self._under_way[key] = step
+        self._last[key] = step
+        self.steps.append(step)
+        return marker
+
+    def _fail(self, what: str, how: str, event: "HistoryEvent") -> Failure:
+        given = event.attributes
+        reason = given.get("reason") or given.get("timeoutType") or given.get("cause") or ""
+        failure = Failure(what, how, event.at, str(reason))
+        self.failures.append(failure)
+        return failure
+
+    def _close(self, status: str, attributes: Mapping[str, Any]) -> None:
+        self.status = status
+        self.result = decoded(attributes.get("result"))
+        self.reason = attributes.get("reason") or attributes.get("timeoutType")
+        assert self.newest is not None
+        for step in self._under_way.values():
+            step.finished = self.newest
+            step.status, step.error = (FAILED, _UNTOLD) if status == "COMPLETED" else (UNFINISHED, None)
+        self._under_way.clear()
+
+
+_UNTOLD: Final = "it was scheduled and did not complete (see the failures of activities)"
+
+
+def decoded(payload: str | None) -> Any:
+    """Decode a payload: JSON, else the text."""
+    try:
+        return json.loads(payload) if payload else None
+    except ValueError:
+        return payload
+
+
+def _is_of_a_step(details: Any) -> bool:
+    return (
+        isinstance(details, dict)
+        and isinstance(details.get("step"), str)
+        and details.get("status") in {"scheduled", "skipped", "completed"}
+        and isinstance(details.get("forced"), bool)
+        and isinstance(details.get("reasons"), list)
+    )

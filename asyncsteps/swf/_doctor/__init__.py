@@ -1,0 +1,1 @@
+"""Checks of what deciders and workers need."""
