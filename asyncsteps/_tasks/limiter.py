@@ -282,9 +282,10 @@ class Slot:
     def _give_up_loan(self) -> None:
         """Leave the permit to what outlives the submission that it was lent for, and take another one."""
         if self.borrower is not None:
-            self.borrower.lender, self.borrower = self.lender, None
+            borrower, self.borrower = self.borrower, None
+            borrower.lender = self.lender
             if self.lender is not None:
-                self.lender.borrower = None
+                self.lender.borrower = borrower
             self.lender, self.parked = None, True
 
     async def _resume(self) -> None:

@@ -317,6 +317,40 @@ def test_the_limit_holds_where_a_task_outlives_the_submission_that_lent_its_slot
     assert gauge.peak == 1
 
 
+def test_the_limit_holds_where_what_outlives_two_activities_has_the_slot_of_a_third() -> None:
+    """The innermost runs on in the permit of the outermost, which waits for it and not for those between."""
+    gauge = Gauge()
+
+    async def main() -> None:
+        left: list[asyncio.Task[object]] = []
+
+        async def submits(what: Callable[[], Awaitable[object]]) -> None:
+            left.append(asyncio.ensure_future(run.submit(what)))
+            await asyncio.sleep(0)
+
+        async def innermost() -> None:
+            await gauge.work(1)
+
+        async def between() -> None:
+            await submits(innermost)
+
+        async def middle() -> None:
+            await submits(between)
+            await anyio.sleep(0.1)
+
+        async def outermost() -> None:
+            await run.submit(middle)
+            await gauge.work(0.2)
+
+        async with run_over(MemoryStore(), max_parallel=1) as run:
+            await run.submit(outermost)
+            await asyncio.gather(*left)
+            assert run._parts.limiter.free == 1
+
+    run_virtually(main())
+    assert gauge.peak == 1
+
+
 def test_a_thread_hears_that_its_activity_is_cancelled() -> None:
     ended: list[str] = []
 
