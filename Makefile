@@ -8,7 +8,7 @@ DEMO_STORE ?=
 .PHONY: help demo test test-long fuzz fuzz-guided simulate mutants check format bench dist clean
 
 help:  ## List the targets (the default).
-	@sed -En 's/^([a-z-]+):[^#]*## (.*)/make \1|\2/p' $(MAKEFILE_LIST) | awk -F'|' '{ printf "%-14s %s\n", $$1, $$2 }'
+	@sed -En 's/^([a-z-]+):[^#]*## (.*)/make \1|\2/p' $(MAKEFILE_LIST) | awk -F'|' '{ printf "%-17s %s\n", $$1, $$2 }'
 
 $(BIN)/python:
 	@command -v $(PYTHON) >/dev/null || { echo "asyncsteps needs $(PYTHON), 3.11 or newer: install it, or name one with PYTHON=..." >&2; exit 1; }

@@ -52,6 +52,7 @@ async def read(world: World) -> None:
     async with world.store() as store:
         assert await store.list_done() == ["dependent", "old", "other.a"]
         assert await store.list_done("other") == ["other.a"]
+        assert [name async for names in store.iter_done(on_foreign=pytest.fail) for name in names]
         assert (await store.read_done("old"))["run_id"] == "earlier"
         assert await store.read_done("missing") is None
         async with StepRun(store, workflow_id="w") as run:
@@ -127,7 +128,7 @@ async def decider(world: World) -> None:
 
 
 FEATURES: dict[str, Callable[[World], Awaitable[None]]] = {
-    "Read: `ls`, `show`, `plan`": read,
+    "Read: `ls`, `check`, `show`, `plan`": read,
     "Run": run,
     "Run with saved results": saved,
     "Run with forcing and dependents": forced,

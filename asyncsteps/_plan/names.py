@@ -69,9 +69,9 @@ def check_step_name(name: object, *, prefix: str = "", by: NameRule = STRICT) ->
     """Return ``name`` if it is a valid step name.
 
     A step name is one or more segments joined by dots, each of one or more characters: no ``/``, no control
-    characters, no empty segment, no segment ``*``; with its prefix at most 1,024 bytes of UTF-8. By the rule
-    ``simpleflow`` dots, ``*`` and ``/`` are characters as others, but that the name does not begin with ``/`` and
-    has no ``.`` or ``..`` between slashes.
+    characters, no empty segment, no segment ``*``; with its prefix at most 1,024 bytes of UTF-8. Under the
+    rule ``simpleflow``, dots, ``*`` and ``/`` are ordinary characters, but the name must not begin with ``/`` or
+    have ``.`` or ``..`` between slashes.
 
     Args:
         name: The name to check.

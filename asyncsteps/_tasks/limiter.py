@@ -16,6 +16,7 @@ from typing import Self, TypeVar
 
 import anyio
 
+from asyncsteps._tasks.clock import Clock
 from asyncsteps._tasks.shield import uninterrupted
 
 T = TypeVar("T")
@@ -71,11 +72,9 @@ class Limiter:
                 slot.blocked -= 1
 
     async def acquire(self, slot: "Slot", *, resuming: bool = False) -> None:
-        """Wait until ``slot`` holds a permit: one lent by an enclosing slot, or one of the limiter's own.
+        """Wait until ``slot`` holds a permit: one that an enclosing slot yields, or one of the limiter's own.
 
-        Args:
-            slot: The slot.
-            resuming: Whether its activity has begun, so that it goes ahead of those that have not.
+        With ``resuming``, its activity has begun, and it goes ahead of those that have not.
         """
         if slot.holds or self.take(slot):  # one that resumes may have been handed a permit by now
             return
@@ -84,7 +83,7 @@ class Limiter:
         slot.waiter = waiter = _Waiter(slot, queue, *(each.waiting for each in enclosing))
         paused = [slot, *enclosing]
         for each in paused:
-            each.pause()
+            each.clock.pause()
         try:
             await waiter.granted
         except asyncio.CancelledError:
@@ -95,13 +94,13 @@ class Limiter:
             raise
         finally:
             for each in paused:
-                each.unpause()
+                each.clock.unpause()
 
     def take(self, slot: "Slot") -> bool:
         """Have ``slot`` hold a permit if one is to be had at once; return whether it does."""
-        for lender in slot.enclosing_slots():
-            if lender.idle:
-                slot.hold(lender)
+        for enclosing in slot.enclosing_slots():
+            if enclosing.idle:
+                slot.hold(enclosing)
                 return True
         if self._free:
             self._free -= 1
@@ -121,12 +120,12 @@ class Limiter:
         """Hand a permit to a slot that has to take one, whether or not it waits for it yet."""
         (slot.waiter or _Waiter(slot)).grant(None)
 
-    def offer(self, lender: "Slot") -> bool:
-        """Lend the permit of ``lender`` to the first that waits within it; return whether any does."""
-        waiter = next(iter(lender.waiting), None)
+    def offer(self, holder: "Slot") -> bool:
+        """Hand the permit of ``holder`` to the first that waits within it; return whether any does."""
+        waiter = next(iter(holder.waiting), None)
         if waiter is None:
             return False
-        waiter.grant(lender)
+        waiter.grant(holder)
         return True
 
 
@@ -146,10 +145,10 @@ class _Waiter:
         for queue in self._queues:
             del queue[self]
 
-    def grant(self, lender: "Slot | None") -> None:
-        """Hand a permit over: that of ``lender``, or one of the limiter's own."""
+    def grant(self, yielded_by: "Slot | None") -> None:
+        """Hand a permit over: that of ``yielded_by``, or one of the limiter's own."""
         self.leave()
-        self.slot.hold(lender)
+        self.slot.hold(yielded_by)
         if not self.granted.done():  # else it is being cancelled, and gives the permit back
             self.granted.set_result(None)
         self.slot.settle()  # it may have submitted something since it began to wait
@@ -167,8 +166,9 @@ class Slot:
         holds: Whether it holds a permit.
         parked: Whether its permit went to others while it was blocked, so that it has to take another one.
         task: The task that the activity runs in, or that waits for its thread.
-        lender: The slot whose permit it holds; None where it is one of the limiter's own.
-        borrower: The slot that its permit is lent to, or None.
+        clock: Stands still while anything within it waits for a slot.
+        yielded_by: The slot that yielded its permit to this one; None where it is one of the limiter's own.
+        yielded_to: The slot that holds the permit of this one, or None.
         waiter: How it waits for a permit, or None.
         waiting: What waits for a permit within it, in order.
     """
@@ -183,14 +183,13 @@ class Slot:
         self.ended: bool = False
         self.holds = self.parked = False
         self.blocked = 0
-        self.lender: Slot | None = None
-        self.borrower: Slot | None = None
+        self.yielded_by: Slot | None = None
+        self.yielded_to: Slot | None = None
         self.waiter: _Waiter | None = None
         self.waiting: dict[_Waiter, None] = {}
         self._submissions = 0
         self._resuming: asyncio.Future[None] | None = None
-        self.clock: anyio.CancelScope | None = None
-        self._pauses, self._left = 0, math.inf
+        self.clock = Clock()
         self._token: Token[Slot | None] | None = None
 
     async def __aenter__(self) -> Self:
@@ -224,30 +223,30 @@ class Slot:
                 yield slot
             slot = slot.enclosing
 
-    def hold(self, lender: "Slot | None") -> None:
-        """Hold the permit of ``lender``, or one of the limiter's own."""
-        self.holds, self.parked, self.lender = True, False, lender
-        if lender is not None:
-            lender.holds = False
-            lender.borrower = self
+    def hold(self, yielded_by: "Slot | None") -> None:
+        """Hold the permit of ``yielded_by``, or one of the limiter's own."""
+        self.holds, self.parked, self.yielded_by = True, False, yielded_by
+        if yielded_by is not None:
+            yielded_by.holds = False
+            yielded_by.yielded_to = self
 
     def give_back(self) -> None:
-        """Return the permit, if this holds one, to its lender, to a slot around it that lacks one, or to all."""
+        """Return the permit, if this holds one: to the slot that yielded it, to one that lacks one, or to all."""
         if not self.holds:
-            return  # lent to what outlives the activity, which returns it; or parked
+            return  # yielded to what outlives the activity, which returns it; or parked
         self.holds = False
-        lender = self.lender
-        while lender is not None and lender.ended:
-            lender = lender.lender
-        if lender is None:
+        holder = self.yielded_by
+        while holder is not None and holder.ended:
+            holder = holder.yielded_by
+        if holder is None:
             parked = next((slot for slot in self.enclosing_slots() if slot.parked), None)
             if parked is None:
                 self.limiter.release()
             else:
                 self.limiter.resume(parked)
             return
-        lender.holds, lender.parked, lender.borrower = True, False, None
-        lender.settle()
+        holder.holds, holder.parked, holder.yielded_to = True, False, None
+        holder.settle()
 
     def settle(self) -> None:
         """Put an idle permit to use: within this slot, or elsewhere while something within is blocked."""
@@ -256,11 +255,11 @@ class Slot:
             self.limiter.release()
 
     def _park(self) -> None:
-        """Stop waiting for the permit that was lent: this slot and its lenders take new ones."""
-        self.holds, self.parked, self.borrower = False, True, None
-        lender, self.lender = self.lender, None
-        if lender is not None:
-            lender._park()  # noqa: SLF001 - its own kind
+        """Stop waiting for the permit that was yielded: this slot, and those that yielded it, take new ones."""
+        self.holds, self.parked, self.yielded_to = False, True, None
+        yielded_by, self.yielded_by = self.yielded_by, None
+        if yielded_by is not None:
+            yielded_by._park()  # noqa: SLF001 - its own kind
 
     async def yielded(self, work: Callable[[], Awaitable[T]]) -> T:
         """Yield the slot while ``work``, which the activity has submitted, is under way.
@@ -275,18 +274,18 @@ class Slot:
         finally:
             self._submissions -= 1
             if not (self._submissions or self.ended or self.holds):
-                self._give_up_loan()
+                self._relinquish()
                 if self.parked:
                     await self._resume()
 
-    def _give_up_loan(self) -> None:
-        """Leave the permit to what outlives the submission that it was lent for, and take another one."""
-        if self.borrower is not None:
-            borrower, self.borrower = self.borrower, None
-            borrower.lender = self.lender
-            if self.lender is not None:
-                self.lender.borrower = borrower
-            self.lender, self.parked = None, True
+    def _relinquish(self) -> None:
+        """Leave the permit to what outlives the submission that it was yielded for, and take another one."""
+        if self.yielded_to is not None:
+            holder, self.yielded_to = self.yielded_to, None
+            holder.yielded_by = self.yielded_by
+            if self.yielded_by is not None:
+                self.yielded_by.yielded_to = holder
+            self.yielded_by, self.parked = None, True
 
     async def _resume(self) -> None:
         """Take a permit again: one, however many tasks of the activity wait for that."""
@@ -301,41 +300,3 @@ class Slot:
             self._resuming = None if self._resuming is resuming else self._resuming
             if self.ended:
                 self.give_back()
-
-    def deadline(self, seconds: float) -> "_Deadline":
-        """Cancel the block after ``seconds``, not counting the time in which anything within waits for a slot."""
-        return _Deadline(self, seconds)
-
-    def pause(self) -> None:
-        """Stop the clock of `deadline`."""
-        self._pauses += 1
-        if self.clock is not None and self._pauses == 1:
-            self._left = self.clock.deadline - anyio.current_time()
-            self.clock.deadline = math.inf
-
-    def unpause(self) -> None:
-        """Let the clock of `deadline` go on."""
-        self._pauses -= 1
-        if self.clock is not None and self._pauses == 0:
-            self.clock.deadline = anyio.current_time() + self._left
-
-
-class _Deadline:
-    """The block of `Slot.deadline`; a generator's would set attributes of the errors that pass through it."""
-
-    def __init__(self, slot: Slot, seconds: float) -> None:
-        self._slot = slot
-        self._scope = anyio.move_on_after(seconds)
-
-    def __enter__(self) -> anyio.CancelScope:
-        self._slot.clock = self._scope.__enter__()
-        return self._slot.clock
-
-    def __exit__(
-        self,
-        exc_type: type[BaseException] | None,
-        exc_value: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> bool:
-        self._slot.clock = None
-        return bool(self._scope.__exit__(exc_type, exc_value, traceback))

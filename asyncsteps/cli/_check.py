@@ -1,4 +1,4 @@
-"""The command check: which keys of a store are no steps, by asyncsteps' own rule or by simpleflow's."""
+"""The command check: which keys of a store are not steps, by asyncsteps' own rule or by simpleflow's."""
 
 from dataclasses import asdict, dataclass
 from typing import Literal
@@ -14,7 +14,7 @@ StepNames = Literal["strict", "simpleflow"]
 
 @dataclass(frozen=True, slots=True)
 class _Unrecognised:
-    """A key that is no step.
+    """A key that is not a step.
 
     Attributes:
         key: The key, without the prefix.
@@ -32,11 +32,11 @@ class _Unrecognised:
 
 
 def check(store: str, /, *, step_names: StepNames = "strict", common: Common = COMMON) -> int:
-    """Tell which keys of a store are no steps, and why; the exit code is 1 when there are any. It writes nothing.
+    """List the keys of a store that are not steps, and why; the exit code is 1 if there are any. Writes nothing.
 
     Args:
         store: The URL of the store.
-        step_names: The rule of names: asyncsteps' own, or what a workflow with step_names = "simpleflow" takes.
+        step_names: The rule of names: asyncsteps' own, or what a workflow with step_names = "simpleflow" accepts.
         common: Options of every command.
     """
 

@@ -19,6 +19,7 @@ _LINES: Final = 20
 """More lines than this about steps of one status are rolled up."""
 
 _COUNTS: Final = {"played": "completed", "skipped": "skipped", "failed": "failed", "cancelled": "cancelled"}
+_UNDER_WAY: Final = "still under way"
 _RESULT_SHOWN: Final = 1_000
 _ERROR_SHOWN: Final = 500
 
@@ -33,11 +34,12 @@ class StepReport:
     reasons: list[str]
     queued: datetime
     started: datetime | None
-    finished: datetime
+    finished: datetime | None
     error: str | None = None
 
     def as_json(self) -> dict[str, Any]:
         """Convert to the documented JSON."""
+        ran = self.finished - self.started if self.finished is not None and self.started is not None else None
         return {
             "step": self.step,
             "status": self.status,
@@ -45,10 +47,8 @@ class StepReport:
             "reasons": self.reasons,
             "queued": self.queued.isoformat(),
             "started": self.started.isoformat() if self.started is not None else None,
-            "finished": self.finished.isoformat(),
-            "seconds": round((self.finished - self.started).total_seconds(), 6)
-            if self.started is not None
-            else 0.0,
+            "finished": self.finished.isoformat() if self.finished is not None else None,
+            "seconds": round(ran.total_seconds(), 6) if ran is not None else 0.0,
             "error": self.error,
         }
 
@@ -65,12 +65,13 @@ def steps_of(markers: Iterable[asyncsteps.Marker]) -> list[StepReport]:
         # A name is under way at most once: a second submission waits for the first to end.
         report = under_way.pop(name, None)
         if report is None:
-            report = StepReport(name, status, details["forced"], details["reasons"], marker.at, None, marker.at)
+            report = StepReport(name, status, details["forced"], details["reasons"], marker.at, None, None)
             reports.append(report)
         report.status, report.error = status, details.get("error")
-        report.started, report.finished = marker.started, marker.at
         if status == "scheduled":
             under_way[name] = report
+        else:
+            report.started, report.finished = marker.started, marker.at
     return reports
 
 
@@ -119,7 +120,10 @@ class RunReport:
                 }
             )
             return
-        told = " · ".join(f"{word} {number:,}" for word, number in counts.items() if number or word != "cancelled")
+        shown = counts | {_UNDER_WAY: by_status["scheduled"]}
+        told = " · ".join(
+            f"{word} {number:,}" for word, number in shown.items() if number or word not in _WHEN_STOPPED.values()
+        )
         lines = [f"{told} in {self.seconds:.1f} s (workflow {self.workflow_id}, run {run_id})"]
         lines += _decided(steps) + self._other_errors(steps)
         if self.result is not None:
@@ -140,15 +144,16 @@ class RunReport:
         ]
 
 
-_CUT_SHORT: Final = {"cancelled", "scheduled"}
+_WHEN_STOPPED: Final = {"cancelled": "cancelled", "scheduled": _UNDER_WAY}
+"""What steps are, by their status, when something stopped the run."""
 
 
 def _decided(steps: Iterable[StepReport]) -> list[str]:
     """Return the lines for the steps, each with the reasons of its decision or its error."""
-    told: dict[str, list[tuple[str, str]]] = {word: [] for word in _COUNTS}
+    told: dict[str, list[tuple[str, str]]] = {word: [] for word in (*_COUNTS, _UNDER_WAY)}
     for step in steps:
-        if step.status in _CUT_SHORT:
-            told["cancelled"].append((step.step, ""))
+        if step.status in _WHEN_STOPPED:
+            told[_WHEN_STOPPED[step.status]].append((step.step, ""))
         elif step.status == "failed":
             told["failed"].append((step.step, _failure(step)))
         else:

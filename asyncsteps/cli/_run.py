@@ -148,7 +148,7 @@ def run(
     Args:
         target: module:name or path/file.py:name, of a Workflow class or an async def main(run, ...).
         selection: What to force and skip.
-        max_parallel: How many activities may be under way at once.
+        max_parallel: How many activities may run at once, 100 unless given.
         markers: A file to append every marker to, one JSON object a line.
         grace: Seconds that what is under way may take to end after SIGINT or SIGTERM; then the process ends.
         quiet: No progress; errors and the summary are written all the same.

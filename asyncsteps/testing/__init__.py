@@ -1,4 +1,4 @@
-"""What the tests of a program that uses asyncsteps need, with any test runner. It needs the extra ``testing``.
+"""Helpers for testing programs that use asyncsteps, with any test runner. They need the extra ``testing``.
 
 `asyncsteps.testing.moto` has fixtures for pytest.
 """

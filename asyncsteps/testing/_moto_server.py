@@ -31,7 +31,7 @@ _AUTHORIZATION = (
 class MotoServer:
     """A running moto server.
 
-    Its methods speak to its S3 by plain HTTP, since moto checks no signatures. Other clients are made inside of
+    Its methods speak plain HTTP to its S3, since moto checks no signatures. Create other clients inside
     `as_aws`, or with `endpoint` as their ``endpoint_url``.
 
     Attributes:
@@ -47,7 +47,10 @@ class MotoServer:
 
     @property
     def environment(self) -> dict[str, str]:
-        """The environment in which boto3, aioboto3 and simpleflow take the server for AWS; for processes too."""
+        """The variables that make boto3, aioboto3 and simpleflow use the server as AWS, for processes too.
+
+        Add them to the environment that a process needs otherwise: ``os.environ | server.environment``.
+        """
         return {
             "AWS_ENDPOINT_URL": self.endpoint,
             "AWS_ACCESS_KEY_ID": "testing",
@@ -61,7 +64,7 @@ class MotoServer:
 
     @contextlib.contextmanager
     def as_aws(self) -> Iterator[None]:
-        """A block in which clients that are made take the server for AWS, whatever the environment says of AWS.
+        """A block in which new clients use the server as AWS, whatever the environment says of AWS.
 
         simpleflow's setting ``SIMPLEFLOW_S3_HOST`` is empty in it, so that ``get_step_bucket()`` gives
         ``STEP_BUCKET`` without a host.
@@ -117,7 +120,7 @@ class MotoServer:
 
 @contextlib.contextmanager
 def run_moto_server() -> Iterator[MotoServer]:
-    """Run a moto server as a process, on a free port, for the block; it takes about two seconds to start.
+    """Run a moto server as a process, on a free port, during the block. It takes about two seconds to start.
 
     Raises:
         MissingExtraError: When moto is not installed.
@@ -125,9 +128,16 @@ def run_moto_server() -> Iterator[MotoServer]:
     """
     if importlib.util.find_spec("moto") is None:
         raise MissingExtraError("testing", "asyncsteps.testing.run_moto_server()")
+    with serving("-m", "moto.server") as server:
+        yield server
+
+
+@contextlib.contextmanager
+def serving(*program: str) -> Iterator[MotoServer]:
+    """Run a Python program that takes moto's options as a process, on a free port, during the block."""
     with tempfile.TemporaryFile() as log:
-        process = subprocess.Popen(
-            [sys.executable, "-W", "ignore", "-m", "moto.server", "-H", "127.0.0.1", "-p", "0"],
+        process = subprocess.Popen(  # noqa: S603 - our programs
+            [sys.executable, "-W", "ignore", *program, "-H", "127.0.0.1", "-p", "0"],
             stdin=subprocess.DEVNULL,
             stdout=log,
             stderr=log,
@@ -154,14 +164,14 @@ def _port_of(process: subprocess.Popen[bytes], log: int) -> int:
 
 
 def _read_host_again(*, imported: object) -> None:
-    """Read simpleflow's setting again where it was imported in the block, and so read there."""
+    """Read simpleflow's setting again if simpleflow was first imported, and so read it, in the block."""
     settings = sys.modules.get("simpleflow.settings")
     if settings is not None and settings is not imported:
         settings.SIMPLEFLOW_S3_HOST = settings.base.load()["SIMPLEFLOW_S3_HOST"]  # type: ignore[attr-defined]
 
 
 def _forget_clients() -> None:
-    """Let boto3 and simpleflow make anew what they keep of clients and buckets."""
+    """Discard the clients and buckets that boto3 and simpleflow keep."""
     if "boto3" in sys.modules:
         sys.modules["boto3"].DEFAULT_SESSION = None  # type: ignore[attr-defined]
     if "simpleflow.storage" in sys.modules:

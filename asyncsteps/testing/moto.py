@@ -1,4 +1,4 @@
-"""Fixtures for pytest: a moto server in the place of AWS. ``pytest_plugins = ["asyncsteps.testing.moto"]``."""
+"""Fixtures for pytest: a moto server that stands in for AWS. ``pytest_plugins = ["asyncsteps.testing.moto"]``."""
 
 from collections.abc import Iterator
 
@@ -18,7 +18,7 @@ def moto_server() -> Iterator[MotoServer]:
 
 @pytest.fixture
 def moto_aws(moto_server: MotoServer) -> Iterator[MotoServer]:
-    """The server, empty, as AWS: boto3, aioboto3, simpleflow and asyncsteps ask it for the time of the test."""
+    """The server, empty, which boto3, aioboto3, simpleflow and asyncsteps use as AWS during the test."""
     moto_server.reset()
     with moto_server.as_aws():
         yield moto_server

@@ -57,6 +57,8 @@ def test_what_does_not_end_is_left_when_the_grace_is_over(tmp_path: Path, what: 
     assert "Traceback" not in err
     statuses = _statuses(report)
     assert (statuses["first"], statuses["stubborn"]) == ("completed", "scheduled")
+    stubborn = next(step for step in report["steps"] if step["step"] == "stubborn")
+    assert (stubborn["finished"], stubborn["seconds"]) == (None, 0)  # it has not ended
     assert not (tmp_path / "queued").exists()
     assert command("ls", store, "--names").out == "first\n"
 
@@ -68,7 +70,8 @@ def test_the_report_for_people_is_written_too(tmp_path: Path) -> None:
     process.send_signal(signal.SIGINT)
     out, _ = process.communicate(timeout=50)
     assert process.returncode == 130
-    assert "played 1" in out
+    assert "played 1 · skipped 0 · failed 0 · cancelled 1 · still under way 1 in " in out
+    assert "  cancelled queued\n  still under way stubborn\n" in out
     assert "ended by SIGINT, 0.5 s after it" in out
 
 

@@ -20,7 +20,9 @@ NEEDLE = "xPLANTEDx"
 ENVIRONMENT = {"AWS_ENDPOINT_URL_S3": "http://127.0.0.1:9", "AWS_MAX_ATTEMPTS": "1"}
 """A server that refuses connections, and is asked once."""
 
-commands = st.sampled_from(["ls", "show", "mark", "forget", "plan", "run", "", "--help", "bogus", "--version"])
+commands = st.sampled_from(
+    ["ls", "check", "show", "mark", "forget", "plan", "run", "", "--help", "bogus", "--version"]
+)
 options = st.sampled_from(
     [
         *(
@@ -35,7 +37,20 @@ options = st.sampled_from(
             "--quiet",
         ),
         *("--", "--help", "-h", "-y", "--replace", "--traceback=false", "--bogus", "-", "--store", "--param"),
-        *("--depth", "--workflow-id", "--run-id", "--force", "--skip", "--reason", "--max-parallel", "--markers"),
+        *(
+            "--step-names",
+            "--step-names=simpleflow",
+            "--grace",
+            "--grace=0",
+            "--depth",
+            "--workflow-id",
+            "--run-id",
+            "--force",
+            "--skip",
+            "--reason",
+            "--max-parallel",
+            "--markers",
+        ),
         *("--endpoint-url", f"--endpoint-url=https://u:{NEEDLE}@h", f"s3://AKIA:{NEEDLE}@bucket/steps"),
         *(f"s3://bucket/p?X-Amz-Security-Token={NEEDLE}", "s3://bucket/steps", "memory:", "--store=memory:"),
         *("a", "a.b", "*", "0", "-1", "99999999999999999999", "nan", "x=1", "which=[1", "a\\=b=c", "flow.py:main"),
@@ -69,7 +84,7 @@ selected = st.lists(
 ).map(lambda pairs: [token for pair in pairs for token in pair])
 lines = st.one_of(
     st.tuples(commands, st.lists(arguments, max_size=6)).map(lambda drawn: [drawn[0], *drawn[1]]),
-    st.tuples(st.sampled_from(["ls", "show", "mark", "forget"]), stores, arguments, flags).map(
+    st.tuples(st.sampled_from(["ls", "check", "show", "mark", "forget"]), stores, arguments, flags).map(
         lambda drawn: [*drawn[:3], *drawn[3]]
     ),
     st.tuples(st.sampled_from(["run", "plan"]), stores, arguments, selected, flags).map(
@@ -130,6 +145,8 @@ def folder(tmp_path: Path) -> Path:
 @example(line=["ls", f"s3://%22:%20%22@{NEEDLE}", "--json"])
 @example(line=["ls", "s3://a%22:%20%22@b/c", "--json"])
 @example(line=["show", "./store", "a.b"])
+@example(line=["check", "./store", "--json"])
+@example(line=["check", "./store", "--step-names=simpleflow"])
 def test_any_command_line_ends_as_documented(folder: Path, line: list[str]) -> None:
     around = snapshot(folder.parent, but=folder)
     ended = command(*line, env=ENVIRONMENT, cwd=folder)

@@ -146,7 +146,7 @@ async def test_an_opening_that_is_cancelled_is_begun_again_by_another() -> None:
         assert first.cancelled()
 
 
-async def test_runs_within_runs_lend_each_others_slots() -> None:
+async def test_runs_within_runs_yield_each_others_slots() -> None:
     async with (
         MemoryStore() as store,
         StepRun(store, workflow_id="outer", max_parallel=1) as outer,

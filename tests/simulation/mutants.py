@@ -155,12 +155,12 @@ def _abandon_a_thread_that_overruns() -> Any:
     return patch.object(retry, "uninterrupted", abandoned)
 
 
-def _return_a_loan_to_an_activity_that_has_ended() -> Any:
+def _return_a_permit_to_an_activity_that_has_ended() -> Any:
     """What was detached in it gives the slot to nobody."""
     give_back = Slot.give_back
 
     def lost(self: Slot) -> None:
-        if self.holds and self.lender is not None and self.lender.ended:
+        if self.holds and self.yielded_by is not None and self.yielded_by.ended:
             self.holds = False
             return
         give_back(self)
@@ -251,7 +251,7 @@ MUTANTS: Mapping[str, Callable[[], Any]] = {
     "leave without cancelling": _leave_without_cancelling,
     "list what was made good": _list_what_was_made_good,
     "abandon a thread that overruns": _abandon_a_thread_that_overruns,
-    "return a loan to an activity that has ended": _return_a_loan_to_an_activity_that_has_ended,
+    "return a permit to an activity that has ended": _return_a_permit_to_an_activity_that_has_ended,
     "take a second slot on resuming": _take_a_second_slot_on_resuming,
     "skip what another run has withdrawn": _skip_what_another_run_has_withdrawn,
     "lose a slot that does not come in time": _lose_a_slot_that_does_not_come_in_time,

@@ -10,9 +10,9 @@ from typing import Self
 from urllib.parse import parse_qs, unquote, urlsplit
 
 from asyncsteps.testing import MotoServer, run_moto_server
-from asyncsteps.testing._moto_server import _port_of
+from asyncsteps.testing._moto_server import serving
 
-__all__ = ["MotoServer", "_port_of", "run_moto_server"]
+__all__ = ["MotoServer", "run_moto_server", "serving"]
 
 
 @dataclass(frozen=True, slots=True)

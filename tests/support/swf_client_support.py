@@ -102,6 +102,16 @@ def fail(reason: str, details: str) -> dict[str, Any]:
     }
 
 
+def listed(workflow_id: str, run_id: str) -> dict[str, Any]:
+    """An execution as SWF lists it."""
+    return {
+        "execution": {"workflowId": workflow_id, "runId": run_id},
+        "workflowType": {"name": "n", "version": "v"},
+        "startTimestamp": 1.0,
+        "executionStatus": "OPEN",
+    }
+
+
 def operation_of(request: Request) -> str:
     return request.headers.get("x-amz-target", "").rpartition(".")[2]
 

@@ -8,12 +8,13 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import boto3
-from servers import MotoServer, _port_of
+from servers import MotoServer, serving
 
 ROOT = Path(__file__).parents[2]
 DOMAIN = "census"
@@ -113,30 +114,8 @@ def run_swf(server: MotoServer, environment: Mapping[str, str]) -> Iterator[Swf]
         yield Swf(server, client, log)
 
 
-@contextlib.contextmanager
-def moto_with_signals() -> Iterator[MotoServer]:
-    with tempfile.TemporaryFile() as log:
-        process = subprocess.Popen(
-            [
-                sys.executable,
-                "-W",
-                "ignore",
-                ROOT / "tests" / "support" / "moto_with_signals.py",
-                "-H",
-                "127.0.0.1",
-                "-p",
-                "0",
-            ],
-            stdin=subprocess.DEVNULL,
-            stdout=log,
-            stderr=log,
-            env={**os.environ, "PYTHONUNBUFFERED": "1"},
-        )
-        try:
-            yield MotoServer(_port_of(process, log.fileno()))
-        finally:
-            process.kill()
-            process.wait()
+def moto_with_signals() -> AbstractContextManager[MotoServer]:
+    return serving(str(ROOT / "tests" / "support" / "moto_with_signals.py"))
 
 
 @contextlib.contextmanager

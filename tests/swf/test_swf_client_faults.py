@@ -13,6 +13,7 @@ from swf_client_support import (
     answer,
     complete,
     is_history,
+    listed,
     marker,
     operation_of,
     refusal,
@@ -26,16 +27,6 @@ from asyncsteps.swf._client.errors import (
     SwfThrottledError,
     SwfUnreachableError,
 )
-
-
-def listed(workflow_id: str, run_id: str) -> dict[str, Any]:
-    """An execution as SWF lists it."""
-    return {
-        "execution": {"workflowId": workflow_id, "runId": run_id},
-        "workflowType": {"name": "n", "version": "v"},
-        "startTimestamp": 1.0,
-        "executionStatus": "OPEN",
-    }
 
 
 async def test_throttled_polls_go_on_and_are_warned_about(

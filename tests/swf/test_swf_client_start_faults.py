@@ -13,6 +13,7 @@ from swf_client_support import (
     Ingest,
     answer,
     complete,
+    listed,
     operation_of,
     refusal,
     session,
@@ -28,16 +29,6 @@ from asyncsteps.swf._client.errors import (
     SwfThrottledError,
     SwfUnreachableError,
 )
-
-
-def listed(workflow_id: str, run_id: str) -> dict[str, Any]:
-    """An execution as SWF lists it."""
-    return {
-        "execution": {"workflowId": workflow_id, "runId": run_id},
-        "workflowType": {"name": "n", "version": "v"},
-        "startTimestamp": 1.0,
-        "executionStatus": "OPEN",
-    }
 
 
 @pytest.mark.parametrize(

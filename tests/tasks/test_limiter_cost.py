@@ -50,7 +50,7 @@ async def test_leaving_the_queue_compares_with_none_of_those_before(monkeypatch:
     assert compared < COUNT
 
 
-async def test_lending_a_slot_looks_at_what_waits_within_it_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_yielding_a_slot_looks_at_what_waits_within_it_alone(monkeypatch: pytest.MonkeyPatch) -> None:
     """Of activities that have each submitted one more than their slot serves, none looks at others'."""
     looked = 0
     real = Slot.enclosing_slots
