@@ -2,7 +2,6 @@
 
 import asyncio
 import contextlib
-import logging
 from collections.abc import Callable
 from contextlib import AbstractContextManager
 from dataclasses import replace
@@ -11,7 +10,7 @@ from typing import Any
 import anyio
 import anyio.lowlevel
 
-from asyncsteps._errors import RunClosedError, StepDeadlockError, StepDefinitionError, error_text
+from asyncsteps._errors import RunClosedError, StepDeadlockError, StepDefinitionError
 from asyncsteps._run.dry_run import PlanEndsError, Unknown
 from asyncsteps._run.failures import Attempts
 from asyncsteps._run.name_locks import enclosing_step, note_running
@@ -20,12 +19,9 @@ from asyncsteps._run.played import Played, join_failures
 from asyncsteps._run.step_player import StepPlayer
 from asyncsteps._tasks.activity import ActivityTask, play_task
 from asyncsteps._tasks.canvas import Chain, Group
-from asyncsteps._tasks.shield import cancellations
 from asyncsteps._tasks.signals import MarkerTask, Signal, SignalTask, WaitForSignal
 from asyncsteps._tasks.step import Step
 from asyncsteps._tasks.submittable import Submittable
-
-logger = logging.getLogger("asyncsteps")
 
 _CHECKPOINT_INTERVAL = 0.005
 """Seconds after which a run lets other tasks of the event loop run."""
@@ -103,7 +99,6 @@ class Dispatch:
         if self._parts.planning:
             step = enclosing_step()
             return Played(Unknown(f"activity {task.name}{f' in step {step}' if step else ''}"))
-        cancelled = cancellations()
         try:
             return Played(
                 await play_task(
@@ -114,14 +109,11 @@ class Dispatch:
                     step=enclosing_step,
                 )
             )
-        except Exception as error:
+        except Exception as error:  # noqa: BLE001 - an activity may raise anything
             note = f"in activity {task.name}"
             with contextlib.suppress(Exception):  # an error may refuse notes, as any of its methods may raise
                 if note not in getattr(error, "__notes__", ()):
                     error.add_note(note)
-            if cancellations() > cancelled:  # it raised this in the place of its cancellation, which goes on
-                logger.warning("activity %s was cancelled, and raised %s", task.name, error_text(error))
-                raise asyncio.CancelledError from error
             return Played(None, error)
 
     def _attempting(self, task: ActivityTask[Any]) -> Callable[[], AbstractContextManager[object]]:

@@ -19,7 +19,7 @@ from asyncsteps._errors import (
 )
 from asyncsteps._tasks.attributes import LONGEST_RETRY_WAIT, ActivityAttributes
 from asyncsteps._tasks.limiter import Limiter, Slot
-from asyncsteps._tasks.shield import cancellations, uninterrupted
+from asyncsteps._tasks.shield import uninterrupted
 
 if TYPE_CHECKING:
     from tenacity.wait import WaitBaseT
@@ -197,8 +197,6 @@ async def attempts(
             return await one()
         import tenacity
 
-        cancelled = cancellations()
-
         def say(state: tenacity.RetryCallState) -> None:
             assert state.outcome is not None
             told = error_text(state.outcome.exception())
@@ -207,12 +205,8 @@ async def attempts(
             )
 
         def is_retried(error: BaseException) -> bool:
-            # A run that has ended takes nothing more, and who has cancelled it wants no more, whatever it raises.
-            if (
-                not isinstance(error, Exception)
-                or isinstance(error, RunClosedError)
-                or cancellations() > cancelled
-            ):
+            # A run that has ended takes nothing more, however often it is tried.
+            if not isinstance(error, Exception) or isinstance(error, RunClosedError):
                 return False
             return (retried or attributes.is_retried)(error)
 

@@ -9,12 +9,6 @@ import anyio
 T = TypeVar("T")
 
 
-def cancellations() -> int:
-    """How often the current task has been cancelled and not uncancelled, as `asyncio.Task.cancelling` counts."""
-    task = asyncio.current_task()
-    return 0 if task is None else task.cancelling()
-
-
 async def uninterrupted(future: "asyncio.Future[T]", *, on_cancel: Callable[[], object] | None = None) -> T:
     """Wait for ``future`` through any cancellation of the caller, and raise the first one afterwards.
 

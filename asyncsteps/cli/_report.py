@@ -120,9 +120,11 @@ class RunReport:
                 }
             )
             return
-        shown = counts | {_UNDER_WAY: by_status["scheduled"]}
+        numbers = counts | {_UNDER_WAY: by_status["scheduled"]}
         told = " · ".join(
-            f"{word} {number:,}" for word, number in shown.items() if number or word not in _WHEN_STOPPED.values()
+            f"{word} {number:,}"
+            for word, number in numbers.items()
+            if number or word not in _WHEN_STOPPED.values()
         )
         lines = [f"{told} in {self.seconds:.1f} s (workflow {self.workflow_id}, run {run_id})"]
         lines += _decided(steps) + self._other_errors(steps)

@@ -10,7 +10,7 @@ import anyio.lowlevel
 import pytest
 from run_support import GatedStore, details, noop, run_over, story
 
-from asyncsteps import Chain, Group, MemoryStore, Step, StepRun, activity
+from asyncsteps import Chain, Group, MemoryStore, Step, StepRun
 
 Cancel = Callable[[StepRun, Any, Callable[[], Awaitable[None]]], Awaitable[None]]
 
@@ -229,65 +229,6 @@ async def test_cancelled_at_every_await_a_step_is_either_done_and_marked_or_neit
             assert task.cancelled()
         if played:
             assert "b" not in store.done
-
-
-@both
-@pytest.mark.parametrize("retry", [0, 3])
-@pytest.mark.parametrize("alone", [True, False])
-async def test_an_activity_that_raises_another_error_does_not_stop_its_cancellation(
-    cancel: Cancel, retry: int, alone: bool, caplog: pytest.LogCaptureFixture
-) -> None:
-    """Its step would count as failed, and a chain, or another attempt, would go on though the run is cancelled."""
-    begun = anyio.Event()
-    attempts = 0
-
-    async def cleans_up_badly() -> None:
-        nonlocal attempts
-        attempts += 1
-        begun.set()
-        try:
-            await anyio.sleep_forever()
-        finally:
-            raise ValueError("cannot clean up")
-
-    badly = activity(retry=retry, retry_wait=0.0, raises_on_failure=False)(cleans_up_badly)
-    first = badly() if alone else Step("a", badly)
-    async with run_over(MemoryStore()) as run:
-        await cancel(run, Chain(first, Step("b", noop), break_on_failure=False), begun.wait)
-        assert story(run) == ([] if alone else [("a", "scheduled"), ("a", "cancelled")])
-    assert attempts == 1
-    assert "cleans_up_badly was cancelled, and raised ValueError: cannot clean up" in caplog.text
-
-
-async def test_a_task_group_of_an_activity_does_not_swallow_a_timeout_around_it() -> None:
-    """Before Python 3.13 `asyncio.TaskGroup` drops a cancellation that comes while it ends because of an error."""
-
-    async def fails() -> None:
-        await anyio.lowlevel.checkpoint()
-        raise ValueError
-
-    async def takes_long_to_end() -> None:
-        try:
-            await anyio.sleep_forever()
-        finally:
-            with anyio.CancelScope(shield=True):
-                await ending.wait()
-
-    async def together() -> None:
-        async with asyncio.TaskGroup() as tasks:
-            tasks.create_task(fails())
-            tasks.create_task(takes_long_to_end())
-
-    ending = anyio.Event()
-    async with run_over(MemoryStore()) as run:
-        task = asyncio.create_task(run.submit(Chain(Step("a", together), Step("b", noop))))
-        await anyio.wait_all_tasks_blocked()
-        task.cancel()
-        await anyio.wait_all_tasks_blocked()
-        ending.set()
-        with pytest.raises(asyncio.CancelledError):
-            await task
-        assert story(run) == [("a", "scheduled"), ("a", "cancelled")]
 
 
 async def test_a_mark_that_fails_while_cancelled_is_on_the_list_of_failures() -> None:

@@ -48,6 +48,32 @@ _EXPECTED = (
 )
 
 
+_AGAIN = 10.0
+"""Seconds after which a task is cancelled again: a task group of asyncio may swallow a cancellation of its task."""
+
+
+class _Cancellation:
+    """Cancels a task after some seconds, and again until it ends or this is stopped."""
+
+    def __init__(self, seconds: float, task: asyncio.Task[Any]) -> None:
+        self.sent = 0
+        self._task = task
+        self._loop = asyncio.get_running_loop()
+        self._timer = self._loop.call_later(seconds, self._cancel)
+        task.add_done_callback(lambda _: self._timer.cancel())
+
+    def _cancel(self) -> None:
+        self.sent += 1
+        self._task.cancel()
+        self._timer = self._loop.call_later(_AGAIN, self._cancel)
+
+    def stop(self) -> None:
+        """Cancel no more, and take back what was asked for."""
+        self._timer.cancel()
+        for _ in range(self.sent):
+            self._task.uncancel()
+
+
 class Program:
     """One run.
 
@@ -205,14 +231,27 @@ class Program:
                 with anyio.fail_after(submission.after):
                     await self._play(made)
             case "timeout":
-                async with asyncio.timeout(submission.after):
-                    await self._play(made)
+                await self._play_within(made, submission.after)
             case "task":
-                loop = asyncio.get_running_loop()
                 async with asyncio.TaskGroup() as tasks:
-                    loop.call_later(submission.after, tasks.create_task(self._play(made)).cancel)
+                    _Cancellation(submission.after, tasks.create_task(self._play(made)))
             case _:
                 await self._play(made)
+
+    async def _play_within(self, item: Submittable, seconds: float) -> None:
+        """Play under a timeout of asyncio's, which cancels again what has swallowed its cancellation."""
+        task = asyncio.current_task()
+        assert task is not None
+        again = _Cancellation(seconds + _AGAIN, task)
+        try:
+            async with asyncio.timeout(seconds):
+                await self._play(item)
+        except asyncio.CancelledError:
+            if not again.sent:
+                raise
+            raise TimeoutError from None
+        finally:
+            again.stop()
 
     async def _play(self, item: Submittable) -> None:
         result = await self._run.submit(item)

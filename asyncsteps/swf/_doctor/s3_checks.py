@@ -13,7 +13,7 @@ from botocore.exceptions import ClientError
 
 from asyncsteps._aws.codes import DENIED_CODES, error_code
 from asyncsteps._aws.redaction import redacted
-from asyncsteps.store._s3.errors import Place, store_error
+from asyncsteps.store._s3.errors import ErrorContext, store_error
 from asyncsteps.swf._doctor.check import Check, Verdict, failed, ok, skipped, warning
 from asyncsteps.swf._doctor.clock import check_clock
 
@@ -109,8 +109,8 @@ class Prober:
         if error_code(error) in DENIED_CODES:
             where = f"s3://{self._bucket}/{self._prefix}*"
             return f"denied: allow {permission} ({where}), needed for {self._needed_for}"
-        place = Place(url=f"s3://{self._bucket}/{self._prefix}", bucket=self._bucket)
-        return redacted(str(store_error(error, operation, place=place, attempts="2 attempts")))
+        context = ErrorContext(url=f"s3://{self._bucket}/{self._prefix}", bucket=self._bucket)
+        return redacted(str(store_error(error, operation, context=context, attempts="2 attempts")))
 
     async def _put(self) -> Check:
         self._is_put = True  # also where the reply is lost
