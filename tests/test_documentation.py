@@ -1,4 +1,4 @@
-"""Every code block of the README and of docs: Python is run, fragments are compiled, commands are parsed.
+"""Every link and code block of the README and of docs: Python is run, fragments compile, commands are parsed.
 
 - A block ``python`` is run as a program, with a moto server in the place of AWS that has the buckets of `BUCKETS`.
   A first line ``# name.py`` names its file: blocks of a page that have one lie in one folder, and ``test_*.py`` is
@@ -106,6 +106,24 @@ def test_every_block_is_of_a_kind_that_is_tested() -> None:
         "docs/library.md",
         "docs/bridge.md",
     }
+
+
+def anchors_of(path: Path) -> set[str]:
+    """The anchors of a page's headings, as those who show Markdown make them."""
+    text = _FENCED.sub("", path.read_text(encoding="utf-8"))
+    headings = re.findall(r"^#+ (.+)$", text, re.MULTILINE)
+    return {re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-") for heading in headings}
+
+
+@pytest.mark.parametrize("path", PAGES, ids=lambda path: path.name)
+def test_links_lead_to_files_and_headings(path: Path) -> None:
+    text = _FENCED.sub("", path.read_text(encoding="utf-8"))
+    for target in re.findall(r"\]\(([^)\s]+)\)", text):
+        if not target.startswith("https://"):
+            name, _, anchor = target.partition("#")
+            page = (path.parent / name) if name else path
+            assert page.exists(), target
+            assert not anchor or anchor in anchors_of(page), target
 
 
 @pytest.mark.parametrize("block", RUN, ids=str)

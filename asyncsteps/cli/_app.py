@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from typing import Final
 
 from cyclopts import App, CycloptsError, MissingArgumentError
+from rich.console import Console
 
 from asyncsteps.cli import _output
 from asyncsteps.cli._check import check
@@ -22,8 +23,19 @@ _HELP: Final = (
     "130 interrupted (143 terminated), and then nothing half done is marked."
 )
 
+
+class _HelpConsole(Console):
+    """Prints help and the version. A reader that stops reading (``asyncsteps --help | head``) is no error."""
+
+    def on_broken_pipe(self) -> None:
+        """Print no more."""
+        self.quiet = True
+        _output.discard(1)
+
+
 app = App(
     name="asyncsteps",
+    console=_HelpConsole(),
     help=_HELP,
     help_format="plaintext",
     version=lambda: importlib.metadata.version("asyncsteps"),
@@ -33,6 +45,7 @@ app = App(
 
 for _command in (run, plan, ls, check, show, mark, forget):
     app.command(_command)
+app["ls"].usage = "Usage: asyncsteps ls [OPTIONS] STORE [SELECTOR]"  # cyclopts names no optional argument
 
 _swf = App(
     name="swf", help="Look at executions on Amazon SWF, and at what they need.", result_action="return_value"

@@ -169,6 +169,13 @@ def count(number: int, noun: str) -> str:
     return f"{number:,} {noun}{'' if number == 1 else 's'}"
 
 
+def discard(number: int) -> None:
+    """Have the null device take the rest of what is written to a file descriptor, Python's last flush included."""
+    null = os.open(os.devnull, os.O_WRONLY)
+    os.dup2(null, number)
+    os.close(null)
+
+
 def _write(number: int, text: str) -> None:
     """Write to the stream whose file descriptor is ``number``."""
     stream: TextIO = sys.stdout if number == 1 else sys.stderr
@@ -182,10 +189,7 @@ def _write(number: int, text: str) -> None:
             stream.write(f"{text}\n")
             stream.flush()
     except OSError as error:
-        # Python's last flush must not fail too: the null device takes the rest.
-        null = os.open(os.devnull, os.O_WRONLY)
-        os.dup2(null, number)
-        os.close(null)
+        discard(number)
         # A reader that stops reading (``asyncsteps ls … | head``) is no error: the command did what it was to do.
         if not isinstance(error, BrokenPipeError):
             raise OutputError(f"stdout cannot be written: {error.strerror}") from error
