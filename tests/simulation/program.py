@@ -49,7 +49,7 @@ _EXPECTED = (
 
 
 _AGAIN = 10.0
-"""Seconds after which a task is cancelled again: a task group of asyncio may swallow a cancellation of its task."""
+"""Seconds after which a task is cancelled again: a task group of asyncio may swallow a cancellation."""
 
 
 class _Cancellation:

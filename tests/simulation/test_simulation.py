@@ -118,6 +118,7 @@ def test_a_mark_may_leave_the_first_one_as_it_is(first_wins: bool) -> None:
 
 
 @pytest.mark.long
+@pytest.mark.timeout(900)
 @pytest.mark.parametrize("mutant", MUTANTS)
 def test_a_mutant_of_the_engine_is_caught(mutant: str) -> None:
     assert catch(mutant) is not None
