@@ -32,10 +32,11 @@ PAGE = (
 )
 
 
-def page(*keys: str) -> Answer:
-    """Make a page of keys that more follow."""
+def page(*keys: str, token: str | None = "more") -> Answer:
+    """Make a page of keys that more follow, unless there is no token."""
     contents = "".join(f"<Contents><Key>p/{key}</Key></Contents>" for key in keys)
-    return Answer(200, PAGE.format(contents=contents, count=len(keys)).encode())
+    whole = PAGE.format(contents=contents, count=len(keys)).replace("more", token or "")
+    return Answer(200, (whole if token else whole.replace("true", "false")).encode())
 
 
 @activity
@@ -167,6 +168,31 @@ def test_what_takes_several_requests_has_one_minute_for_all(use: str, fault: str
 def test_pages_without_keys_do_not_go_on_for_ever() -> None:
     seconds, _ = run_virtually(given_up(USES["page"], lambda _: Delay(1, page())))
     assert seconds <= LONGEST
+
+
+def test_a_runs_listing_of_dependents_has_a_minute_for_each_page() -> None:
+    """However many there are: 10 of them, one after the other, 20 seconds each; the name itself is asked first."""
+    asked = iter([page("aa"), page("b"), page("b.0")])
+    listed = iter([Delay(20, page(f"b.{n}", token=f"after {n}" if n < 9 else None)) for n in range(10)])
+
+    def answer(request: Request) -> Fault:
+        if request.method == "HEAD":
+            return THERE
+        if request.method == "POST":
+            return Answer(200, b"<DeleteResult/>")
+        return next(listed if request.query["prefix"] == "p/b." else asked)
+
+    async def main() -> float:
+        loop = asyncio.get_running_loop()
+        async with Unanswering(0) as proxy:
+            proxy.rule = answer
+            async with open_store("s3://bucket/p", endpoint_url=proxy.endpoint, concurrency=1) as store:
+                start = loop.time()
+                with pytest.raises(StoreError, match="not withdrawn: 'b'.* and 6 more"):
+                    await ask_for_dependents(store)
+                return loop.time() - start
+
+    assert run_virtually(main()) >= 200
 
 
 def test_what_waits_for_its_turn_has_its_own_minute() -> None:
