@@ -188,7 +188,7 @@ def test_a_runs_listing_of_dependents_has_a_minute_for_each_page() -> None:
             proxy.rule = answer
             async with open_store("s3://bucket/p", endpoint_url=proxy.endpoint, concurrency=1) as store:
                 start = loop.time()
-                with pytest.raises(StoreError, match="not withdrawn: 'b'.* and 6 more"):
+                with pytest.raises(StoreError, match=r"not withdrawn: 'b'.* and 6 more"):
                     await ask_for_dependents(store)
                 return loop.time() - start
 
