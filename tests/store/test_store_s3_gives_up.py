@@ -6,7 +6,7 @@ In virtual time, before a server that answers nothing itself: every fault is the
 import asyncio
 import contextlib
 import re
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from typing import Any
 
 import aioboto3
@@ -23,6 +23,7 @@ from asyncsteps._errors import (
     ThrottledError,
 )
 from asyncsteps.store import StepStore, open_store
+from asyncsteps.store._budget import one_budget
 
 RECORD = {"run_id": "r1"}
 LONGEST = 60
@@ -172,8 +173,8 @@ def test_pages_without_keys_do_not_go_on_for_ever() -> None:
 
 def test_a_runs_listing_of_dependents_has_a_minute_for_each_page() -> None:
     """However many there are: 10 of them, one after the other, 20 seconds each; the name itself is asked first."""
-    asked = iter([page("aa"), page("b"), page("b.0")])
-    listed = iter([Delay(20, page(f"b.{n}", token=f"after {n}" if n < 9 else None)) for n in range(10)])
+    asked: Iterator[Fault] = iter([page("aa"), page("b"), page("b.0")])
+    listed: Iterator[Fault] = (Delay(20, page(f"b.{n}", token=f"after {n}" if n < 9 else None)) for n in range(10))
 
     def answer(request: Request) -> Fault:
         if request.method == "HEAD":
@@ -221,6 +222,29 @@ def test_credentials_that_do_not_come_are_given_up_too() -> None:
     seconds, error = run_virtually(given_up(USES["mark"], lambda _: None, session=session))
     assert seconds <= LONGEST
     assert "after 0 attempts" in str(error)
+
+
+def test_a_name_that_is_missed_is_no_bucket_that_is_missing() -> None:
+    """Credentials expire just then, and do not come: nothing was asked about the bucket."""
+    calls: list[str] = []
+
+    async def main() -> None:
+        async with Unanswering(0) as proxy:
+            proxy.rule = lambda _: MISSING
+            async with open_store("s3://bucket/p", endpoint_url=proxy.endpoint) as store:
+                client = await store._client._make()  # type: ignore[attr-defined]
+
+                async def hang(*, model: Any, **_: object) -> None:
+                    calls.append(model.name)
+                    if model.name == "HeadBucket":
+                        await asyncio.Event().wait()
+
+                client.meta.events.register("provide-client-params.s3", hang)
+                with one_budget(retried=True), pytest.raises(EndpointUnreachableError, match="head_bucket"):
+                    await store.is_done("a")
+
+    run_virtually(main())
+    assert calls == ["HeadObject", "HeadBucket"]
 
 
 @pytest.mark.parametrize("use", USES)
