@@ -15,6 +15,11 @@ from asyncsteps._tasks.shield import uninterrupted
 T = TypeVar("T")
 
 
+_LOOKED_LONG = 0.001
+_REST = 10
+"""At the end of a run, how many times as long as a look of more than a millisecond nothing is looked at."""
+
+
 class Waiters:
     """Tasks of a run that wait for one thing to happen.
 
@@ -80,6 +85,7 @@ class Lifetime:
         self._submissions: dict[anyio.CancelScope, asyncio.Task[Any] | None] = {}
         self._blocked: set[asyncio.Future[None]] = set()
         self._news: asyncio.Event | None = None
+        self._idle: asyncio.Event | None = None
         self._went_on: anyio.CancelScope | None = None
 
     def enter(self) -> None:
@@ -131,6 +137,8 @@ class Lifetime:
         finally:
             del self._submissions[scope]
             self._tell()
+            if self._idle is not None and not self._submissions:
+                self._idle.set()
         raise RunClosedError("the run was left by an exception, which cancelled this submission")
 
     @contextmanager
@@ -154,21 +162,32 @@ class Lifetime:
         Args:
             waits: Given up, name by name, whenever nothing under way can go on; None: they are let be.
         """
-        self._news = news = asyncio.Event()
+        self._news, self._idle = news, idle = asyncio.Event(), asyncio.Event()
+        loop = asyncio.get_running_loop()
         while self._submissions:
             news.clear()
             if not waits:
                 await news.wait()
-            elif (task := self._going_on()) is None:
+                continue
+            began = loop.time()
+            task = self._going_on()
+            looked = loop.time() - began
+            if task is None:
                 waits.give_up()
-            elif (future := waits_for(task)) is None:
-                await asyncio.sleep(0)  # it runs in this turn of the loop
+                await asyncio.sleep(0)  # what waited goes on in this turn of the loop
+                continue
+            if (future := waits_for(task)) is None:
+                await asyncio.sleep(0)  # so does this task
             else:
                 future.add_done_callback(self._tell)
                 try:
                     await news.wait()
                 finally:
                     future.remove_done_callback(self._tell)
+            if self._submissions and looked > _LOOKED_LONG:
+                idle.clear()
+                with anyio.move_on_after(_REST * looked):
+                    await idle.wait()
 
     def _going_on(self) -> "asyncio.Task[Any] | None":
         """A task that makes the run go on: of one that has submitted something, or of an activity under way."""
@@ -188,10 +207,10 @@ class Lifetime:
         return None
 
     def _likely_first(self) -> Iterator[anyio.CancelScope]:
-        """The submissions; first that which went on last, so that few questions look at more than one."""
+        """The submissions: first that which went on last, then the newest, so that few are looked at."""
         if self._went_on in self._submissions:
             yield self._went_on
-        yield from self._submissions
+        yield from reversed(self._submissions)
 
     async def cancel(self) -> None:
         """Cancel what is under way, and wait for its end whatever cancels the waiting."""

@@ -7,9 +7,10 @@ lead to it, and the blocks that these are in. Whatever is not understood counts 
 import asyncio
 import gc
 import math
-from collections.abc import Collection, Iterable, Iterator
+from collections.abc import Collection, Iterable
 from contextlib import AsyncExitStack, ExitStack
 from contextvars import Context
+from inspect import getattr_static
 from types import AsyncGeneratorType, CoroutineType, GeneratorType, MethodType
 from typing import Any
 
@@ -26,6 +27,14 @@ _WAIT: Any = getattr(asyncio.wait, "__globals__", {}).get("_wait")
 
 _EXITS = {"__aexit__", "_aexit"}
 """The methods in which task groups wait for their tasks."""
+
+
+_AWAITED_BY: dict[type, str] = {
+    CoroutineType: "cr_await",
+    GeneratorType: "gi_yieldfrom",
+    AsyncGeneratorType: "ag_await",
+}
+"""The attribute that tells what each kind of coroutine awaits."""
 
 
 def can_go_on(root: _Task, blocked: Collection[object]) -> _Task | None:
@@ -45,8 +54,8 @@ def can_go_on(root: _Task, blocked: Collection[object]) -> _Task | None:
         waiter = waits_for(task)
         if waiter is None:
             return task
-        coroutines = list(_coroutines(task))
-        if any(map(_has_timeout, coroutines)):
+        coroutines = _coroutines(task, waiter)
+        if coroutines is None or any(map(_has_timeout, coroutines)):
             return task
         if waiter in blocked:
             continue
@@ -71,12 +80,24 @@ def context_of(task: _Task) -> Context | None:
     return next((each for each in known if isinstance(each, Context)), None)
 
 
-def _coroutines(task: _Task) -> Iterator[Any]:
-    """The coroutines and generators of a task that await each other, outermost first."""
-    coroutine: Any = task.get_coro()
-    while isinstance(coroutine, CoroutineType | GeneratorType):
-        yield coroutine
-        coroutine = coroutine.cr_await if isinstance(coroutine, CoroutineType) else coroutine.gi_yieldfrom
+def _coroutines(task: _Task, waiter: object) -> list[Any] | None:
+    """The coroutines and generators through which a task awaits ``waiter``, outermost first; None if not known."""
+    coroutines: list[Any] = []
+    current: Any = task.get_coro()
+    while True:
+        attribute = _AWAITED_BY.get(type(current))
+        if attribute is not None:
+            coroutines.append(current)
+        following = getattr(current, attribute) if attribute is not None else None
+        if following is None:  # an iterator over the waiter, or one that C code puts around a coroutine
+            referents = gc.get_referents(current)
+            if any(each is waiter for each in referents):
+                return coroutines
+            inner = [each for each in referents if type(each) in _AWAITED_BY]
+            if attribute is not None or len(inner) != 1:
+                return None
+            following = inner[0]
+        current = following
 
 
 def _awaited(waiter: object, coroutines: list[Any]) -> Iterable[Any]:
@@ -104,8 +125,10 @@ def _has_timeout(code: Any) -> bool:
     """Whether a coroutine or generator is in a block that ends at some time; an activity's own does not count."""
     if isinstance(code, CoroutineType) and code.cr_code is within.__code__:
         return False
-    for held in gc.get_referents(code):
-        block = held.__self__ if isinstance(held, MethodType) else None
+    for method in gc.get_referents(code):
+        if type(method) is not MethodType:  # the end of a block, such as `__exit__`, is one
+            continue
+        block = method.__self__
         if isinstance(block, asyncio.Timeout):
             if block.when() is not None:
                 return True
@@ -121,5 +144,5 @@ def _within_block(block: object) -> Iterable[Any]:
     """What holds the blocks within a block that is made with `contextlib`, as `anyio.fail_after` is."""
     if isinstance(block, ExitStack | AsyncExitStack):
         return tuple(getattr(block, "_exit_callbacks", ()))
-    generator = getattr(block, "gen", None)
+    generator = getattr_static(block, "gen", None)  # runs no code of a user's
     return (generator,) if isinstance(generator, GeneratorType | AsyncGeneratorType) else ()

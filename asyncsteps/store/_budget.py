@@ -22,6 +22,10 @@ class Attempts:
     made: int = 0
     failure: Exception | None = None
 
+    def answered(self) -> None:
+        """Forget them after an answer: another request that shares them begins anew."""
+        self.made, self.failure = 0, None
+
     def __str__(self) -> str:
         return "1 attempt" if self.made == 1 else f"{self.made} attempts"
 
@@ -116,7 +120,7 @@ def budgeted(budget: TimeBudget) -> Iterator[None]:
 
 
 @contextlib.contextmanager
-def one_budget(*, parts: int = 1, retried: bool = False) -> Iterator[None]:
+def one_budget(*, parts: int = 1, retried: bool = False) -> Iterator[TimeBudget]:
     """Let the requests inside the block use up one budget: that of the caller if it has one, else a new one."""
-    with budgeted(_current.get() or TimeBudget(parts=parts, retried=retried)):
-        yield
+    with budgeted(budget := _current.get() or TimeBudget(parts=parts, retried=retried)):
+        yield budget

@@ -2,7 +2,7 @@
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Generator
 from typing import Any
 
 import anyio
@@ -11,7 +11,6 @@ from run_support import noop, run_over
 from virtual_time import run_virtually
 
 from asyncsteps import Chain, MemoryStore, RunClosedError, Signal, Step, StepRun, WaitForSignal, activity
-from asyncsteps._run.waiting import can_go_on
 
 Wait = Callable[[StepRun], Awaitable[object]]
 
@@ -77,7 +76,43 @@ async def _in_a_step_of_its_own(run: StepRun) -> None:
         tasks.create_task(run.submit(step))
 
 
-WAITS = (_plainly, _in_a_task, _by_gather, _by_asyncio_group, _by_anyio_group, _by_wait, _in_a_step_of_its_own)
+async def _in_an_async_generator(run: StepRun) -> None:
+    async def generates() -> AsyncIterator[object]:
+        yield await _plainly(run)
+
+    async for _ in generates():
+        pass
+
+
+class _Awaitable:
+    """Awaits ``wait`` of a run in a coroutine of its own."""
+
+    def __init__(self, wait: Wait, run: StepRun) -> None:
+        self._wait = wait
+        self._run = run
+
+    def __await__(self) -> Generator[Any, None, object]:
+        async def waits() -> object:
+            return await self._wait(self._run)
+
+        return waits().__await__()
+
+
+async def _by_an_awaitable(run: StepRun) -> object:
+    return await _Awaitable(_plainly, run)
+
+
+WAITS = (
+    _plainly,
+    _in_a_task,
+    _by_gather,
+    _by_asyncio_group,
+    _by_anyio_group,
+    _by_wait,
+    _in_a_step_of_its_own,
+    _in_an_async_generator,
+    _by_an_awaitable,
+)
 
 
 @pytest.mark.parametrize("wait", WAITS)
@@ -161,6 +196,32 @@ async def _async_generator(run: StepRun, wait: Wait) -> None:
         await wait(run)
 
 
+async def _within_an_async_generator(run: StepRun, wait: Wait) -> None:
+    async def generates() -> AsyncIterator[object]:
+        async with asyncio.timeout(10):
+            yield await wait(run)
+
+    async for _ in generates():
+        pass
+
+
+async def _within_anext(run: StepRun, wait: Wait) -> None:
+    async def generates() -> AsyncGenerator[object, None]:
+        with anyio.fail_after(10):
+            yield await wait(run)
+
+    async with contextlib.aclosing(generates()) as generator:
+        await anext(generator, None)
+
+
+async def _within_an_awaitable(run: StepRun, wait: Wait) -> None:
+    async def limited(run: StepRun) -> None:
+        async with asyncio.timeout(10):
+            await wait(run)
+
+    await _Awaitable(limited, run)
+
+
 async def _exit_stack(run: StepRun, wait: Wait) -> None:
     async with contextlib.AsyncExitStack() as stack:
         await stack.enter_async_context(_limited())
@@ -179,6 +240,9 @@ TIMEOUTS = (
     _anyio_scope,
     _wait_for,
     _async_generator,
+    _within_an_async_generator,
+    _within_anext,
+    _within_an_awaitable,
     _exit_stack,
     _sync_exit_stack,
 )
@@ -246,33 +310,3 @@ def test_a_wait_that_was_cancelled_leaves_its_place_in_the_order() -> None:
 
     run_virtually(main())
     assert ended == ["second", "first"]
-
-
-def test_a_run_with_many_waits_asks_few_questions(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Of the tasks under way at its end, one that goes on answers for all."""
-    asked = 0
-
-    async def main() -> None:
-        def counted(task: Any, blocked: Any) -> Any:
-            nonlocal asked
-            asked += 1
-            return can_go_on(task, blocked)
-
-        monkeypatch.setattr("asyncsteps._run.lifetime.can_go_on", counted)
-
-        async def sends(run: StepRun) -> None:
-            for number in range(200):
-                await run.submit(anyio.sleep, 1)
-                await run.signal(f"s{number}")
-
-        async def waits(run: StepRun, number: int) -> None:
-            await run.wait_signal(f"s{number}")
-
-        async with anyio.create_task_group() as tasks, run_over(MemoryStore()) as run:
-            for number in range(200):
-                tasks.start_soon(waits, run, number)
-            tasks.start_soon(run.submit, (sends, run))
-            await anyio.wait_all_tasks_blocked()
-
-    run_virtually(main())
-    assert 200 < asked < 5 * 200 + 400

@@ -6,7 +6,7 @@ In virtual time, before a server that answers nothing itself: every fault is the
 import asyncio
 import contextlib
 import re
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from typing import Any
 
 import aioboto3
@@ -23,6 +23,7 @@ from asyncsteps._errors import (
     ThrottledError,
 )
 from asyncsteps.store import StepStore, open_store
+from asyncsteps.store._budget import one_budget
 
 RECORD = {"run_id": "r1"}
 LONGEST = 60
@@ -32,10 +33,11 @@ PAGE = (
 )
 
 
-def page(*keys: str) -> Answer:
-    """Make a page of keys that more follow."""
+def page(*keys: str, token: str | None = "more") -> Answer:
+    """Make a page of keys that more follow, unless there is no token."""
     contents = "".join(f"<Contents><Key>p/{key}</Key></Contents>" for key in keys)
-    return Answer(200, PAGE.format(contents=contents, count=len(keys)).encode())
+    whole = PAGE.format(contents=contents, count=len(keys)).replace("more", token or "")
+    return Answer(200, (whole if token else whole.replace("true", "false")).encode())
 
 
 @activity
@@ -169,6 +171,31 @@ def test_pages_without_keys_do_not_go_on_for_ever() -> None:
     assert seconds <= LONGEST
 
 
+def test_a_runs_listing_of_dependents_has_a_minute_for_each_page() -> None:
+    """However many there are: 10 of them, one after the other, 20 seconds each; the name itself is asked first."""
+    asked: Iterator[Fault] = iter([page("aa"), page("b"), page("b.0")])
+    listed: Iterator[Fault] = (Delay(20, page(f"b.{n}", token=f"after {n}" if n < 9 else None)) for n in range(10))
+
+    def answer(request: Request) -> Fault:
+        if request.method == "HEAD":
+            return THERE
+        if request.method == "POST":
+            return Answer(200, b"<DeleteResult/>")
+        return next(listed if request.query["prefix"] == "p/b." else asked)
+
+    async def main() -> float:
+        loop = asyncio.get_running_loop()
+        async with Unanswering(0) as proxy:
+            proxy.rule = answer
+            async with open_store("s3://bucket/p", endpoint_url=proxy.endpoint, concurrency=1) as store:
+                start = loop.time()
+                with pytest.raises(StoreError, match=r"not withdrawn: 'b'.* and 6 more"):
+                    await ask_for_dependents(store)
+                return loop.time() - start
+
+    assert run_virtually(main()) >= 200
+
+
 def test_what_waits_for_its_turn_has_its_own_minute() -> None:
     """A long queue fails nothing: 30 marks, one after the other, 10 seconds each."""
 
@@ -195,6 +222,29 @@ def test_credentials_that_do_not_come_are_given_up_too() -> None:
     seconds, error = run_virtually(given_up(USES["mark"], lambda _: None, session=session))
     assert seconds <= LONGEST
     assert "after 0 attempts" in str(error)
+
+
+def test_a_name_that_is_missed_is_no_bucket_that_is_missing() -> None:
+    """Credentials expire just then, and do not come: nothing was asked about the bucket."""
+    calls: list[str] = []
+
+    async def main() -> None:
+        async with Unanswering(0) as proxy:
+            proxy.rule = lambda _: MISSING
+            async with open_store("s3://bucket/p", endpoint_url=proxy.endpoint) as store:
+                client = await store._client._make()  # type: ignore[attr-defined]
+
+                async def hang(*, model: Any, **_: object) -> None:
+                    calls.append(model.name)
+                    if model.name == "HeadBucket":
+                        await asyncio.Event().wait()
+
+                client.meta.events.register("provide-client-params.s3", hang)
+                with one_budget(retried=True), pytest.raises(EndpointUnreachableError, match="head_bucket"):
+                    await store.is_done("a")
+
+    run_virtually(main())
+    assert calls == ["HeadObject", "HeadBucket"]
 
 
 @pytest.mark.parametrize("use", USES)

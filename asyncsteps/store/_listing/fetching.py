@@ -60,6 +60,7 @@ async def list_keys(
         raise ValueError(f"a concurrency of {concurrency!r} is refused: it must be at least 1")
     listing = _Listing(fetch, prefix, concurrency, on_progress)
     try:
+        listing.begin()
         while (batch := await listing.next_batch()) is not None:
             yield batch
     finally:
@@ -93,6 +94,11 @@ class _Listing:
         self._error: BaseException | None = None
         self._pages = self._names = self._requests = 0
 
+    def begin(self) -> None:
+        """Stop the clock of the operation that lists: each page has a time of its own, less what is used up."""
+        if self._outer is not None:
+            self._outer.wait()
+
     async def next_batch(self) -> list[str] | None:
         """Return the next keys, or None after the last ones."""
         while self._error is None:
@@ -112,7 +118,11 @@ class _Listing:
         """Cancel the requests in flight and wait until they have ended."""
         self._closed = True
         self._drop()
-        await asyncio.gather(*self._tasks, return_exceptions=True)
+        try:
+            await asyncio.gather(*self._tasks, return_exceptions=True)
+        finally:
+            if self._outer is not None:
+                self._outer.go_on()
 
     def _drop(self) -> None:
         """Cancel every request except the calling task's own."""

@@ -135,7 +135,7 @@ class BucketClient:
                     raise
                 attempts.failure = error
             else:
-                attempts.made = 0  # of the next request that shares them
+                attempts.answered()
                 return reply
             await sleep(random.uniform(0, _LONGEST_PAUSE))  # noqa: S311 -- jitter
 
@@ -144,12 +144,13 @@ class BucketClient:
 
         The reply does not tell a missing key from a missing bucket, so the first miss also looks for the bucket.
         """
-        with one_budget():
+        with one_budget() as budget:
             try:
                 return await self.call("head_object", key=key, step=step)
             except StoreError as error:
                 if error_code(error.__cause__) not in {"404", "NoSuchKey"}:
                     raise
+            budget.attempts.answered()  # a miss is no failure
             if not self._bucket_seen:
                 with contextlib.suppress(AccessDeniedError):  # it exists: a missing one is never denied
                     await self.call("head_bucket")
