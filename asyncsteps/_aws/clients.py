@@ -28,7 +28,7 @@ async def open_client(
         region_name: The region; None: likewise.
         config: The client's configuration.
     """
-    session = session if session is not None else _new_session()
+    session = session if session is not None else new_session()
     return await stack.enter_async_context(
         session.client(service, endpoint_url=endpoint_url, region_name=region_name, config=config)
     )
@@ -48,7 +48,8 @@ def is_session(value: object) -> bool:
     return isinstance(value, aioboto3.Session)
 
 
-def _new_session() -> "aioboto3.Session":
+def new_session() -> "aioboto3.Session":
+    """Return a session whose service models are shared with those of others."""
     import aioboto3
     import aiobotocore.session
 

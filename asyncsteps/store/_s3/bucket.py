@@ -7,7 +7,9 @@ from anyio import CancelScope, CapacityLimiter, Event, Lock, current_time
 
 from asyncsteps._aws.codes import UNREACHABLE, error_code
 from asyncsteps._errors import AccessDeniedError, EndpointUnreachableError, StoreClosedError, StoreError
-from asyncsteps.store._s3.client import counted_attempts, open_client, page_timeout
+from asyncsteps._aws.clients import new_session
+from asyncsteps.store._s3 import direct
+from asyncsteps.store._s3.client import counted_attempts, observed, open_client, page_timeout
 from asyncsteps.store._s3.errors import Place, store_error
 from asyncsteps.store._s3.options import ClientOptions
 
@@ -33,6 +35,9 @@ class BucketClient:
         self._url = url
         self._options = options
         self._client: Any = None
+        self._session: Any = None
+        self._direct: direct.Direct | None = None
+        self._learns = options.client is None and options.transport == "auto" and options.attempts != 1
         self._stack = contextlib.AsyncExitStack()
         self._making = Lock()
         self._limiter = CapacityLimiter(options.usable_concurrency)
@@ -104,7 +109,7 @@ class BucketClient:
     async def _send(
         self, client: Any, operation: str, params: dict[str, Any], step: str | None, *, body_attempts: int = 3
     ) -> dict[str, Any]:
-        reply: dict[str, Any] = await getattr(client, operation)(Bucket=self.bucket, **params)
+        reply = await self._exchange(client, operation, params)
         expected = _ALWAYS_IN_REPLIES.get(operation)
         if expected is not None and expected not in reply:
             raise EndpointUnreachableError(
@@ -112,7 +117,7 @@ class BucketClient:
                 "lies before it, such as a proxy or a login page",
                 **self.place(params.get("Key"), step),
             )
-        if "Body" in reply:
+        if "Body" in reply and not isinstance(reply["Body"], bytes):
             try:
                 async with reply["Body"] as stream:
                     reply["Body"] = await stream.read()
@@ -121,6 +126,24 @@ class BucketClient:
                     raise
                 return await self._send(client, operation, params, step, body_attempts=body_attempts - 1)
         return reply
+
+    async def _exchange(self, client: Any, operation: str, params: dict[str, Any]) -> dict[str, Any]:
+        """Send a request past botocore where that is possible, else through it."""
+        if self._direct is not None:
+            reply = await self._direct.send(operation, params)
+            if reply is not None:
+                return reply
+        with observed() as sent:
+            reply = await getattr(client, operation)(Bucket=self.bucket, **params)
+        if self._learns and operation in direct.OPERATIONS:
+            self._learns = False
+            self._direct = await direct.learn(client, self._session, sent, params.get("Key"))
+        return reply
+
+    @property
+    def transport(self) -> str:
+        """What sends most requests: ``direct``, or ``botocore``."""
+        return "botocore" if self._direct is None else "direct"
 
     async def head(self, key: str, step: str) -> dict[str, Any] | None:
         """Return the reply to a HEAD request, or None when there is no such object.
@@ -141,5 +164,6 @@ class BucketClient:
     async def _make(self) -> Any:
         async with self._making:
             if self._client is None:
-                self._client = await open_client(self._options, self._stack)
+                self._session = self._options.session or new_session()
+                self._client = await open_client(self._options, self._session, self._stack)
             return self._client

@@ -60,6 +60,7 @@ _ATTEMPT_EVENT = "request-created.s3"
 _ATTEMPT_ID = "asyncsteps-attempts"
 _retries_itself: ContextVar[bool] = ContextVar("asyncsteps_retries_itself", default=False)
 _attempts: ContextVar["Attempts | None"] = ContextVar("asyncsteps_attempts", default=None)
+_sent: ContextVar["Sent | None"] = ContextVar("asyncsteps_sent", default=None)
 
 
 @dataclass(slots=True)
@@ -87,11 +88,39 @@ def counted_attempts() -> Iterator[Attempts]:
         _attempts.reset(reset)
 
 
-def _count_attempt(**_: object) -> None:
-    """Handle ``request-created``, which is emitted once for each attempt."""
+def count_attempt(**_: object) -> None:
+    """Count an attempt; the handler of ``request-created``, which is emitted once for each."""
     counter = _attempts.get()
     if counter is not None:
         counter.made += 1
+
+
+@dataclass(slots=True)
+class Sent:
+    """What botocore sent last.
+
+    Attributes:
+        request: The prepared request, or None.
+    """
+
+    request: Any = None
+
+
+@contextlib.contextmanager
+def observed() -> Iterator[Sent]:
+    """Observe what botocore sends inside the block; `observe` must be registered."""
+    reset = _sent.set(sent := Sent())
+    try:
+        yield sent
+    finally:
+        _sent.reset(reset)
+
+
+def observe(*, request: Any, **_: object) -> None:
+    """Handle ``before-send``."""
+    sent = _sent.get()
+    if sent is not None:
+        sent.request = request
 
 
 def page_timeout(seconds: float) -> float:
@@ -115,8 +144,8 @@ def listing(*, retries_itself: bool) -> Iterator[None]:
         _retries_itself.reset(reset)
 
 
-async def open_client(options: ClientOptions, stack: contextlib.AsyncExitStack) -> Any:
-    """Return the caller's client, or open a tuned one that ``stack`` closes."""
+async def open_client(options: ClientOptions, session: Any, stack: contextlib.AsyncExitStack) -> Any:
+    """Return the caller's client, or open a tuned one from ``session`` that ``stack`` closes."""
     if options.client is not None:
         _check_endpoint(options.client)
         page_parser.install(options.client, own=False)
@@ -125,7 +154,7 @@ async def open_client(options: ClientOptions, stack: contextlib.AsyncExitStack) 
     client = await clients.open_client(
         "s3",
         stack,
-        session=options.session,
+        session=session,
         endpoint_url=options.endpoint_url,
         region_name=options.region_name,
         config=_own_config(options),
@@ -147,7 +176,8 @@ def _register(client: Any) -> None:
     """Register the handlers that take effect only inside the context managers of this module."""
     events = client.meta.events
     events.register_first(_RETRY_EVENT, _leave_to_listing, unique_id=_RETRY_ID)
-    events.register(_ATTEMPT_EVENT, _count_attempt, unique_id=_ATTEMPT_ID)
+    events.register(_ATTEMPT_EVENT, count_attempt, unique_id=_ATTEMPT_ID)
+    events.register_first("before-send.s3", observe, unique_id="asyncsteps-sent")
 
 
 def _retries_are_ours(options: ClientOptions) -> bool:
