@@ -1,17 +1,21 @@
 """Requests to one bucket: limited in number and time, replies checked, errors mapped."""
 
 import contextlib
+from collections.abc import Mapping
+from http import HTTPStatus
 from typing import Any
 
 from anyio import CancelScope, CapacityLimiter, Event, Lock, current_time
+from botocore.exceptions import ClientError
 
-from asyncsteps._aws.codes import UNREACHABLE, error_code
-from asyncsteps._errors import AccessDeniedError, EndpointUnreachableError, StoreClosedError, StoreError
 from asyncsteps._aws.clients import new_session
-from asyncsteps.store._s3 import direct
-from asyncsteps.store._s3.client import counted_attempts, observed, open_client, page_timeout
+from asyncsteps._aws.codes import UNREACHABLE, error_code, error_status
+from asyncsteps._errors import AccessDeniedError, EndpointUnreachableError, StoreClosedError, StoreError
+from asyncsteps.store._s3.client import Sent, counted_attempts, observed, open_client, page_timeout
+from asyncsteps.store._s3.direct import Direct, learn
 from asyncsteps.store._s3.errors import Place, store_error
 from asyncsteps.store._s3.options import ClientOptions
+from asyncsteps.store._s3.rest_api import OPERATIONS
 
 _ALWAYS_IN_REPLIES = {
     "get_object": "ETag",
@@ -36,8 +40,8 @@ class BucketClient:
         self._options = options
         self._client: Any = None
         self._session: Any = None
-        self._direct: direct.Direct | None = None
-        self._learns = options.client is None and options.transport == "auto" and options.attempts != 1
+        self._direct: Direct | None = None
+        self._learns = options.client is None and options.transport is None and options.attempts != 1
         self._stack = contextlib.AsyncExitStack()
         self._making = Lock()
         self._limiter = CapacityLimiter(options.usable_concurrency)
@@ -130,19 +134,28 @@ class BucketClient:
     async def _exchange(self, client: Any, operation: str, params: dict[str, Any]) -> dict[str, Any]:
         """Send a request past botocore where that is possible, else through it."""
         if self._direct is not None:
-            reply = await self._direct.send(operation, params)
-            if reply is not None:
-                return reply
+            replied = await self._direct.send(operation, params)
+            if replied is not None:
+                return replied
         with observed() as sent:
-            reply = await getattr(client, operation)(Bucket=self.bucket, **params)
-        if self._learns and operation in direct.OPERATIONS:
-            self._learns = False
-            self._direct = await direct.learn(client, self._session, sent, params.get("Key"))
+            try:
+                reply: dict[str, Any] = await getattr(client, operation)(Bucket=self.bucket, **params)
+            except ClientError as error:
+                if error_status(error) == HTTPStatus.NOT_FOUND:  # the answer of a bucket that it has reached
+                    await self._learn(client, sent, operation, params)
+                raise
+        await self._learn(client, sent, operation, params)
         return reply
+
+    async def _learn(self, client: Any, sent: Sent, operation: str, params: Mapping[str, Any]) -> None:
+        """Learn from the first answered request whether the next ones can be sent past botocore."""
+        if self._learns and operation in OPERATIONS:
+            self._learns = False
+            self._direct = await learn(client, self._session, sent, params.get("Key"))
 
     @property
     def transport(self) -> str:
-        """What sends most requests: ``direct``, or ``botocore``."""
+        """What sends small requests: ``direct``, or ``botocore``."""
         return "botocore" if self._direct is None else "direct"
 
     async def head(self, key: str, step: str) -> dict[str, Any] | None:

@@ -27,7 +27,7 @@ class ClientOptions:
         timeout: Seconds that a request may take, including retries and the pauses between them; None: 60.
         attempts: How often a request is tried; None: what ``config`` or the environment says, else 6 times, or 4
             while the server cannot be reached.
-        transport: ``auto``, or ``botocore`` to send all requests through botocore.
+        transport: ``botocore`` sends every request through botocore; None: those that must go through it.
     """
 
     session: Any = None
@@ -38,7 +38,7 @@ class ClientOptions:
     config: Config | None = None
     timeout: float | None = None
     attempts: int | None = None
-    transport: str = "auto"
+    transport: str | None = None
 
     def __post_init__(self) -> None:
         self._check_client()
@@ -56,8 +56,8 @@ class ClientOptions:
             raise StoreOptionError(f"timeout={self.timeout!r} is no positive number of seconds")
         if not _is_positive(self.attempts, int):
             raise StoreOptionError(f"attempts={self.attempts!r} is no positive number of attempts")
-        if self.transport not in {"auto", "botocore"}:
-            raise StoreOptionError(f"transport={self.transport!r} is neither 'auto' nor 'botocore'")
+        if self.transport not in {None, "botocore"}:
+            raise StoreOptionError(f"transport={self.transport!r} is unknown: 'botocore', or leave it out")
         if self.attempts is not None and getattr(self.config, "retries", None):
             raise StoreOptionError("config has its own retries: pass either them or attempts, not both")
 

@@ -1,9 +1,8 @@
 """Signs requests to S3 with Signature Version 4.
 
 The rules are Amazon's, "Authenticating Requests (AWS Signature Version 4)" in the API reference of S3: the path is
-signed as it is sent, never normalised, and every request has the hash of its body. The key that signs depends on the
-day alone, so one derivation serves all requests of a day; that is what botocore's signer, which derives it for each
-request, spends most of its time on.
+signed as it is sent, never normalised, and every request has the hash of its body. The key that signs changes with
+the day, so that one derivation serves all requests of a day; botocore derives it for each request.
 """
 
 import hashlib
