@@ -40,8 +40,8 @@ def open_store(
         url: ``memory:`` (a new, empty store), ``file:///absolute/path`` or a plain path (a directory, created when
             needed), or ``s3://bucket/prefix``. An S3 URL holds the complete prefix, which is not decoded; a slash
             is appended unless it is empty or ends in one.
-        session: For S3: the ``aioboto3.Session`` to create the client from.
-        client: For S3: the aioboto3 S3 client to use; it is not closed.
+        session: For S3: the session, of aioboto3 or aiobotocore, to create the client from.
+        client: For S3: the S3 client, of aioboto3 or aiobotocore, to use; it is not closed.
         endpoint_url: For S3: the server. None: botocore's environment (``AWS_ENDPOINT_URL_S3``,
             ``AWS_ENDPOINT_URL``) and profiles decide.
         region_name: For S3: the region; None: likewise.

@@ -186,6 +186,17 @@ async def test_a_session_of_the_caller_is_sent_past_botocore(bucket: str, fault_
     assert "/eu-west-3/s3/aws4_request" in authorization
 
 
+async def test_a_session_of_aiobotocore_is_as_good(bucket: str, fault_proxy: FaultProxy) -> None:
+    core = AioSession()
+    core.set_credentials("OTHERKEY", "x")
+    core.set_config_variable("region", "eu-west-3")
+    async with open_s3(bucket, fault_proxy.endpoint, session=core) as store:
+        await store.mark_done("a", RECORD)
+        await store.mark_done("b", RECORD)
+        assert store.transport == "direct"
+    assert "Credential=OTHERKEY/" in fault_proxy.requests[-1].headers["authorization"]
+
+
 async def test_credentials_that_are_rotated_are_seen(bucket: str, fault_proxy: FaultProxy) -> None:
     made = 0
 

@@ -18,7 +18,7 @@ class ClientOptions:
     """How a client is created, or which one is used.
 
     Attributes:
-        session: The caller's ``aioboto3.Session``; None: a new one.
+        session: The caller's session, of aioboto3 or aiobotocore; None: a new one.
         client: The caller's S3 client, which is not closed.
         endpoint_url: The server; None: botocore's environment and configuration decide.
         region_name: The region; None: likewise.
@@ -43,7 +43,7 @@ class ClientOptions:
     def __post_init__(self) -> None:
         self._check_client()
         if self.session is not None and not clients.is_session(self.session):
-            raise StoreOptionError(f"session={self.session!r} is not an aioboto3.Session")
+            raise StoreOptionError(f"session={self.session!r} is no session of aioboto3 or aiobotocore")
         if self.config is not None and not isinstance(self.config, Config):
             raise StoreOptionError(f"config={self.config!r} is not a botocore.config.Config")
         if refusal := endpoint_refusal(self.endpoint_url):
