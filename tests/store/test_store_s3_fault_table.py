@@ -1,6 +1,7 @@
 """Each fault of a network or of S3, before each kind of request: what is tried, seen and stored.
 
-Over both transports: what is sent past botocore first has the same outcome, and is one request more for each call. A real proxy before a real server; docs/reliability.md has a row for each fault, which the last test compares.
+Over both transports: what is sent past botocore first has the same outcome, and is one request more for each call.
+A real proxy before a real server; docs/reliability.md has a row for each fault, which the last test compares.
 """
 
 import asyncio

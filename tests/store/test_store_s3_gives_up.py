@@ -94,20 +94,22 @@ class Unanswering(FaultProxy):
 async def given_up(use: Use, rule: Rule, *, direct: bool = False, **options: Any) -> tuple[float, StoreError]:
     """Return how long it took until the use failed, and its error; ``direct``: with requests past botocore."""
     loop = asyncio.get_running_loop()
-    async with Unanswering(0) as proxy:
-        async with open_store("s3://bucket/p", **{"endpoint_url": proxy.endpoint, **options}) as store:
-            if direct:
-                proxy.rule = lambda _: THERE
-                assert await store.is_done("before")
-                assert isinstance(store, S3Store)
-                assert store.transport == "direct"
-            proxy.rule = rule
-            start = loop.time()
-            with pytest.raises((StoreError, StepFailedError)) as caught:
-                await use(store)
-            error = caught.value.__cause__ if isinstance(caught.value, StepFailedError) else caught.value
-            assert isinstance(error, StoreError)
-            return loop.time() - start, error
+    async with (
+        Unanswering(0) as proxy,
+        open_store("s3://bucket/p", **{"endpoint_url": proxy.endpoint, **options}) as store,
+    ):
+        if direct:
+            proxy.rule = lambda _: THERE
+            assert await store.is_done("before")
+            assert isinstance(store, S3Store)
+            assert store.transport == "direct"
+        proxy.rule = rule
+        start = loop.time()
+        with pytest.raises((StoreError, StepFailedError)) as caught:
+            await use(store)
+        error = caught.value.__cause__ if isinstance(caught.value, StepFailedError) else caught.value
+        assert isinstance(error, StoreError)
+        return loop.time() - start, error
 
 
 def first(*faults: Fault, then: Callable[[], Fault]) -> Rule:
