@@ -157,7 +157,7 @@ async def learn(client: Any, session: Any, sent: Sent, key: str | None) -> Direc
     request = sent.request
     http = getattr(getattr(client, "_endpoint", None), "http_session", None)
     proxies = getattr(http, "_proxy_config", None)
-    if request is None or type(http) is not session_without_redirects() or proxies is None:
+    if request is None or http is None or type(http) is not session_without_redirects() or proxies is None:
         return None
     if has_custom_handlers(client) or (client.meta.config.retries or {}).get("total_max_attempts") == 1:
         return None

@@ -29,6 +29,7 @@ _FRAME = re.compile(
     rb"""</ListBucketResult>\s*+"""
 )
 _END = b"</Contents>"
+_FIRST_KEY = re.compile(rb"<Contents>\s*<Key>([^<]+)</Key>")
 _KEY = re.compile(rb"</Contents>\s*<Contents>\s*<Key>([^<]+)</Key>")
 _COMMON_PREFIX = re.compile(rb"<CommonPrefixes>\s*<Prefix>([^<]+)</Prefix>\s*</CommonPrefixes>")
 # Elements that occur once in a page; their order, and where the lists stand between them, differ by server.
@@ -127,7 +128,7 @@ def parse_page(body: bytes) -> dict[str, Any]:
     frame = body if first < 0 else body[:first] + body[last:]
     if not _FRAME.fullmatch(frame):
         raise UnexpectedReplyError
-    raw_keys = [] if first < 0 else _raw_keys(_END + body[first:last])
+    raw_keys = [] if first < 0 else _raw_keys(body, first, last)
     raw_prefixes: list[bytes] = _COMMON_PREFIX.findall(frame)
     single = _single(frame)
     count = len(raw_keys) + len(raw_prefixes)
@@ -149,14 +150,20 @@ def parse_page(body: bytes) -> dict[str, Any]:
     return page
 
 
-def _raw_keys(objects: bytes) -> list[bytes]:
-    """Find the keys of objects that follow one another, each of which begins with its one key."""
-    keys: list[bytes] = _KEY.findall(objects)
+def _raw_keys(body: bytes, first: int, last: int) -> list[bytes]:
+    """Find the keys of objects that follow one another, each of which begins with its one key.
+
+    Nothing is copied: for a body of this size the system makes and takes back memory each time.
+    """
+    first_key = _FIRST_KEY.match(body, first)
+    if first_key is None:
+        raise UnexpectedReplyError
+    keys: list[bytes] = [first_key[1], *_KEY.findall(body, first, last)]
     if (
-        objects.count(b"Contents>") != 2 * len(keys) + 1
-        or objects.count(b"<Key") != len(keys)
-        or (b"!" in objects and b"<!" in objects)
-        or (b"?" in objects and b"<?" in objects)
+        body.count(b"Contents>", first, last) != 2 * len(keys)
+        or body.count(b"<Key", first, last) != len(keys)
+        or (body.find(b"!", first, last) >= 0 and body.find(b"<!", first, last) >= 0)
+        or (body.find(b"?", first, last) >= 0 and body.find(b"<?", first, last) >= 0)
     ):
         raise UnexpectedReplyError
     return keys
