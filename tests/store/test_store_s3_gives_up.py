@@ -124,6 +124,16 @@ def longest_pauses(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("random.uniform", lambda _, high: high)
 
 
+@pytest.fixture(autouse=True)
+def no_threads(monkeypatch: pytest.MonkeyPatch) -> None:
+    """aiobotocore's newest release reads certificates in a thread, whose time is not virtual."""
+
+    async def in_the_loop(func: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
+        return func(*args, **kwargs)
+
+    monkeypatch.setattr("asyncio.to_thread", in_the_loop)
+
+
 @pytest.mark.parametrize("direct", [False, True], ids=["by botocore", "direct"])
 @pytest.mark.parametrize("fault", FAULTS)
 @pytest.mark.parametrize("use", USES)
