@@ -142,8 +142,9 @@ class BucketClient:
         while True:
             left -= 1
             answered = False
+            sent = Sent()
             try:
-                with observed() as sent:
+                with observed(sent):
                     reply: dict[str, Any] = await getattr(client, operation)(Bucket=self.bucket, **params)
                 answered = True
                 check_reply(operation, reply)

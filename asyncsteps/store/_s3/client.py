@@ -123,11 +123,11 @@ class Sent:
 
 
 @contextlib.contextmanager
-def observed() -> Iterator[Sent]:
+def observed(sent: Sent) -> Iterator[None]:
     """Observe what botocore sends inside the block; `observe` must be registered."""
-    reset = _sent.set(sent := Sent())
+    reset = _sent.set(sent)
     try:
-        yield sent
+        yield
     finally:
         _sent.reset(reset)
 
