@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 DEMO_STORE ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-long fuzz fuzz-guided simulate mutants check format bench dist clean
+.PHONY: help demo test test-long test-newest fuzz fuzz-guided simulate mutants check format bench dist clean
 
 help:  ## List the targets (the default).
 	@sed -En 's/^([a-z-]+):[^#]*## (.*)/make \1|\2/p' $(MAKEFILE_LIST) | awk -F'|' '{ printf "%-17s %s\n", $$1, $$2 }'
@@ -48,6 +48,19 @@ TARGET ?= pages
 
 fuzz-guided: $(VENV)/.fuzz.installed  ## Fuzz a parser guided by coverage: TARGET=pages, records, urls, markers, lists.
 	PYTHONPATH=tests:tests/support $(BIN)/python tests/fuzz/atheris_targets.py $(TARGET) -max_len=4096
+
+# aioboto3 pins an aiobotocore of a year ago; beside it, the newest releases are held to the same tests.
+NEWEST := $(VENV)/newest
+
+$(NEWEST)/.installed: pyproject.toml constraints.txt constraints-newest.txt | $(BIN)/python
+	$(BIN)/python -m venv $(NEWEST)
+	$(NEWEST)/bin/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt pip
+	$(NEWEST)/bin/python -m pip install --quiet --constraint constraints.txt --build-constraint constraints.txt --group test --editable .
+	$(NEWEST)/bin/python -m pip install --quiet --no-deps --requirement constraints-newest.txt
+	@touch $@
+
+test-newest: $(NEWEST)/.installed  ## Run the tests of S3 and of the SWF client with the newest aiobotocore.
+	$(NEWEST)/bin/python -m pytest -n 2 --dist loadgroup tests/store tests/swf/test_swf_client*.py
 
 # Histories at random, of which `make test` plays 2,000: SEEDS is how many, or FIRST..END; SEED is one, printed.
 SEEDS ?= 10000

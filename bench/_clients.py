@@ -19,7 +19,10 @@ async def our_store(job: Job) -> AsyncIterator[Any]:
     import asyncsteps
 
     async with asyncsteps.open_store(
-        job["url"], endpoint_url=job["endpoint_url"], concurrency=job["concurrency"]
+        job["url"],
+        endpoint_url=job["endpoint_url"],
+        concurrency=job["concurrency"],
+        transport=job.get("transport"),
     ) as store:
         await store.is_done(_WARM_UP)
         yield store

@@ -32,6 +32,11 @@ async def asyncsteps_chain(job: Job, meter: Meter) -> dict[str, Any]:
     return await asyncsteps({**job, "concurrency": 1}, meter)
 
 
+async def asyncsteps_by_botocore(job: Job, meter: Meter) -> dict[str, Any]:
+    """The full listing with every request sent by botocore."""
+    return await asyncsteps({**job, "transport": "botocore"}, meter)
+
+
 def boto3_paginator(job: Job, meter: Meter) -> dict[str, Any]:
     """The paginator of boto3's client."""
     client, cut = boto3_client(job), len(job["prefix"])
@@ -80,6 +85,7 @@ def obstore_list(job: Job, meter: Meter) -> dict[str, Any]:
 PEERS = {
     "asyncsteps": "asyncsteps",
     "asyncsteps one by one": "asyncsteps_chain",
+    "asyncsteps by botocore": "asyncsteps_by_botocore",
     "obstore": "obstore_list",
     "aiobotocore": "aiobotocore_paginator",
     "boto3": "boto3_paginator",

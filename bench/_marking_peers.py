@@ -51,6 +51,11 @@ async def asyncsteps_first_wins(job: Job, meter: Meter) -> dict[str, Any]:
     return await _ours(job, meter, first_wins=True)
 
 
+async def asyncsteps_by_botocore(job: Job, meter: Meter) -> dict[str, Any]:
+    """The same with every request sent by botocore."""
+    return await _ours({**job, "transport": "botocore"}, meter)
+
+
 async def aioboto3_put(job: Job, meter: Meter) -> dict[str, Any]:
     """The stock aioboto3 client's ``put_object``."""
     async with aioboto3_client(job) as client:
@@ -93,6 +98,7 @@ def boto3_threads(job: Job, meter: Meter) -> dict[str, Any]:
 PEERS = {
     "asyncsteps": "asyncsteps",
     "asyncsteps, first wins": "asyncsteps_first_wins",
+    "asyncsteps by botocore": "asyncsteps_by_botocore",
     "aioboto3": "aioboto3_put",
     "boto3 in threads": "boto3_threads",
     "obstore": "obstore_put",

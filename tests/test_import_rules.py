@@ -28,7 +28,10 @@ ROOMS: dict[str, tuple[set[str], set[str]]] = {
     "store.contract": ({"_aws", "_errors", "_plan"}, {"anyio"}),
     "store._listing": ({"_errors", "_plan", "store.contract"}, set()),
     "store._directory": ({"_errors", "_plan", "store.contract"}, {"anyio"}),
-    "store._s3": ({"_aws", "_errors", "_plan", "store.contract", "store._listing"}, {"anyio", *AWS}),
+    "store._s3": (
+        {"_aws", "_errors", "_plan", "store.contract", "store._listing"},
+        {"aiohttp", "anyio", "yarl", *AWS},
+    ),
     "_run": ({"_errors", "_plan", "_tasks", "store.contract", "store"}, {"anyio"}),
     "swf.base": ({"_errors"}, SIMPLEFLOW),
     "swf._sync": ({"_errors", "_plan", "store", "store.contract", "swf.base"}, {"anyio", "simpleflow"}),

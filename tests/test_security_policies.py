@@ -45,7 +45,7 @@ class World:
         self.proxy.rule = s3_guard(policy, exists=lambda bucket, key: key in self.server.keys(bucket))
 
     def store(self) -> Any:
-        return open_store(self.url, endpoint_url=self.proxy.endpoint, attempts=1)
+        return open_store(self.url, endpoint_url=self.proxy.endpoint, attempts=2)  # past botocore, too
 
 
 async def read(world: World) -> None:

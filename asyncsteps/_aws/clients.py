@@ -27,15 +27,16 @@ async def open_client(
     Args:
         service: The service's name, such as ``s3``.
         stack: Closes the client.
-        session: The caller's ``aioboto3.Session``; None: a new one.
+        session: The caller's session, of aioboto3 or aiobotocore; None: a new one.
         endpoint_url: The server; None: botocore's environment and configuration decide.
         region_name: The region; None: likewise.
         config: The client's configuration.
     """
-    session = session if session is not None else _new_session()
+    session = session if session is not None else new_session()
+    create = getattr(session, "client", None) or session.create_client  # aioboto3's name, or aiobotocore's
     try:
         return await stack.enter_async_context(
-            session.client(service, endpoint_url=endpoint_url, region_name=region_name, config=config)
+            create(service, endpoint_url=endpoint_url, region_name=region_name, config=config)
         )
     except ConfigParseError as error:
         error.__cause__ = error.__context__ = None  # they quote the line that cannot be read, credentials and all
@@ -52,13 +53,15 @@ def is_client(value: object, operation: str) -> bool:
 
 
 def is_session(value: object) -> bool:
-    """Whether ``value`` is an ``aioboto3.Session``."""
+    """Whether ``value`` is a session of aioboto3 or of aiobotocore."""
     import aioboto3
+    from aiobotocore.session import AioSession
 
-    return isinstance(value, aioboto3.Session)
+    return isinstance(value, aioboto3.Session | AioSession)
 
 
-def _new_session() -> "aioboto3.Session":
+def new_session() -> "aioboto3.Session":
+    """Return a session whose service models are shared with those of others."""
     import aioboto3
     import aiobotocore.session
 

@@ -31,6 +31,7 @@ def open_store(
     sse: bool | str | None = None,
     timeout: float | None = None,
     attempts: int | None = None,
+    transport: str | None = None,
 ) -> AbstractAsyncContextManager[StepStore]:
     """Return the store that ``url`` names, to be entered with ``async with``.
 
@@ -40,8 +41,8 @@ def open_store(
         url: ``memory:`` (a new, empty store), ``file:///absolute/path`` or a plain path (a directory, created when
             needed), or ``s3://bucket/prefix``. An S3 URL holds the complete prefix, which is not decoded; a slash
             is appended unless it is empty or ends in one.
-        session: For S3: the ``aioboto3.Session`` to create the client from.
-        client: For S3: the aioboto3 S3 client to use; it is not closed.
+        session: For S3: the session, of aioboto3 or aiobotocore, to create the client from.
+        client: For S3: the S3 client, of aioboto3 or aiobotocore, to use; it is not closed.
         endpoint_url: For S3: the server. None: botocore's environment (``AWS_ENDPOINT_URL_S3``,
             ``AWS_ENDPOINT_URL``) and profiles decide.
         region_name: For S3: the region. None: botocore's environment and profiles decide.
@@ -52,6 +53,10 @@ def open_store(
             its requests, retries and pauses; 60 by default. Waiting for a connection does not count.
         attempts: For S3: how often a request is tried. None: what ``config`` or ``AWS_MAX_ATTEMPTS`` says, else 6
             times, or 4 while the server cannot be reached.
+        transport: For S3: ``botocore`` sends every request through botocore. None: small requests are signed and
+            sent past it, at a quarter of its CPU time, where nothing speaks against that: not with a ``client``,
+            handlers of events in the ``session``, a signature other than Signature Version 4, or ``attempts=1``.
+            Whatever is not answered as hoped is sent again by botocore. `S3Store.transport` tells.
 
     Raises:
         StoreURLError: When ``url`` is none of these.
@@ -66,6 +71,7 @@ def open_store(
         "config": config,
         "timeout": timeout,
         "attempts": attempts,
+        "transport": transport,
     }
     if isinstance(location, S3Location):
         return _open_s3(location.bucket, location.prefix, concurrency=concurrency, sse=sse, **s3_options)
@@ -95,6 +101,7 @@ def open_bucket(
     sse: bool | str | None = None,
     timeout: float | None = None,
     attempts: int | None = None,
+    transport: str | None = None,
     step_names: NameRule = STRICT,
 ) -> AbstractAsyncContextManager[StepStore]:
     """Open the S3 store that a workflow's hooks ``get_step_bucket()`` and ``get_step_path_prefix()`` name.
@@ -130,6 +137,7 @@ def open_bucket(
         step_names=step_names,
         timeout=timeout,
         attempts=attempts,
+        transport=transport,
     )
 
 

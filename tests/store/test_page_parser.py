@@ -134,7 +134,7 @@ def test_a_page_is_read_as_botocore_reads_it(encoding: str | None, token: str | 
 
 @given(st.lists(st.text(st.characters(exclude_categories=["Cs"]), min_size=1), unique=True))
 def test_any_keys_are_read_as_they_were_written(keys: list[str]) -> None:
-    read = page_parser._read(listing(keys))
+    read = page_parser.parse_page(listing(keys))
     assert [item["Key"] for item in read.get("Contents", [])] == keys
 
 

@@ -47,7 +47,7 @@ AWKWARD_NAMES = [
 ]
 
 
-@pytest.fixture(params=["memory", "directory", "s3"])
+@pytest.fixture(params=["memory", "directory", "s3", "s3 by botocore"])
 def open_one(request: pytest.FixtureRequest) -> OpenStore:
     """Opens stores, not yet entered; all but memory stores share their contents."""
     if request.param == "memory":
@@ -56,7 +56,8 @@ def open_one(request: pytest.FixtureRequest) -> OpenStore:
         path: Path = request.getfixturevalue("tmp_path")
         return lambda: open_store(path / "steps")
     bucket, endpoint = request.getfixturevalue("bucket"), request.getfixturevalue("s3_endpoint")
-    return lambda: open_store(f"s3://{bucket}/people/42/steps", endpoint_url=endpoint)
+    transport = "botocore" if request.param == "s3 by botocore" else None
+    return lambda: open_store(f"s3://{bucket}/people/42/steps", endpoint_url=endpoint, transport=transport)
 
 
 @pytest.fixture

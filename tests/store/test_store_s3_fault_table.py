@@ -1,11 +1,12 @@
 """Each fault of a network or of S3, before each kind of request: what is tried, seen and stored.
 
+Over both transports: what is sent past botocore first has the same outcome, and is one request more for each call.
 A real proxy before a real server; docs/reliability.md has a row for each fault, which the last test compares.
 """
 
 import asyncio
 import re
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -39,7 +40,8 @@ from asyncsteps._errors import (
     ThrottledError,
     WrongRegionError,
 )
-from asyncsteps.store import DonePage, StepStore, open_store
+from asyncsteps.store import DonePage, S3Store, StepStore, open_store
+from asyncsteps.store._s3 import direct
 
 pytestmark = pytest.mark.usefixtures("no_retry_pauses")
 
@@ -208,6 +210,29 @@ ROWS: dict[str, Row] = {
         lambda: error_answer(403, "AccessDenied"), AccessDeniedError, ONCE, "permission s3:", retried=False
     ),
 }
+TAKEN = {"delay", "stall", "drip"}
+"""Faults after which a request sent past botocore is not sent again by it: all is well, or the time is over."""
+
+
+def check_sent(fault: str, kind: str, sent: Sequence[Request]) -> None:
+    """Check what was sent to a store that sends small requests past botocore first."""
+    row = ROWS[fault]
+    tried = row.tried.get(kind, row.tried["others"])
+    calls = [request.headers.get("amz-sdk-invocation-id") for request in sent]
+    direct, by_botocore = calls.count(None), len(calls) - calls.count(None)
+    if kind == "withdrawal":  # by POST
+        assert (direct, by_botocore) == (0, tried)
+    elif fault in TAKEN or (fault == "half of the body" and kind in {*BODILESS, "record"}):
+        assert (direct, by_botocore) == (tried, 0)
+    else:
+        assert calls[0] is None
+        # The request that took effect when cut in its reply was the first; botocore's are answered with a 412.
+        stored = (fault, kind) == ("cut within the reply", "first mark")
+        assert by_botocore == tried - stored
+        # aiohttp sends twice here, too.
+        assert 1 <= direct <= len({*calls} - {None}) * (2 if fault.startswith("cut") else 1)
+
+
 EVERY_TIME = [
     (fault, kind)
     for fault in ROWS
@@ -224,16 +249,22 @@ async def outcome(use: Callable[[StepStore], Awaitable[object]], store: StepStor
         return error
 
 
-async def check(fault: str, kind: str, server: MotoServer, bucket: str, proxy: FaultProxy) -> None:
+async def check(
+    fault: str, kind: str, transport: str | None, server: MotoServer, bucket: str, proxy: FaultProxy
+) -> None:
     row, what = ROWS[fault], KINDS[kind]
     too_slow = fault in {"stall", "drip"}
     options: dict[str, Any] = {"timeout": 1.5, "config": Config(read_timeout=60)} if too_slow else {}
+    says = row.says if transport else re.sub(r"after \S+ attempts", r"after \\d+ attempts", row.says)
     for name in ("done", ODD):
         server.put(bucket, f"p/{name}", b'{"run_id": "r1"}')
     async with (
         open_store(f"s3://{bucket}/p", endpoint_url=proxy.endpoint) as patient,
-        open_store(f"s3://{bucket}/p", endpoint_url=proxy.endpoint, **options) as store,
+        open_store(f"s3://{bucket}/p", endpoint_url=proxy.endpoint, transport=transport, **options) as store,
     ):
+        assert await store.is_done("done")
+        assert isinstance(store, S3Store)
+        assert store.transport == (transport or "direct")
         if kind == "first mark":
             assert await store.mark_done("proof", RECORD, first_wins=True)
             await patient.withdraw(["proof"])
@@ -247,18 +278,21 @@ async def check(fault: str, kind: str, server: MotoServer, bucket: str, proxy: F
             else:
                 await patient.mark_done(what.key, RECORD)
         proxy.rule = None
-        before = [request for request in proxy.requests if what.matches(request)]
+        before = len(proxy.requests)
         proxy.inject(row.make(), times=100, when=what.matches)
         stayed = await outcome(what.use, store)
         proxy.rule = None
-        sent = len([request for request in proxy.requests if what.matches(request)]) - len(before)
+        sent = [request for request in proxy.requests[before:] if what.matches(request)]
         expected = row.errors.get(kind, row.error)
         if expected is None:
             assert stayed == what.result
         else:
             assert type(stayed) is expected or (kind == "record" and isinstance(stayed, expected))
-            assert expected is not row.error or re.search(row.says, str(stayed))
-        assert sent == row.tried.get(kind, row.tried["others"])
+            assert expected is not row.error or re.search(says, str(stayed))
+        if transport:
+            assert len(sent) == row.tried.get(kind, row.tried["others"])
+        else:
+            check_sent(fault, kind, sent)
         applied = row.applied or expected is None
         there = f"p/{what.key}" in server.keys(bucket)
         assert there is (what.done if applied else what.key != "new")
@@ -269,19 +303,29 @@ async def check(fault: str, kind: str, server: MotoServer, bucket: str, proxy: F
         assert (f"p/{what.key}" in server.keys(bucket)) is what.done
 
 
+@pytest.fixture
+def no_pause(monkeypatch: pytest.MonkeyPatch) -> None:
+    """An unexpected answer is followed by no time for which botocore sends all."""
+    monkeypatch.setattr(direct, "_PAUSE", 0.0)
+
+
+@pytest.mark.usefixtures("no_pause")
+@pytest.mark.parametrize("transport", ["botocore", None])
 @pytest.mark.parametrize(("fault", "kind"), EVERY_TIME)
 async def test_a_fault(
-    fault: str, kind: str, moto_server: MotoServer, bucket: str, fault_proxy: FaultProxy
+    fault: str, kind: str, transport: str | None, moto_server: MotoServer, bucket: str, fault_proxy: FaultProxy
 ) -> None:
-    await check(fault, kind, moto_server, bucket, fault_proxy)
+    await check(fault, kind, transport, moto_server, bucket, fault_proxy)
 
 
 @pytest.mark.long
+@pytest.mark.usefixtures("no_pause")
+@pytest.mark.parametrize("transport", ["botocore", None])
 @pytest.mark.parametrize(("fault", "kind"), AT_LENGTH)
 async def test_a_fault_at_length(
-    fault: str, kind: str, moto_server: MotoServer, bucket: str, fault_proxy: FaultProxy
+    fault: str, kind: str, transport: str | None, moto_server: MotoServer, bucket: str, fault_proxy: FaultProxy
 ) -> None:
-    await check(fault, kind, moto_server, bucket, fault_proxy)
+    await check(fault, kind, transport, moto_server, bucket, fault_proxy)
 
 
 @pytest.mark.parametrize("kind", ["page", "listing", "mark", "withdrawal"])
@@ -375,7 +419,7 @@ async def test_a_mark_whose_replies_are_all_lost_fails_its_step_and_is_seen_by_t
     async with open_store(f"s3://{bucket}/p", endpoint_url=fault_proxy.endpoint) as store:
         fault_proxy.inject(Cut(after_bytes=0), times=100, when=method("PUT"))
         async with StepRun(store, workflow_id="w") as run:
-            with pytest.raises(EndpointUnreachableError, match="after 4 attempts"):
+            with pytest.raises(EndpointUnreachableError, match="after 5 attempts"):  # the first past botocore
                 await run.submit(Step("a", work))
             [failure] = run.failures
             assert isinstance(failure, StepFailedError)

@@ -129,14 +129,15 @@ async def test_pages_that_do_not_come_through_are_not_retried_by_two_to_the_full
     assert attempts_at(fault_proxy) == {1, 2}  # by botocore; the listing's own come on top
 
 
+@pytest.mark.parametrize(("transport", "sendings"), [("botocore", 3), (None, 4)])
 async def test_a_body_that_breaks_off_is_read_again(
-    moto_server: MotoServer, bucket: str, fault_proxy: FaultProxy
+    moto_server: MotoServer, bucket: str, fault_proxy: FaultProxy, transport: str | None, sendings: int
 ) -> None:
     moto_server.put(bucket, "p/a", b'{"padding": "%s"}' % (b"x" * 1000))
-    async with open_store(f"s3://{bucket}/p", endpoint_url=fault_proxy.endpoint) as store:
+    async with open_store(f"s3://{bucket}/p", endpoint_url=fault_proxy.endpoint, transport=transport) as store:
         fault_proxy.inject(Cut(after_bytes=900), times=2)
         assert await store.read_done("a") == {"padding": "x" * 1000}
-        fault_proxy.inject(Cut(after_bytes=900), times=3)
+        fault_proxy.inject(Cut(after_bytes=900), times=sendings)
         with pytest.raises(EndpointUnreachableError):
             await store.read_done("a")
 

@@ -11,6 +11,7 @@ from typing import Any
 
 import anyio
 import pytest
+from aiobotocore.session import AioSession
 from swf_client_support import Decider, Ingest, client, complete, fail, marker, session
 
 from asyncsteps._errors import AsyncstepsError
@@ -275,6 +276,8 @@ async def test_a_cancelled_waiter_leaves_the_others_waiting(decider: Decider) ->
 async def test_a_callers_client_and_session_are_used_and_left_open(decider: Decider) -> None:
     async with SwfClient(decider.domain, session=session(), endpoint_url=decider.endpoint) as swf:
         await swf.start(Ingest, workflow_id="by-session")
+    async with SwfClient(decider.domain, session=AioSession(), endpoint_url=decider.endpoint) as swf:
+        await swf.start(Ingest, workflow_id="by-session-of-aiobotocore")
     async with SwfClient(decider.domain, endpoint_url=decider.endpoint) as swf:
         await swf.start(Ingest, workflow_id="by-itself")
     async with session().client("swf", endpoint_url=decider.endpoint) as given:

@@ -2,18 +2,24 @@
 
 import contextlib
 import random
+from collections.abc import Mapping
+from http import HTTPStatus
 from typing import Any
 
 from anyio import CancelScope, CapacityLimiter, Event, Lock, current_time, sleep
+from botocore.exceptions import ClientError
 from botocore.parsers import ResponseParserError
 
-from asyncsteps._aws.codes import UNREACHABLE, error_code
+from asyncsteps._aws.clients import new_session
+from asyncsteps._aws.codes import UNREACHABLE, error_code, error_status
 from asyncsteps._errors import AccessDeniedError, EndpointUnreachableError, StoreClosedError, StoreError
 from asyncsteps.store._budget import Attempts, TimeBudget, current_budget, one_budget
 from asyncsteps.store._records import check_length
-from asyncsteps.store._s3.client import counted_attempts, open_client
+from asyncsteps.store._s3.client import Sent, counted_attempts, observed, open_client
+from asyncsteps.store._s3.direct import Direct, learn
 from asyncsteps.store._s3.errors import ErrorContext, NoReplyOfS3Error, check_reply, store_error
 from asyncsteps.store._s3.options import ClientOptions
+from asyncsteps.store._s3.rest_api import OPERATIONS
 
 _ATTEMPTS_AT_REPLIES = 3
 """How often a request is sent whose answer breaks off or is none of S3's: botocore does not retry those."""
@@ -40,6 +46,9 @@ class BucketClient:
         self._url = url
         self._options = options
         self._client: Any = None
+        self._session: Any = None
+        self._direct: Direct | None = None
+        self._learns = options.client is None and options.transport is None
         self._stack = contextlib.AsyncExitStack()
         self._making = Lock()
         self._limiter = CapacityLimiter(options.usable_concurrency)
@@ -117,27 +126,54 @@ class BucketClient:
     async def _send(
         self, client: Any, operation: str, params: dict[str, Any], attempts: Attempts
     ) -> dict[str, Any]:
+        """Send a request past botocore where that is possible, and through it when that brings no reply."""
+        replied = None if self._direct is None else await self._direct.send(operation, params)
+        if replied is None:
+            replied = await self._send_by_botocore(client, operation, params, attempts)
+        attempts.answered()
+        return replied
+
+    async def _send_by_botocore(
+        self, client: Any, operation: str, params: dict[str, Any], attempts: Attempts
+    ) -> dict[str, Any]:
         """Send a request, and again when what arrives breaks off or is no answer of S3's."""
         configured = (client.meta.config.retries or {}).get("total_max_attempts", _ATTEMPTS_AT_REPLIES)
         left = min(_ATTEMPTS_AT_REPLIES, configured)
         while True:
             left -= 1
             answered = False
+            sent = Sent()
             try:
-                reply: dict[str, Any] = await getattr(client, operation)(Bucket=self.bucket, **params)
+                with observed(sent):
+                    reply: dict[str, Any] = await getattr(client, operation)(Bucket=self.bucket, **params)
                 answered = True
                 check_reply(operation, reply)
                 if "Body" in reply:
                     reply = {**reply, "Body": await _read(reply["Body"], self.context(params.get("Key")))}
+            except ClientError as error:
+                if error_status(error) == HTTPStatus.NOT_FOUND:  # the answer of a bucket that it has reached
+                    await self._learn(client, sent, operation, params)
+                raise
             except (ResponseParserError, NoReplyOfS3Error, *UNREACHABLE) as error:
                 retried = not answered and isinstance(error, UNREACHABLE)  # by botocore
                 if retried or not left:
                     raise
                 attempts.failure = error
             else:
-                attempts.answered()
+                await self._learn(client, sent, operation, params)
                 return reply
             await sleep(random.uniform(0, _LONGEST_PAUSE))  # noqa: S311 -- jitter
+
+    async def _learn(self, client: Any, sent: Sent, operation: str, params: Mapping[str, Any]) -> None:
+        """Learn from the first answered request whether the next ones can be sent past botocore."""
+        if self._learns and operation in OPERATIONS:
+            self._learns = False
+            self._direct = await learn(client, self._session, sent, params.get("Key"))
+
+    @property
+    def transport(self) -> str:
+        """What sends small requests: ``direct``, or ``botocore``."""
+        return "botocore" if self._direct is None else "direct"
 
     async def head(self, key: str, step: str) -> dict[str, Any] | None:
         """Return the reply to a HEAD request, or None when there is no such object.
@@ -160,7 +196,9 @@ class BucketClient:
     async def _make(self) -> Any:
         async with self._making:
             if self._client is None:
-                self._client = await open_client(self._options, self._stack)
+                if self._options.client is None:
+                    self._session = self._options.session or new_session()
+                self._client = await open_client(self._options, self._session, self._stack)
             return self._client
 
 

@@ -18,6 +18,7 @@ import os
 import platform
 from collections.abc import Iterator
 from contextvars import ContextVar
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, cast
 
 from botocore.exceptions import ClientError
@@ -61,8 +62,10 @@ _FAILURE_ID = "asyncsteps-failures"
 _REGION_ID = "asyncsteps-regions"
 _ATTEMPT_EVENT = "request-created.s3"
 _ATTEMPT_ID = "asyncsteps-attempts"
+_SENT_ID = "asyncsteps-sent"
 _retries_itself: ContextVar[bool] = ContextVar("asyncsteps_retries_itself", default=False)
 _attempts: ContextVar[Attempts | None] = ContextVar("asyncsteps_attempts", default=None)
+_sent: ContextVar["Sent | None"] = ContextVar("asyncsteps_sent", default=None)
 
 
 @contextlib.contextmanager
@@ -75,8 +78,8 @@ def counted_attempts(counter: Attempts) -> Iterator[None]:
         _attempts.reset(reset)
 
 
-def _count_attempt(**_: object) -> None:
-    """Handle ``request-created``, which is emitted once for each attempt."""
+def count_attempt(**_: object) -> None:
+    """Count an attempt; the handler of ``request-created``, which is emitted once for each."""
     counter = _attempts.get()
     if counter is not None:
         counter.made += 1
@@ -108,6 +111,34 @@ def _failure(response: Any, operation: Any, caught: Exception | None) -> Excepti
     return ClientError(parsed, operation.name) if http.status_code >= 300 else None  # noqa: PLR2004 -- HTTP's
 
 
+@dataclass(slots=True)
+class Sent:
+    """What botocore sent last.
+
+    Attributes:
+        request: The prepared request, or None.
+    """
+
+    request: Any = None
+
+
+@contextlib.contextmanager
+def observed(sent: Sent) -> Iterator[None]:
+    """Observe what botocore sends inside the block; `observe` must be registered."""
+    reset = _sent.set(sent)
+    try:
+        yield
+    finally:
+        _sent.reset(reset)
+
+
+def observe(*, request: Any, **_: object) -> None:
+    """Handle ``before-send``."""
+    sent = _sent.get()
+    if sent is not None:
+        sent.request = request
+
+
 @contextlib.contextmanager
 def listing(*, retries_itself: bool) -> Iterator[None]:
     """Parse listing pages with the fast parser inside the block.
@@ -124,8 +155,8 @@ def listing(*, retries_itself: bool) -> Iterator[None]:
         _retries_itself.reset(reset)
 
 
-async def open_client(options: ClientOptions, stack: contextlib.AsyncExitStack) -> Any:
-    """Return the caller's client, or open a tuned one that ``stack`` closes."""
+async def open_client(options: ClientOptions, session: Any, stack: contextlib.AsyncExitStack) -> Any:
+    """Return the caller's client, or open a tuned one from ``session`` that ``stack`` closes."""
     if options.client is not None:
         _check_endpoint(options.client)
         page_parser.install(options.client, own=False)
@@ -134,7 +165,7 @@ async def open_client(options: ClientOptions, stack: contextlib.AsyncExitStack) 
     client = await clients.open_client(
         "s3",
         stack,
-        session=options.session,
+        session=session,
         endpoint_url=options.endpoint_url,
         region_name=options.region_name,
         config=_own_config(options),
@@ -158,7 +189,8 @@ def _register(client: Any) -> None:
     events.register_first(_RETRY_EVENT, _leave_to_listing, unique_id=_RETRY_ID)
     events.register_first("needs-retry.s3", _note_failure, unique_id=_FAILURE_ID)
     events.register_first("needs-retry.s3.HeadBucket", _stop_asking_for_the_region, unique_id=_REGION_ID)
-    events.register(_ATTEMPT_EVENT, _count_attempt, unique_id=_ATTEMPT_ID)
+    events.register(_ATTEMPT_EVENT, count_attempt, unique_id=_ATTEMPT_ID)
+    events.register_first("before-send.s3", observe, unique_id=_SENT_ID)
 
 
 def _retries_are_ours(options: ClientOptions) -> bool:

@@ -18,7 +18,7 @@ class ClientOptions:
     """How a client is created, or which one is used.
 
     Attributes:
-        session: The caller's ``aioboto3.Session``; None: a new one.
+        session: The caller's session, of aioboto3 or aiobotocore; None: a new one.
         client: The caller's S3 client, which is not closed.
         endpoint_url: The server; None: botocore's environment and configuration decide.
         region_name: The region; None: likewise.
@@ -27,6 +27,7 @@ class ClientOptions:
         timeout: Seconds that an operation may take, with all its requests, retries and pauses; None: 60.
         attempts: How often a request is tried; None: what ``config`` or the environment says, else 6 times, or 4
             while the server cannot be reached.
+        transport: ``botocore`` sends every request through botocore; None: those that must go through it.
     """
 
     session: Any = None
@@ -37,11 +38,12 @@ class ClientOptions:
     config: Config | None = None
     timeout: float | None = None
     attempts: int | None = None
+    transport: str | None = None
 
     def __post_init__(self) -> None:
         self._check_client()
         if self.session is not None and not clients.is_session(self.session):
-            raise StoreOptionError(f"session={self.session!r} is not an aioboto3.Session")
+            raise StoreOptionError(f"session={self.session!r} is no session of aioboto3 or aiobotocore")
         if self.config is not None and not isinstance(self.config, Config):
             raise StoreOptionError(f"config={self.config!r} is not a botocore.config.Config")
         if refusal := endpoint_refusal(self.endpoint_url):
@@ -54,6 +56,8 @@ class ClientOptions:
             raise StoreOptionError(f"timeout={self.timeout!r} is no positive number of seconds")
         if not _is_positive(self.attempts, int):
             raise StoreOptionError(f"attempts={self.attempts!r} is no positive number of attempts")
+        if self.transport not in {None, "botocore"}:
+            raise StoreOptionError(f"transport={self.transport!r} is unknown: 'botocore', or leave it out")
         if self.attempts is not None and getattr(self.config, "retries", None):
             raise StoreOptionError("config has its own retries: pass either them or attempts, not both")
 

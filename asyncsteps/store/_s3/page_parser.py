@@ -29,6 +29,7 @@ _FRAME = re.compile(
     rb"""</ListBucketResult>\s*+"""
 )
 _END = b"</Contents>"
+_FIRST_KEY = re.compile(rb"<Contents>\s*<Key>([^<]+)</Key>")
 _KEY = re.compile(rb"</Contents>\s*<Contents>\s*<Key>([^<]+)</Key>")
 _COMMON_PREFIX = re.compile(rb"<CommonPrefixes>\s*<Prefix>([^<]+)</Prefix>\s*</CommonPrefixes>")
 # Elements that occur once in a page; their order, and where the lists stand between them, differ by server.
@@ -73,7 +74,7 @@ def keys_of(contents: Iterable[Mapping[str, Any]]) -> list[str]:
     return [entry["Key"] for entry in contents]
 
 
-class _UnexpectedReplyError(Exception):
+class UnexpectedReplyError(Exception):
     """The page is left to botocore's parser."""
 
 
@@ -114,34 +115,34 @@ def _parse_fast(
     if response_dict["status_code"] != 200 or not isinstance(body, bytes):  # noqa: PLR2004 - HTTP's OK
         return
     try:
-        page = _read(body)
-    except (_UnexpectedReplyError, UnicodeError):
+        page = parse_page(body)
+    except (UnexpectedReplyError, UnicodeError):
         return
     customized_response_dict.update(page)
     response_dict["body"] = _NOTHING_LEFT
 
 
-def _read(body: bytes) -> dict[str, Any]:
+def parse_page(body: bytes) -> dict[str, Any]:
     """Return a page as botocore would after decoding, without the fields that no listing of names needs."""
     first, last = body.find(b"<Contents>"), body.rfind(_END) + len(_END)
     frame = body if first < 0 else body[:first] + body[last:]
     if not _FRAME.fullmatch(frame):
-        raise _UnexpectedReplyError
-    raw_keys = [] if first < 0 else _raw_keys(_END + body[first:last])
+        raise UnexpectedReplyError
+    raw_keys = [] if first < 0 else _raw_keys(body, first, last)
     raw_prefixes: list[bytes] = _COMMON_PREFIX.findall(frame)
     single = _single(frame)
     count = len(raw_keys) + len(raw_prefixes)
     if single.get(b"KeyCount") != b"%d" % count or single.get(b"EncodingType", b"url") != b"url":
-        raise _UnexpectedReplyError
+        raise UnexpectedReplyError
     url_encoded = b"EncodingType" in single
     page: dict[str, Any] = {"KeyCount": count, "IsTruncated": single.get(b"IsTruncated") == b"true"}
     if page["IsTruncated"]:
         token = single.get(b"NextContinuationToken")
         if not token:
-            raise _UnexpectedReplyError
+            raise UnexpectedReplyError
         page["NextContinuationToken"] = _unescaped(token).decode()
     elif single.get(b"IsTruncated") != b"false":
-        raise _UnexpectedReplyError
+        raise UnexpectedReplyError
     if raw_keys:
         page["Contents"] = _Objects(_decoded(raw_keys, url_encoded=url_encoded))
     if raw_prefixes:
@@ -149,16 +150,22 @@ def _read(body: bytes) -> dict[str, Any]:
     return page
 
 
-def _raw_keys(objects: bytes) -> list[bytes]:
-    """Find the keys of objects that follow one another, each of which begins with its one key."""
-    keys: list[bytes] = _KEY.findall(objects)
+def _raw_keys(body: bytes, first: int, last: int) -> list[bytes]:
+    """Find the keys of objects that follow one another, each of which begins with its one key.
+
+    Nothing is copied: for a body of this size the system makes and takes back memory each time.
+    """
+    first_key = _FIRST_KEY.match(body, first)
+    if first_key is None:
+        raise UnexpectedReplyError
+    keys: list[bytes] = [first_key[1], *_KEY.findall(body, first, last)]
     if (
-        objects.count(b"Contents>") != 2 * len(keys) + 1
-        or objects.count(b"<Key") != len(keys)
-        or (b"!" in objects and b"<!" in objects)
-        or (b"?" in objects and b"<?" in objects)
+        body.count(b"Contents>", first, last) != 2 * len(keys)
+        or body.count(b"<Key", first, last) != len(keys)
+        or (body.find(b"!", first, last) >= 0 and body.find(b"<!", first, last) >= 0)
+        or (body.find(b"?", first, last) >= 0 and body.find(b"<?", first, last) >= 0)
     ):
-        raise _UnexpectedReplyError
+        raise UnexpectedReplyError
     return keys
 
 
@@ -167,7 +174,7 @@ def _single(frame: bytes) -> Mapping[bytes, bytes]:
     found: list[tuple[bytes, bytes]] = _SINGLE.findall(frame)
     single = dict(found)
     if len(single) != len(found) or any(frame.count(b"<%b" % name) != (name in single) for name in _SINGLES):
-        raise _UnexpectedReplyError
+        raise UnexpectedReplyError
     return single
 
 
@@ -175,7 +182,7 @@ def _decoded(raw: list[bytes], *, url_encoded: bool) -> list[str]:
     """Decode the texts of elements: first XML's escapes, which are the outer ones, then those of URLs."""
     joined = b"".join(raw)
     if len(joined.translate(None, _CONTROL)) != len(joined):
-        raise _UnexpectedReplyError
+        raise UnexpectedReplyError
     joined = _SEPARATOR.join(raw)
     if b"&" in joined:
         joined = _unescaped(joined)
@@ -210,8 +217,8 @@ def _character(entity: re.Match[bytes]) -> bytes:
     if named:
         return _NAMED[named]
     if not decimal and not hexadecimal:
-        raise _UnexpectedReplyError
+        raise UnexpectedReplyError
     number = int(decimal) if decimal else int(hexadecimal, 16)
     if not 0 < number <= 0x10FFFF:  # noqa: PLR2004 - the last code point
-        raise _UnexpectedReplyError
+        raise UnexpectedReplyError
     return chr(number).encode()

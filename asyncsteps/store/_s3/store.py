@@ -89,6 +89,12 @@ class S3Store(BaseStore):
         """``s3://bucket/prefix``."""
         return f"s3://{self._bucket}/{self._prefix}"
 
+    @property
+    def transport(self) -> str:
+        """What sends small requests: ``botocore``, or, once S3 has answered it, ``direct``: past botocore."""
+        self._require_open()
+        return self._client.transport
+
     async def is_done(self, name: str) -> bool:
         """Whether ``name`` is done, by one HEAD request."""
         return await self._exists(self._checked(name))

@@ -19,7 +19,7 @@ class ClientOptions:
     Attributes:
         domain: The SWF domain.
         client: The caller's aiobotocore ``swf`` client, which is not closed.
-        session: The caller's ``aioboto3.Session``; None: a new one.
+        session: The caller's session, of aioboto3 or aiobotocore; None: a new one.
         endpoint_url: The endpoint; None: botocore's environment and configuration decide.
         region_name: The region; None: likewise.
         config: Configuration of botocore that overrides the client's own.

@@ -39,7 +39,7 @@ class SwfClient(Lookups):
 
     Args:
         domain: The SWF domain.
-        session: The caller's `aioboto3.Session`.
+        session: The caller's session, of aioboto3 or aiobotocore.
         client: The caller's aiobotocore ``swf`` client, instead of session, endpoint and region; it is not closed.
         endpoint_url: The endpoint; None: botocore's environment and configuration decide.
         region_name: The region; None: likewise.
