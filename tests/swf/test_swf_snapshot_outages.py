@@ -127,6 +127,30 @@ class TestWhileS3DoesNotAnswer:
         assert snapshots.attempts == len(SNAPSHOT_WAITS) + 1
         assert "comes in parts" in caplog.text
 
+    def test_a_timer_that_fires_while_a_decision_is_under_way_counts(self, snapshots: Snapshots) -> None:
+        """Its event comes before the completion of that decision, which has not seen it."""
+        snapshots.fault = fail(1_000, ThrottledError)
+        swf = start(snapshots)
+        complete = swf.history.add_decision_task_completed
+
+        def fire_and_complete() -> None:
+            for event, timer_id in swf._take(swf._timers):
+                swf._event("TimerFired", {"startedEventId": event, "timerId": timer_id})
+            complete()
+
+        swf.history.add_decision_task_completed = fire_and_complete
+        while swf.status == "open" and swf.rounds < 100:
+            done_list._snapshots.clear()
+            swf.step()
+            if swf.status == "open" and swf._timers:
+                swf.signal("wake")
+            elif swf.status == "open" and not swf.advance():
+                swf.history.add_decision_task_scheduled()
+                swf.history.add_decision_task_started(swf.history.last_id)
+        assert swf.status == "completed"
+        assert told(swf) == TOLD
+        assert waits(swf) == list(SNAPSHOT_WAITS)
+
     def test_the_attempts_of_each_outage_count_apart(self, snapshots: Snapshots) -> None:
         faults = (fail(2, StoreError), fail(3, StoreError, first=4))
         snapshots.fault = lambda attempt: next((it for it in (fault(attempt) for fault in faults) if it), None)

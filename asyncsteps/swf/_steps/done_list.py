@@ -27,7 +27,7 @@ from asyncsteps.swf._constants import MAX_LISTINGS, SNAPSHOT_WAITS
 from asyncsteps.swf._done.payload import BEFORE_ALL_NAMES, Part, Snapshot, SortedNames, read_form
 from asyncsteps.swf._done.snapshots import read_snapshot
 from asyncsteps.swf._errors import DoneListError
-from asyncsteps.swf._steps.history import Listing, own_changes
+from asyncsteps.swf._steps.history import Listing, last_seen, own_changes
 from asyncsteps.swf._steps.name_rule import listing_options
 from asyncsteps.swf._sync.loop import run_sync
 from asyncsteps.swf.tasks import GetStepsDoneTask
@@ -213,7 +213,7 @@ class DoneList:
 
     def _attempt(self) -> int:
         """The number of the attempt that failed just now: one more than that of the timer which has just fired."""
-        last = self._history().completed_decision_id or 0
+        last = last_seen(self._history())
         fired = [number for number, timer in self._timers().items() if timer.get("fired_event_id", 0) > last]
         refused = any(timer["state"] == "start_failed" for timer in self._timers().values())
         return len(SNAPSHOT_WAITS) + 1 if refused else max(fired, default=0) + 1

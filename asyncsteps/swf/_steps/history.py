@@ -175,9 +175,18 @@ def own_changes(history: History, place: Place) -> tuple[set[str], set[str]]:
     return marked, withdrawn
 
 
+def last_seen(history: History) -> int:
+    """The id of the last event that the last completed decision has seen; 0 before the first one.
+
+    What happens while a decision is under way is recorded before its completion, and seen by the next one alone.
+    """
+    before = reversed(history.events[: history.completed_decision_id or 0])
+    return next((event.id for event in before if event.type == "DecisionTask" and event.state == "started"), 0)
+
+
 def has_new_failures(history: History) -> bool:
-    """Whether an activity or a child workflow failed since the last decision."""
-    last = history.completed_decision_id or 0
+    """Whether an activity or a child workflow failed since what the last decision has seen."""
+    last = last_seen(history)
     tasks = (*history.activities.values(), *history.child_workflows.values())
     return any(task.get(end, 0) > last for task in tasks for end in _ENDS_BADLY)
 
