@@ -172,6 +172,18 @@ class TestDenials:
             again = await checks_by(fault_proxy, decider, bucket)
             assert again[area, "probes"].verdict == "warning"
 
+    async def test_a_deletion_that_is_not_answered(
+        self, decider: Decider, bucket: str, fault_proxy: FaultProxy, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr("asyncsteps.swf._doctor.s3_checks._CLEAN_UP_SECONDS", 0.5)
+        release = asyncio.Event()
+        fault_proxy.rule = lambda request: Hold(release) if request.method == "DELETE" else None
+        checks = await checks_by(fault_proxy, decider, bucket)
+        release.set()
+        for area in ("steps", "snapshots"):
+            assert checks[area, "DELETE"].verdict == "failed"
+            assert "no answer within 0.5 s; the probe is left: remove s3://" in checks[area, "DELETE"].detail
+
     @pytest.mark.parametrize("area", ["steps", "snapshots"])
     async def test_get_and_list(self, decider: Decider, bucket: str, fault_proxy: FaultProxy, area: str) -> None:
         part = "wf/steps/" if area == "steps" else SNAPSHOTS

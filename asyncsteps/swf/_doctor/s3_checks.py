@@ -20,7 +20,7 @@ from asyncsteps.swf._doctor.clock import check_clock
 PROBES = ".asyncsteps-doctor/"
 """Where probes lie below a prefix. No step name has a slash, so no probe is ever taken for a step."""
 
-_CLEAN_UP_SECONDS = 20
+_CLEAN_UP_SECONDS = 20.0
 _PRECONDITION_FAILED = {"412", "PreconditionFailed"}
 
 
@@ -68,12 +68,13 @@ class Prober:
                 else:
                     checks.append(skipped(self._area, name, "there is no object to try it on, because PUT failed"))
         finally:
+            deleted = failed(self._area, "DELETE", f"no answer within {_CLEAN_UP_SECONDS:g} s")
             with anyio.CancelScope(shield=True), anyio.move_on_after(_CLEAN_UP_SECONDS):
-                checks.append(await self._tried("DELETE", "delete_object", "s3:DeleteObject", self._delete))
-        if self._is_put and checks[-1].verdict is not Verdict.OK:
+                deleted = await self._tried("DELETE", "delete_object", "s3:DeleteObject", self._delete)
+        if self._is_put and deleted.verdict is not Verdict.OK:
             left = f"the probe is left: remove s3://{self._bucket}/{self._key}"
-            checks[-1] = failed(self._area, "DELETE", f"{checks[-1].detail}; {left}")
-        return checks
+            deleted = failed(self._area, "DELETE", f"{deleted.detail}; {left}")
+        return [*checks, deleted]
 
     async def _list(self) -> list[Check]:
         what = {"Bucket": self._bucket, "MaxKeys": 1}
