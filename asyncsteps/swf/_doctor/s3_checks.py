@@ -18,8 +18,8 @@ from asyncsteps.swf._doctor.check import Check, Verdict, failed, ok, skipped, wa
 from asyncsteps.swf._doctor.clock import check_clock
 
 PROBES = ".asyncsteps-doctor/"
-"""Where probes lie below a prefix. No step name has a slash, so no probe is taken for a step, but by a workflow with
-``step_names = "simpleflow"`` while it lies there."""
+"""Where probes lie below a prefix. No step name has a slash, so no probe is taken for a step, except by a workflow
+with ``step_names = "simpleflow"`` while it lies there."""
 
 _CLEAN_UP_SECONDS = 20.0
 _PRECONDITION_FAILED = {"412", "PreconditionFailed"}
