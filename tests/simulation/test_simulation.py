@@ -1,5 +1,6 @@
 """Random histories keep every rule, a seed always gives the same history, and every mutant is caught."""
 
+import gc
 import os
 import subprocess
 import sys
@@ -119,6 +120,8 @@ def test_a_mark_may_leave_the_first_one_as_it_is(first_wins: bool) -> None:
 
 @pytest.mark.long
 @pytest.mark.timeout(900)
+@pytest.mark.filterwarnings("ignore")  # of what a mutant leaves behind
 @pytest.mark.parametrize("mutant", MUTANTS)
 def test_a_mutant_of_the_engine_is_caught(mutant: str) -> None:
     assert catch(mutant) is not None
+    gc.collect()
