@@ -2,6 +2,7 @@
 
 import unicodedata
 from collections.abc import Iterable, Iterator, Mapping
+from functools import lru_cache
 from typing import Final, Literal
 
 from asyncsteps._errors import SelectorError, StepNameError
@@ -27,6 +28,11 @@ def _broken_rule(name: object, by: NameRule) -> str | None:
     """Return the rule of step names that ``name`` breaks, or None."""
     if not isinstance(name, str):
         return f"it must be a str, not {type(name).__name__}"
+    return _broken_rule_of_str(name, by)
+
+
+@lru_cache(maxsize=1024)  # a name is checked when its step is made, when it is looked up, and when it is marked
+def _broken_rule_of_str(name: str, by: NameRule) -> str | None:
     if not name:
         return "it must have at least one segment of at least one character"
     rule = _broken_path(name) if by == SIMPLEFLOW else _broken_segment(name)

@@ -25,6 +25,11 @@ REASON_FORCED = "Step is forced"
 REASON_DONE = "Step was already played"
 """The reason for skipping a step that is done."""
 
+_RUN = Decision(Action.RUN, forced=False)
+_SKIP_DONE = Decision(Action.SKIP, forced=False, reasons=(REASON_DONE,))
+_PLAY = Play("activities")
+_PLAY_ALTERNATIVE = Play("activities_if_step_already_done")
+
 
 class Selectors:
     """Selectors with their reasons, in order of addition.
@@ -49,11 +54,11 @@ class Selectors:
         moments.append(at)
         reasons[reason] = moments
 
-    def match(self, name: str, *, after: int = -1) -> tuple[str, ...] | None:
-        """The reasons of what matches ``name`` and was added later than ``after``; None where nothing does."""
+    def match(self, selectors: Iterable[str], *, after: int = -1) -> tuple[str, ...] | None:
+        """The reasons of those of ``selectors`` that were added later than ``after``; None where none was."""
         found: list[tuple[int, str | None]] = []
-        for selector in selectors_of(name):
-            for reason, moments in reversed(self._moments.get(selector, {}).items()):
+        for selector in self._moments.keys() & selectors:
+            for reason, moments in reversed(self._moments[selector].items()):
                 if moments[-1] <= after:
                     break
                 found.append((moments[bisect_right(moments, after)], reason))
@@ -113,20 +118,19 @@ class Planner:
             step: The step.
             done: Whether its name is done.
         """
-        self._selectable.update(selectors_of(step.name))
-        forced = self.forced.match(step.name, after=self._played.get(step.name, -1))
+        selectors = tuple(selectors_of(step.name))
+        self._selectable.update(selectors)
+        forced = self.forced.match(selectors, after=self._played.get(step.name, -1))
         if step.force or forced is not None:
             reasons = dict.fromkeys(forced or ())
             if step.force:
                 reasons.pop(REASON_FORCED, None)
                 reasons[REASON_FORCED] = None
             return Decision(Action.RUN, forced=True, reasons=tuple(reasons))
-        skipped = self.skipped.match(step.name)
+        skipped = self.skipped.match(selectors)
         if skipped is not None:
             return Decision(Action.SKIP, forced=True, reasons=skipped)
-        if done:
-            return Decision(Action.SKIP, forced=False, reasons=(REASON_DONE,))
-        return Decision(Action.RUN, forced=False)
+        return _SKIP_DONE if done else _RUN
 
     def recall(self, step: StepRules) -> None:
         """Note a submission whose decision is already recorded, without deciding it again."""
@@ -143,13 +147,13 @@ class Planner:
             if self.withdraw_invalidated and (own or step.force_steps_if_executed):
                 phases.append(Withdraw(own, step.force_steps_if_executed))
             phases += (
-                Play("activities"),
+                _PLAY,
                 MarkDone(step.name),
                 self.record(step, decision, Status.COMPLETED),
             )
         else:
             if step.has_alternative:
-                phases.append(Play("activities_if_step_already_done"))
+                phases.append(_PLAY_ALTERNATIVE)
             phases.append(self.record(step, decision, Status.SKIPPED))
         if step.emit_signal:
             phases.append(EmitSignal(f"step.{step.name}"))

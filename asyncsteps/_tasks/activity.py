@@ -6,7 +6,16 @@ import functools
 from collections.abc import Awaitable, Callable, Generator, Mapping
 from contextlib import AbstractContextManager
 from contextvars import ContextVar
-from inspect import isasyncgenfunction, isawaitable, isclass, iscoroutinefunction, isgeneratorfunction
+from inspect import (
+    CO_ASYNC_GENERATOR,
+    CO_GENERATOR,
+    isasyncgenfunction,
+    isawaitable,
+    isclass,
+    iscoroutinefunction,
+    isgeneratorfunction,
+)
+from types import FunctionType
 from typing import Any, Generic, ParamSpec, TypeVar, cast, overload
 
 from asyncsteps._errors import RunningLoopError, StepDefinitionError
@@ -20,6 +29,9 @@ R = TypeVar("R")
 
 _PLAIN = ActivityAttributes()
 """The attributes of activities that are given none; shared, so that they are checked once."""
+
+_GENERATOR = CO_GENERATOR | CO_ASYNC_GENERATOR
+"""The flags of generator functions."""
 
 SyncRunner = Callable[[Callable[[], Awaitable[Any]]], Any]
 """Runs an async callable to its end from sync code."""
@@ -117,6 +129,8 @@ def _generator_in(function: Any) -> str | None:
     """Return the name of the generator function that playing would call, or None if none is found."""
     while isinstance(function, functools.partial):
         function = function.func
+    if isinstance(function, FunctionType) and not function.__code__.co_flags & _GENERATOR:
+        return None
     for called in (function, getattr(function, "execute" if isclass(function) else "__call__", None)):
         if isgeneratorfunction(called) or isasyncgenfunction(called):
             return str(getattr(called, "__qualname__", None) or repr(called))
