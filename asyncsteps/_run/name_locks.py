@@ -1,17 +1,16 @@
 """One submission of a step name at a time: the second waits for the first to end."""
 
-from collections import Counter
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
-from contextvars import ContextVar
+from collections import defaultdict
+from contextvars import ContextVar, Token
 from datetime import UTC, datetime
+from typing import Self
 
 from asyncsteps._errors import StepDeadlockError
 from asyncsteps._run.lifetime import Lifetime, Waiters
 
 
 class NameLock:
-    """A step name that is held.
+    """A step name that is held, until the block of this lock is left.
 
     Attributes:
         owner: The locks that it belongs to.
@@ -22,7 +21,8 @@ class NameLock:
         waits_for: The names that submissions from within the step wait for, with how many wait for each.
     """
 
-    __slots__ = ("name", "owner", "released", "started", "waiters", "waits_for")
+    _token: "Token[tuple[NameLock, ...]]"
+    __slots__ = ("_token", "name", "owner", "released", "started", "waiters", "waits_for")
 
     def __init__(self, owner: "NameLocks", name: str) -> None:
         self.owner = owner
@@ -30,11 +30,24 @@ class NameLock:
         self.released = False
         self.started: datetime | None = None
         self.waiters: Waiters | None = None
-        self.waits_for: Counter[str] = Counter()
+        self.waits_for: defaultdict[str, int] = defaultdict(int)
+
+    def __enter__(self) -> Self:
+        self._token = _enclosing.set((*_held(), self))
+        return self
+
+    def __exit__(self, *exc_info: object) -> None:
+        _enclosing.reset(self._token)
+        self.owner.release(self)
 
 
 _enclosing: ContextVar[tuple[NameLock, ...]] = ContextVar("asyncsteps_enclosing_steps", default=())
 """The steps, of any run, that the current code runs within; a task may outlive some of them."""
+
+
+def _held() -> list[NameLock]:
+    """The steps that the current code runs within, less those that it has outlived."""
+    return [lock for lock in _enclosing.get() if not lock.released]
 
 
 def enclosing_step() -> str | None:
@@ -64,26 +77,23 @@ class NameLocks:
         """The names whose steps run, or are queued, in the order in which they were acquired."""
         return tuple(name for name, lock in list(self._locks.items()) if (lock.started is not None) is running)
 
-    @asynccontextmanager
-    async def hold(self, name: str) -> AsyncIterator[NameLock]:
-        """Acquire ``name``, and hold it inside the block.
+    async def acquire(self, name: str) -> NameLock:
+        """Acquire ``name``; enter the lock, to hold it inside the block.
 
         Raises:
             StepDeadlockError: When it would never be released, because the submissions wait for each other.
         """
-        enclosing = tuple(lock for lock in _enclosing.get() if not lock.released)
         if name in self._locks:
-            await self._wait(name, [lock for lock in enclosing if lock.owner is self])
+            await self._wait(name, [lock for lock in _held() if lock.owner is self])
         lock = self._locks[name] = NameLock(self, name)
-        token = _enclosing.set((*enclosing, lock))
-        try:
-            yield lock
-        finally:
-            _enclosing.reset(token)
-            del self._locks[name]
-            lock.released = True
-            if lock.waiters is not None:
-                lock.waiters.wake()
+        return lock
+
+    def release(self, lock: NameLock) -> None:
+        """Release a name, and wake those that wait for it."""
+        del self._locks[lock.name]
+        lock.released = True
+        if lock.waiters is not None:
+            lock.waiters.wake()
 
     async def _wait(self, name: str, enclosing: list[NameLock]) -> None:
         """Wait until ``name`` is free; the ``enclosing`` steps cannot end before that."""
@@ -111,8 +121,8 @@ class NameLocks:
             if path[-1] in enclosing:
                 return path
             holder = self._locks.get(path[-1])
-            for step in () if holder is None else +holder.waits_for:
-                if step not in seen:
+            for step, waits in () if holder is None else holder.waits_for.items():
+                if waits and step not in seen:
                     seen.add(step)
                     paths.append((*path, step))
         return None

@@ -87,7 +87,7 @@ class StepPlayer:
             StepDeadlockError: When they would wait for each other.
         """
         queued = datetime.now(UTC)
-        async with self.locks.hold(step.step_name) as lock:
+        with await self.locks.acquire(step.step_name) as lock:
             execution = _Execution(step, lock, queued)
             try:
                 for phase in await self._decide(execution):
