@@ -19,7 +19,7 @@ from asyncsteps._errors import (
 from asyncsteps._run.done_cache import DoneCache
 from asyncsteps._tasks.attributes import ActivityAttributes
 from asyncsteps._tasks.retry import attempts
-from asyncsteps._tasks.shield import uninterrupted
+from asyncsteps._tasks.shield import through_cancellations, until_done
 from asyncsteps.store._budget import one_budget
 from asyncsteps.store._protocol import StepStore
 
@@ -46,34 +46,33 @@ class Finished:
     cancelled: asyncio.CancelledError | None = None
 
 
+_WELL = Finished()
+
+
 async def finish(work: Coroutine[Any, Any, object], *, timeout: float) -> Finished:  # noqa: ASYNC109 - see below
     """Finish ``work`` even if the caller is cancelled, at most ``timeout`` seconds after that."""
     # A task, because a shielded cancel scope does not keep out Task.cancel().
     task = asyncio.create_task(work)
+    cancelled: asyncio.CancelledError | None = None
     overrun = False
 
-    def cancel() -> None:
+    def cut_short() -> None:
         nonlocal overrun
         overrun = task.cancel()
 
-    timers: list[asyncio.TimerHandle] = []
-    loop = asyncio.get_running_loop()
-    cancelled: asyncio.CancelledError | None = None
     try:
-        await uninterrupted(task, on_cancel=lambda: timers.append(loop.call_later(timeout, cancel)))
+        await until_done(task)
     except asyncio.CancelledError as cancellation:
-        # It may be the work's own instead of the caller's.
-        caller = asyncio.current_task()
-        cancelled = cancellation if caller is not None and caller.cancelling() else None
-    except Exception:  # noqa: BLE001, S110 - read from the task below
-        pass
-    finally:
-        for timer in timers:
-            timer.cancel()
+        cancelled = cancellation
+        timer = asyncio.get_running_loop().call_later(timeout, cut_short)
+        await through_cancellations(task)
+        timer.cancel()
     if task.cancelled():
         how = f"after {timeout:g} s, cut short by a cancellation" if overrun else "cancelled from within"
         return Finished(StoreError(f"not known to be stored {how}"), cancelled)
     error = task.exception()
+    if error is None and cancelled is None:
+        return _WELL
     if error is not None and not isinstance(error, Exception):
         raise error
     return Finished(error, cancelled)
@@ -153,7 +152,7 @@ class StoredMarks:
         """Withdraw the marks of ``names``, which playing ``step`` makes stale."""
         del step
         if not names:
-            return Finished()
+            return _WELL
         ended = anyio.Event()
         for name in names:
             self._withdrawing.setdefault(name, []).append(ended)

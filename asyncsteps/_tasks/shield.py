@@ -21,16 +21,21 @@ async def uninterrupted(future: "asyncio.Future[T]", *, on_cancel: Callable[[], 
     except asyncio.CancelledError:
         if on_cancel is not None and not future.done():
             on_cancel()
-        with anyio.CancelScope(shield=True):  # keeps out cancelled scopes, but not Task.cancel()
-            while not future.done():
-                try:
-                    await until_done(future)
-                except asyncio.CancelledError:
-                    continue
+        await through_cancellations(future)
         if not future.cancelled():
             future.exception()  # retrieved: the cancellation goes first
         raise
     return future.result()
+
+
+async def through_cancellations(future: "asyncio.Future[Any]") -> None:
+    """Wait for ``future`` to be done, and drop the cancellations that arrive meanwhile."""
+    with anyio.CancelScope(shield=True):  # keeps out cancelled scopes, but not Task.cancel()
+        while not future.done():
+            try:
+                await until_done(future)
+            except asyncio.CancelledError:
+                continue
 
 
 async def until_done(future: "asyncio.Future[Any]") -> None:
