@@ -65,7 +65,12 @@ class BaseRun:
         if isinstance(item, SignalTask | MarkerTask):
             played = await self._dispatch.play(item)
         else:
-            played = await lifetime.submission(partial(self._dispatch.play, item))
+            slot = lifetime.limiter.current()
+            with lifetime.submission():
+                if slot is None:
+                    played = await self._dispatch.play(item)
+                else:
+                    played = await slot.yielded(partial(self._dispatch.play, item))
         if played.error is None:
             return played.result
         if played.infrastructure or _raises(item):

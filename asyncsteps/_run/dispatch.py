@@ -61,8 +61,11 @@ class Dispatch:
 
     async def play(self, item: Submittable) -> Played:  # noqa: PLR0911 - one way for each kind
         """Play a submittable of any kind."""
-        if not isinstance(item, SignalTask | MarkerTask):
-            await self._checkpoint()
+        loop = asyncio.get_running_loop()
+        if loop.time() - self._last_checkpoint > _CHECKPOINT_INTERVAL and not isinstance(
+            item, SignalTask | MarkerTask
+        ):
+            await self._checkpoint(loop)
         try:
             match item:
                 case ActivityTask():
@@ -87,13 +90,12 @@ class Dispatch:
         except _MISUSE as error:
             return Played(None, error, infrastructure=True)
 
-    async def _checkpoint(self) -> None:
+    async def _checkpoint(self, loop: asyncio.AbstractEventLoop) -> None:
         """Let other tasks of the event loop run, now and then: submissions that never wait would hold it up."""
-        loop, last = asyncio.get_running_loop(), self._last_checkpoint
-        if loop.time() - last > _CHECKPOINT_INTERVAL:
-            await anyio.lowlevel.checkpoint()
-            if last == self._last_checkpoint:  # else another task has begun the next interval
-                self._last_checkpoint = loop.time()
+        last = self._last_checkpoint
+        await anyio.lowlevel.checkpoint()
+        if last == self._last_checkpoint:  # else another task has begun the next interval
+            self._last_checkpoint = loop.time()
 
     async def _play_activity(self, task: ActivityTask[Any]) -> Played:
         if self._parts.planning:

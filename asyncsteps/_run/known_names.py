@@ -21,27 +21,23 @@ class KnownNames:
 
     def covers(self, name: str) -> bool:
         """Whether ``name`` lies in a known range."""
-        return self.reach(name, inclusive=True) != name
+        index = bisect_left(self._lows, name) - 1
+        return index >= 0 and _reaches(self._highs[index], name)
 
-    def reach(self, position: str, *, inclusive: bool = False) -> str | None:
+    def reach(self, position: str) -> str | None:
         """Return how far the names above ``position`` are known without a gap; ``position`` where they are not.
 
         Args:
             position: Any string.
-            inclusive: Whether ``position`` itself must be known too.
 
         Returns:
             The highest known string, or None when all up to the end are known.
         """
-        index = (bisect_left if inclusive else bisect_right)(self._lows, position) - 1
+        index = bisect_right(self._lows, position) - 1
         if index < 0:
             return position
         high = self._highs[index]
-        if high is None or high > position:
-            return high
-        if inclusive and high == position:
-            return position + "\0"  # known, though nothing above it is
-        return position
+        return high if high is None or high > position else position
 
     def between(self, low: str, high: str | None) -> Sequence[str]:
         """The known names in ``(low, high]``, ascending."""

@@ -1,9 +1,10 @@
 """The lifetime of a run: entered once, open inside its block, closed for ever; and what is under way in it."""
 
 import asyncio
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import Any, Protocol, TypeVar
+from types import TracebackType
+from typing import Any, Protocol
 
 import anyio
 
@@ -11,9 +12,6 @@ from asyncsteps._errors import RunClosedError
 from asyncsteps._run.waiting import can_go_on, context_of, waits_for
 from asyncsteps._tasks.limiter import Limiter
 from asyncsteps._tasks.shield import uninterrupted
-
-T = TypeVar("T")
-
 
 _LOOKED_LONG = 0.001
 _REST = 10
@@ -56,6 +54,48 @@ class Waiters:
         self._futures.clear()
 
 
+class Submission:
+    """A block that is counted as a submission of a run, and cancelled with the run.
+
+    Leaving it raises `RunClosedError` when the run was left by an exception meanwhile.
+
+    Args:
+        under_way: Where it is counted.
+        ended: Called when it has ended.
+
+    Attributes:
+        task: The task that has submitted; None before the block.
+    """
+
+    __slots__ = ("_ended", "_scope", "_under_way", "task")
+
+    def __init__(self, under_way: "dict[Submission, None]", ended: Callable[[], object]) -> None:
+        self._under_way = under_way
+        self._ended = ended
+        self._scope = anyio.CancelScope()
+        self.task: asyncio.Task[Any] | None = None
+
+    def __enter__(self) -> None:
+        self.task = asyncio.current_task()
+        self._scope.__enter__()
+        self._under_way[self] = None
+
+    def __exit__(
+        self,
+        exc_type: type[BaseException] | None,
+        exc_value: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        del self._under_way[self]
+        self._ended()
+        if self._scope.__exit__(exc_type, exc_value, traceback):
+            raise RunClosedError("the run was left by an exception, which cancelled this submission")
+
+    def cancel(self) -> None:
+        """Cancel what is done in the block."""
+        self._scope.cancel()
+
+
 class EndedWaits(Protocol):
     """Waits that the end of a run ends when nothing is left that could answer them."""
 
@@ -82,11 +122,11 @@ class Lifetime:
         self.limiter = limiter
         self._loop: asyncio.AbstractEventLoop | None = None
         self._closed = False
-        self._submissions: dict[anyio.CancelScope, asyncio.Task[Any] | None] = {}
+        self._submissions: dict[Submission, None] = {}
         self._blocked: set[asyncio.Future[None]] = set()
         self._news: asyncio.Event | None = None
         self._idle: asyncio.Event | None = None
-        self._went_on: anyio.CancelScope | None = None
+        self._went_on: Submission | None = None
 
     def enter(self) -> None:
         """Open.
@@ -122,24 +162,14 @@ class Lifetime:
                 "anyio.from_thread.run or asyncio.run_coroutine_threadsafe"
             )
 
-    async def submission(self, work: Callable[[], Awaitable[T]]) -> T:
-        """Do ``work`` as a submission: counted, in the slot of the activity that submits, cancelled with the run.
+    def submission(self) -> Submission:
+        """Return a submission of this run, to be done in its block."""
+        return Submission(self._submissions, self._submission_ended)
 
-        Raises:
-            RunClosedError: When the run was left by an exception meanwhile.
-        """
-        slot = self.limiter.current()
-        scope = anyio.CancelScope()
-        self._submissions[scope] = asyncio.current_task()
-        try:
-            with scope:
-                return await (work() if slot is None else slot.yielded(work))
-        finally:
-            del self._submissions[scope]
-            self._tell()
-            if self._idle is not None and not self._submissions:
-                self._idle.set()
-        raise RunClosedError("the run was left by an exception, which cancelled this submission")
+    def _submission_ended(self) -> None:
+        self._tell()
+        if self._idle is not None and not self._submissions:
+            self._idle.set()
 
     @contextmanager
     def blocked(self, future: "asyncio.Future[None]") -> Iterator[None]:
@@ -191,11 +221,10 @@ class Lifetime:
 
     def _going_on(self) -> "asyncio.Task[Any] | None":
         """A task that makes the run go on: of one that has submitted something, or of an activity under way."""
-        for scope in self._likely_first():
-            task = self._submissions[scope]
-            found = None if task is None else can_go_on(task, self._blocked)
+        for submission in self._likely_first():
+            found = None if submission.task is None else can_go_on(submission.task, self._blocked)
             if found is not None:
-                self._went_on = scope
+                self._went_on = submission
                 return found
         current = asyncio.current_task()
         for task in asyncio.all_tasks():
@@ -206,7 +235,7 @@ class Lifetime:
                     return found
         return None
 
-    def _likely_first(self) -> Iterator[anyio.CancelScope]:
+    def _likely_first(self) -> Iterator[Submission]:
         """The submissions: first that which went on last, then the newest, so that few are looked at."""
         if self._went_on in self._submissions:
             yield self._went_on
@@ -215,8 +244,8 @@ class Lifetime:
     async def cancel(self) -> None:
         """Cancel what is under way, and wait for its end whatever cancels the waiting."""
         self.close()
-        for scope in self._submissions:
-            scope.cancel()
+        for submission in self._submissions:
+            submission.cancel()
         if self._submissions:
             await uninterrupted(asyncio.ensure_future(self.until_idle(None)))
 

@@ -49,6 +49,7 @@ class _Execution:
     lock: NameLock
     queued: datetime
     decided: datetime | None = None
+    recorded: datetime | None = None
     done: bool = False
     decision: Decision = _UNDECIDED
     status: Status = Status.FAILED
@@ -57,9 +58,9 @@ class _Execution:
     cancelled: asyncio.CancelledError | None = None
 
     def outcome(self, error: Exception | None = None) -> StepOutcome:
-        finished = datetime.now(UTC)
+        finished = self.recorded or datetime.now(UTC)
         return StepOutcome(
-            step=self.step.step_name,
+            step=self.step.rules.name,
             status=self.status,
             forced=self.decision.forced,
             reasons=self.decision.reasons,
@@ -111,7 +112,7 @@ class StepPlayer:
         name = execution.step.step_name
         execution.status = Status.FAILED
         self._parts.planner.fail(name)
-        self._record(execution, error)
+        self._record_end(execution, error)
         execution.problem = failure = StepFailedError(name, error_text(error))
         failure.__cause__ = error
         self._parts.failures.add(failure)
@@ -124,11 +125,15 @@ class StepPlayer:
         execution.status = Status.CANCELLED
         self._parts.planner.fail(execution.step.step_name)
         if execution.decision is not _UNDECIDED:
-            self._record(execution)
+            self._record_end(execution)
 
-    def _record(self, execution: _Execution, error: Exception | None = None) -> None:
+    def _record_end(self, execution: _Execution, error: Exception | None = None) -> None:
         phase = self._parts.planner.record(execution.step.rules, execution.decision, execution.status, error=error)
-        self._parts.markers.record_step(phase, error=error, started=execution.lock.started)
+        self._record(execution, phase, error)
+
+    def _record(self, execution: _Execution, phase: RecordStatus, error: Exception | None = None) -> None:
+        marker = self._parts.markers.record_step(phase, error=error, started=execution.lock.started)
+        execution.recorded = marker.at
 
     async def _decide(self, execution: _Execution) -> tuple[Phase, ...]:
         parts, step, rules = self._parts, execution.step, execution.step.rules
@@ -161,7 +166,7 @@ class StepPlayer:
                 if status is Status.SCHEDULED:
                     self._parts.planner.begin(execution.step.step_name, outdated=execution.done)
                 execution.status = status
-                self._parts.markers.record_step(phase, started=execution.lock.started)
+                self._record(execution, phase)
             case Play(what=what):
                 await self._play_activities(execution, what)
             case MarkDone(name=name):

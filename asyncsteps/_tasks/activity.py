@@ -277,7 +277,7 @@ async def play_task(
 
     async def work() -> R:
         with attempt():
-            return cast("R", await call(task.name, function, threads=threads, step=step))
+            return cast("R", await call(task, function, threads=threads, step=step))
 
     if not task.attributes.plain:
         return await attempts(task.name, task.attributes, work, limiter=limiter)

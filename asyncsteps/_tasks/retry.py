@@ -5,7 +5,7 @@ import logging
 from collections.abc import Awaitable, Callable
 from inspect import isawaitable, iscoroutinefunction
 from types import AsyncGeneratorType, CoroutineType, GeneratorType
-from typing import TYPE_CHECKING, Any, TypeVar, cast
+from typing import TYPE_CHECKING, Any, Protocol, TypeVar, cast
 
 import anyio
 import anyio.to_thread
@@ -42,8 +42,17 @@ def is_async_callable(function: Callable[..., Any]) -> bool:
     )
 
 
+class Named(Protocol):
+    """What has a name, for the log and the errors; it is found when it is asked for."""
+
+    @property
+    def name(self) -> str:
+        """The name."""
+        ...
+
+
 async def call(
-    name: str,
+    activity: Named,
     function: Callable[[], Any],
     *,
     threads: anyio.CapacityLimiter | None = None,
@@ -54,7 +63,7 @@ async def call(
     A thread cannot be stopped. A cancellation therefore waits until it has ended, and drops what it returned.
 
     Args:
-        name: The activity's name, for the log and the errors.
+        activity: The activity, for the log and the errors.
         function: What is called.
         threads: Bounds the worker threads.
         step: Tells the step that it is called in, for the log.
@@ -63,30 +72,33 @@ async def call(
         ActivityCancelledError: When it raised ``CancelledError`` though nobody had cancelled it.
         StepDefinitionError: When it returned a generator or a coroutine, whose code has not run.
     """
-    task = asyncio.current_task()
     try:
         if is_async_callable(function):
             result = await function()
         else:
-            result = await _in_thread(name, function, threads, step)
+            result = await _in_thread(activity, function, threads, step)
             if isawaitable(result):
                 result = await result
     except asyncio.CancelledError as error:
+        task = asyncio.current_task()
         if task is None or task.cancelling():
             raise
-        raise ActivityCancelledError(name) from error
+        raise ActivityCancelledError(activity.name) from error
     unplayed = _UNPLAYED.get(type(result))
     if unplayed is not None:
         if isinstance(result, CoroutineType):
             result.close()  # so that no warning follows that nobody awaited it
         raise StepDefinitionError(
-            f"activity {name} returned {unplayed}, whose code has not run: return its result"
+            f"activity {activity.name} returned {unplayed}, whose code has not run: return its result"
         )
     return result
 
 
 async def _in_thread(
-    name: str, function: Callable[[], T], threads: anyio.CapacityLimiter | None, step: Callable[[], str | None]
+    activity: Named,
+    function: Callable[[], T],
+    threads: anyio.CapacityLimiter | None,
+    step: Callable[[], str | None],
 ) -> T:
     """Call ``function`` in a worker thread, and wait for it whatever cancels the waiting.
 
@@ -105,7 +117,7 @@ async def _in_thread(
     def cancel() -> None:
         scope.cancel()
         within_step = step()
-        _Overrun(f"{name} of step {within_step}" if within_step else name, running)
+        _Overrun(f"{activity.name} of step {within_step}" if within_step else activity.name, running)
 
     running = asyncio.ensure_future(thread())
     result, error = await uninterrupted(running, on_cancel=cancel)
