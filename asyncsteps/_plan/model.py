@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple
 
 STEP_MARKER = "log.step"
 """The name of the markers that record decisions about steps, and their reasons."""
@@ -27,8 +27,7 @@ class Action(StrEnum):
     SKIP = "skip"
 
 
-@dataclass(frozen=True, slots=True)
-class StepRules:
+class StepRules(NamedTuple):
     """What the planner knows of a step: everything but its activities.
 
     Attributes:

@@ -88,7 +88,8 @@ class Planner:
         self._begun: dict[str, int] = {}
         self._outdated: set[str] = set()
         self._played: dict[str, int] = {}
-        self._selectable: set[str] = set()
+        self._decided: set[str] = set()
+        self._selectable: set[str] = set()  # what matches a decided name, as of the last call of `unmatched`
 
     def add_forced(self, selectors: str | Iterable[str], reason: str | None = None) -> None:
         """Force matching steps in submissions not yet decided.
@@ -118,8 +119,8 @@ class Planner:
             step: The step.
             done: Whether its name is done.
         """
-        selectors = tuple(selectors_of(step.name))
-        self._selectable.update(selectors)
+        self._decided.add(step.name)
+        selectors = tuple(selectors_of(step.name)) if self.forced or self.skipped else ()
         forced = self.forced.match(selectors, after=self._played.get(step.name, -1))
         if step.force or forced is not None:
             reasons = dict.fromkeys(forced or ())
@@ -134,7 +135,7 @@ class Planner:
 
     def recall(self, step: StepRules) -> None:
         """Note a submission whose decision is already recorded, without deciding it again."""
-        self._selectable.update(selectors_of(step.name))
+        self._decided.add(step.name)
 
     def phases(self, step: StepRules, decision: Decision, *, done: bool) -> tuple[Phase, ...]:
         """Return the phases of a decided submission, in order. None is played after activities that fail."""
@@ -235,6 +236,8 @@ class Planner:
             given: Only those among them; None: all.
         """
         everything = dict.fromkeys((*self.forced, *self.skipped))
+        while everything and self._decided:
+            self._selectable.update(selectors_of(self._decided.pop()))
         return [
             selector
             for selector in everything

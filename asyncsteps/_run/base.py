@@ -6,6 +6,7 @@ from typing import Any, TypeVar, cast, overload
 from asyncsteps._plan.model import Marker, StepOutcome
 from asyncsteps._plan.names import as_reasoned_selectors
 from asyncsteps._run.dispatch import Dispatch
+from asyncsteps._run.lifetime import Submission
 from asyncsteps._run.options import GivenSelectors
 from asyncsteps._run.parts import RunParts
 from asyncsteps._tasks.activity import Activity, ActivityTask
@@ -66,7 +67,7 @@ class BaseRun:
             played = await self._dispatch.play(item)
         else:
             slot = lifetime.limiter.current()
-            with lifetime.submission():
+            with Submission(lifetime):
                 if slot is None:
                     played = await self._dispatch.play(item)
                 else:

@@ -4,7 +4,6 @@ import asyncio
 import contextlib
 from collections.abc import Callable
 from contextlib import AbstractContextManager
-from dataclasses import replace
 from typing import Any
 
 import anyio
@@ -156,7 +155,7 @@ class Dispatch:
             played = await self.play(given)
             if chain.send_result and number < len(members) and played.error is None:
                 # A failure that does not bubble leaves no result to send, so it ends the chain.
-                played = replace(played, error=played.problem)
+                played = played._replace(error=played.problem)
             ended.append(played)
             if played.infrastructure or (played.error is not None and chain.break_on_failure):
                 return self._container_played(chain, ended, failure=played)

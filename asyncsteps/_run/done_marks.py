@@ -19,7 +19,7 @@ from asyncsteps._errors import (
 from asyncsteps._run.done_cache import DoneCache
 from asyncsteps._tasks.attributes import ActivityAttributes
 from asyncsteps._tasks.retry import attempts
-from asyncsteps._tasks.shield import through_cancellations, until_done
+from asyncsteps._tasks.shield import through_cancellations
 from asyncsteps.store._budget import one_budget
 from asyncsteps.store._protocol import StepStore
 
@@ -51,20 +51,29 @@ _WELL = Finished()
 
 async def finish(work: Coroutine[Any, Any, object], *, timeout: float) -> Finished:  # noqa: ASYNC109 - see below
     """Finish ``work`` even if the caller is cancelled, at most ``timeout`` seconds after that."""
-    # A task, because a shielded cancel scope does not keep out Task.cancel().
-    task = asyncio.create_task(work)
+    loop = asyncio.get_running_loop()
+    ended: asyncio.Future[None] = loop.create_future()
     cancelled: asyncio.CancelledError | None = None
     overrun = False
+
+    async def do() -> None:
+        try:
+            await work
+        finally:
+            if not ended.done():  # else the caller is cancelled
+                ended.set_result(None)
 
     def cut_short() -> None:
         nonlocal overrun
         overrun = task.cancel()
 
+    # A task, because a shielded cancel scope does not keep out Task.cancel().
+    task = loop.create_task(do())
     try:
-        await until_done(task)
+        await ended
     except asyncio.CancelledError as cancellation:
         cancelled = cancellation
-        timer = asyncio.get_running_loop().call_later(timeout, cut_short)
+        timer = loop.call_later(timeout, cut_short)
         await through_cancellations(task)
         timer.cancel()
     if task.cancelled():

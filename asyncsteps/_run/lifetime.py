@@ -1,7 +1,7 @@
 """The lifetime of a run: entered once, open inside its block, closed for ever; and what is under way in it."""
 
 import asyncio
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from types import TracebackType
 from typing import Any, Protocol
@@ -60,25 +60,25 @@ class Submission:
     Leaving it raises `RunClosedError` when the run was left by an exception meanwhile.
 
     Args:
-        under_way: Where it is counted.
-        ended: Called when it has ended.
+        lifetime: The lifetime of the run.
 
     Attributes:
-        task: The task that has submitted; None before the block.
+        task: The task that submits.
     """
 
-    __slots__ = ("_ended", "_scope", "_under_way", "task")
+    __slots__ = ("_cancelled", "_lifetime", "_scope", "task")
 
-    def __init__(self, under_way: "dict[Submission, None]", ended: Callable[[], object]) -> None:
-        self._under_way = under_way
-        self._ended = ended
-        self._scope = anyio.CancelScope()
-        self.task: asyncio.Task[Any] | None = None
+    def __init__(self, lifetime: "Lifetime") -> None:
+        self._lifetime = lifetime
+        self.task = asyncio.current_task()
+        # The task that has entered the run leaves it, as a rule, and is within no submission then.
+        self._scope = None if self.task is lifetime.entered_by else anyio.CancelScope()
+        self._cancelled = False
 
     def __enter__(self) -> None:
-        self.task = asyncio.current_task()
-        self._scope.__enter__()
-        self._under_way[self] = None
+        if self._scope is not None:
+            self._scope.__enter__()
+        self._lifetime.begin(self)
 
     def __exit__(
         self,
@@ -86,14 +86,22 @@ class Submission:
         exc_value: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
-        del self._under_way[self]
-        self._ended()
-        if self._scope.__exit__(exc_type, exc_value, traceback):
+        self._lifetime.end(self)
+        if self._scope is not None:
+            caught = self._scope.__exit__(exc_type, exc_value, traceback)
+        elif self._cancelled and self.task is not None:
+            caught = self.task.uncancel() == 0 and exc_type is asyncio.CancelledError
+        else:
+            caught = False
+        if caught:
             raise RunClosedError("the run was left by an exception, which cancelled this submission")
 
     def cancel(self) -> None:
         """Cancel what is done in the block."""
-        self._scope.cancel()
+        if self._scope is not None:
+            self._scope.cancel()
+        elif self.task is not None:
+            self._cancelled = self.task.cancel()
 
 
 class EndedWaits(Protocol):
@@ -116,12 +124,17 @@ class Lifetime:
 
     Args:
         limiter: The limiter of the run.
+
+    Attributes:
+        limiter: The limiter of the run.
+        entered_by: The task that has entered the run.
     """
 
     def __init__(self, limiter: Limiter) -> None:
         self.limiter = limiter
         self._loop: asyncio.AbstractEventLoop | None = None
         self._closed = False
+        self.entered_by: asyncio.Task[Any] | None = None
         self._submissions: dict[Submission, None] = {}
         self._blocked: set[asyncio.Future[None]] = set()
         self._news: asyncio.Event | None = None
@@ -137,6 +150,7 @@ class Lifetime:
         if self._loop is not None or self._closed:
             raise RunClosedError("a StepRun is entered once: make a new one for another run")
         self._loop = asyncio.get_running_loop()
+        self.entered_by = asyncio.current_task()
 
     def check_open(self) -> None:
         """Check that work is taken.
@@ -162,11 +176,13 @@ class Lifetime:
                 "anyio.from_thread.run or asyncio.run_coroutine_threadsafe"
             )
 
-    def submission(self) -> Submission:
-        """Return a submission of this run, to be done in its block."""
-        return Submission(self._submissions, self._submission_ended)
+    def begin(self, submission: Submission) -> None:
+        """Count a submission."""
+        self._submissions[submission] = None
 
-    def _submission_ended(self) -> None:
+    def end(self, submission: Submission) -> None:
+        """Count a submission no more."""
+        del self._submissions[submission]
         self._tell()
         if self._idle is not None and not self._submissions:
             self._idle.set()

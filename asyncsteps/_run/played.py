@@ -1,13 +1,11 @@
 """The outcome of playing a submittable, which `dispatch` and `step_player` pass to each other."""
 
-from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 from asyncsteps._plan.model import StepOutcome
 
 
-@dataclass(frozen=True, slots=True)
-class Played:
+class Played(NamedTuple):
     """The outcome of playing a submittable.
 
     Attributes:

@@ -88,7 +88,7 @@ class StepPlayer:
             StepDeadlockError: When they would wait for each other.
         """
         queued = datetime.now(UTC)
-        with await self.locks.acquire(step.step_name) as lock:
+        with await self.locks.acquire(step.rules.name) as lock:
             execution = _Execution(step, lock, queued)
             try:
                 for phase in await self._decide(execution):
@@ -109,7 +109,7 @@ class StepPlayer:
             return played
 
     def _fail(self, execution: _Execution, error: Exception, *, infrastructure: bool) -> Played:
-        name = execution.step.step_name
+        name = execution.step.rules.name
         execution.status = Status.FAILED
         self._parts.planner.fail(name)
         self._record_end(execution, error)
@@ -123,7 +123,7 @@ class StepPlayer:
 
     def _cancel(self, execution: _Execution) -> None:
         execution.status = Status.CANCELLED
-        self._parts.planner.fail(execution.step.step_name)
+        self._parts.planner.fail(execution.step.rules.name)
         if execution.decision is not _UNDECIDED:
             self._record_end(execution)
 
@@ -151,7 +151,7 @@ class StepPlayer:
     async def _recall_result(self, execution: _Execution) -> bool:
         """Read the saved result; return whether the mark still exists."""
         try:
-            record = await self._parts.marks.record(execution.step.step_name)
+            record = await self._parts.marks.record(execution.step.rules.name)
         except RecordError as error:
             execution.problem = error  # the step counts as done; using its result raises
             return True
@@ -164,7 +164,7 @@ class StepPlayer:
         match phase:
             case RecordStatus(status=status):
                 if status is Status.SCHEDULED:
-                    self._parts.planner.begin(execution.step.step_name, outdated=execution.done)
+                    self._parts.planner.begin(execution.step.rules.name, outdated=execution.done)
                 execution.status = status
                 self._record(execution, phase)
             case Play(what=what):
@@ -184,8 +184,8 @@ class StepPlayer:
     async def _play_activities(self, execution: _Execution, what: str) -> None:
         step = execution.step
         if what == "activities":
-            await self._parts.marks.withdrawals_ended(step.step_name)
-            self._parts.planner.start(step.step_name)
+            await self._parts.marks.withdrawals_ended(step.rules.name)
+            self._parts.planner.start(step.rules.name)
         self._parts.lifetime.check_open()
         played = await self._play(getattr(step, what))
         if played.error is not None:
@@ -197,7 +197,7 @@ class StepPlayer:
         step = execution.step
         if step.save_result:
             try:
-                execution.result = record["result"] = self._parts.marks.savable(step.step_name, execution.result)
+                execution.result = record["result"] = self._parts.marks.savable(step.rules.name, execution.result)
             except TypeError as error:
                 raise _StepError(error) from None
         return record
@@ -208,7 +208,7 @@ class StepPlayer:
             done = [*done, phase.own]
         # Nothing awaits in between: none of these names begins unseen.
         names = self._parts.planner.invalidated(phase, done)
-        _conclude(execution, await self._parts.marks.withdraw(execution.step.step_name, names))
+        _conclude(execution, await self._parts.marks.withdraw(execution.step.rules.name, names))
         if execution.cancelled is not None:
             raise execution.cancelled
 

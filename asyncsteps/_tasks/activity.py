@@ -11,7 +11,6 @@ from inspect import (
     CO_GENERATOR,
     isasyncgenfunction,
     isawaitable,
-    isclass,
     iscoroutinefunction,
     isgeneratorfunction,
 )
@@ -85,7 +84,7 @@ class Activity(Generic[P, R]):
     def __init__(self, function: Callable[..., Any], attributes: ActivityAttributes | None = None) -> None:
         if not callable(function):
             raise StepDefinitionError(f"{function!r} cannot be an activity: it is not callable")
-        if isclass(function) and not callable(getattr(function, "execute", None)):
+        if isinstance(function, type) and not callable(getattr(function, "execute", None)):
             raise StepDefinitionError(
                 f"class {function.__qualname__} cannot be an activity: it has no method execute(); add one, or "
                 "submit a function that makes the instance"
@@ -96,7 +95,7 @@ class Activity(Generic[P, R]):
                 f"generator function {generator} cannot be an activity: return instead of yielding"
             )
         # A class's own attributes, its execute() among them, are for its instances.
-        functools.update_wrapper(self, function, updated=() if isclass(function) else ("__dict__",))
+        functools.update_wrapper(self, function, updated=() if isinstance(function, type) else ("__dict__",))
         self.function: Callable[..., Any] = function
         self.attributes = _PLAIN if attributes is None else attributes
         self.context: Any = None
@@ -131,7 +130,7 @@ def _generator_in(function: Any) -> str | None:
         function = function.func
     if isinstance(function, FunctionType) and not function.__code__.co_flags & _GENERATOR:
         return None
-    for called in (function, getattr(function, "execute" if isclass(function) else "__call__", None)):
+    for called in (function, getattr(function, "execute" if isinstance(function, type) else "__call__", None)):
         if isgeneratorfunction(called) or isasyncgenfunction(called):
             return str(getattr(called, "__qualname__", None) or repr(called))
     return None
@@ -214,7 +213,7 @@ class ActivityTask(Submittable, Generic[R]):
     def bound(self, context: object) -> Callable[[], Any]:
         """Return a callable without parameters that plays one attempt."""
         function = self.activity.function
-        if not isclass(function):
+        if not isinstance(function, type):
             return functools.partial(function, *self.args, **self.kwargs)
         execution = functools.partial(_execute, function, self.args, self.kwargs, context)
         if iscoroutinefunction(getattr(function, "execute", None)):

@@ -1,7 +1,6 @@
 """Chains and groups: submittables played in sequence, or concurrently."""
 
 from collections.abc import Coroutine, Iterable, Iterator
-from inspect import isclass
 from typing import Any, Self
 
 from asyncsteps._errors import StepDefinitionError
@@ -27,7 +26,7 @@ def as_submittable(given: object, *args: Any, **kwargs: Any) -> Submittable:
         if args or kwargs:
             raise StepDefinitionError(f"{given!r} takes no arguments here: only a callable does")
         return given if isinstance(given, Submittable) else _from_tuple(given)
-    if isclass(given) and issubclass(given, Submittable):
+    if isinstance(given, type) and issubclass(given, Submittable):
         raise StepDefinitionError(f"the class {given.__name__} cannot be submitted: make an instance of it")
     return ActivityTask(given, *args, **kwargs)
 

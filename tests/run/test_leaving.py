@@ -62,6 +62,42 @@ async def test_leaving_by_an_exception_cancels_and_awaits_what_other_tasks_have_
     assert store.done == []
 
 
+async def test_what_the_task_that_entered_the_run_has_under_way_is_cancelled_when_another_task_leaves_it() -> None:
+    raised: list[BaseException] = []
+    events: list[str] = []
+    ended = asyncio.Event()
+
+    async def work() -> None:
+        try:
+            await anyio.sleep_forever()
+        finally:
+            await asyncio.sleep(0)
+            events.append("cleaned up")
+
+    async def nested() -> None:
+        await run.submit(Step("inner", work))
+
+    async def enter_and_submit() -> None:
+        await run.__aenter__()
+        try:
+            await run.submit(Step("outer", nested))
+        except RunClosedError as error:
+            raised.append(error)
+        await asyncio.wait_for(ended.wait(), 10)  # nothing is left of the cancellation
+
+    async with MemoryStore() as store:
+        run = StepRun(store, workflow_id="w")
+        entered = asyncio.create_task(enter_and_submit())
+        await anyio.wait_all_tasks_blocked()
+        await run.__aexit__(KeyError, KeyError(), None)
+        assert events == ["cleaned up"]
+        assert story(run)[-2:] == [("inner", "cancelled"), ("outer", "cancelled")]
+        ended.set()
+        await entered
+        assert len(raised) == 1
+        assert entered.cancelling() == 0
+
+
 async def test_leaving_by_an_exception_finishes_a_mark_that_has_begun() -> None:
     store = GatedStore()
     store.marking.shut()
