@@ -88,8 +88,8 @@ class Planner:
         self._begun: dict[str, int] = {}
         self._outdated: set[str] = set()
         self._played: dict[str, int] = {}
-        self._decided: set[str] = set()
-        self._selectable: set[str] = set()  # what matches a decided name, as of the last call of `unmatched`
+        self._decided: list[str] = []  # names whose selectors are not in `_selectable` yet
+        self._selectable: set[str] = set()
 
     def add_forced(self, selectors: str | Iterable[str], reason: str | None = None) -> None:
         """Force matching steps in submissions not yet decided.
@@ -119,7 +119,7 @@ class Planner:
             step: The step.
             done: Whether its name is done.
         """
-        self._decided.add(step.name)
+        self._decided.append(step.name)
         selectors = tuple(selectors_of(step.name)) if self.forced or self.skipped else ()
         forced = self.forced.match(selectors, after=self._played.get(step.name, -1))
         if step.force or forced is not None:
@@ -135,7 +135,7 @@ class Planner:
 
     def recall(self, step: StepRules) -> None:
         """Note a submission whose decision is already recorded, without deciding it again."""
-        self._decided.add(step.name)
+        self._decided.append(step.name)
 
     def phases(self, step: StepRules, decision: Decision, *, done: bool) -> tuple[Phase, ...]:
         """Return the phases of a decided submission, in order. None is played after activities that fail."""
