@@ -82,18 +82,7 @@ class Activity(Generic[P, R]):
     __wrapped__: Callable[..., Any]
 
     def __init__(self, function: Callable[..., Any], attributes: ActivityAttributes | None = None) -> None:
-        if not callable(function):
-            raise StepDefinitionError(f"{function!r} cannot be an activity: it is not callable")
-        if isinstance(function, type) and not callable(getattr(function, "execute", None)):
-            raise StepDefinitionError(
-                f"class {function.__qualname__} cannot be an activity: it has no method execute(); add one, or "
-                "submit a function that makes the instance"
-            )
-        generator = _generator_in(function)
-        if generator is not None:
-            raise StepDefinitionError(
-                f"generator function {generator} cannot be an activity: return instead of yielding"
-            )
+        _check_activity(function)
         # A class's own attributes, its execute() among them, are for its instances.
         functools.update_wrapper(self, function, updated=() if isinstance(function, type) else ("__dict__",))
         self.function: Callable[..., Any] = function
@@ -124,6 +113,26 @@ class Activity(Generic[P, R]):
         return f"<activity {self.qualified_name}>"
 
 
+def _check_activity(function: object) -> None:
+    """Check that a callable can be an activity.
+
+    Raises:
+        StepDefinitionError: When it cannot.
+    """
+    if not callable(function):
+        raise StepDefinitionError(f"{function!r} cannot be an activity: it is not callable")
+    if isinstance(function, type) and not callable(getattr(function, "execute", None)):
+        raise StepDefinitionError(
+            f"class {function.__qualname__} cannot be an activity: it has no method execute(); add one, or "
+            "submit a function that makes the instance"
+        )
+    generator = _generator_in(function)
+    if generator is not None:
+        raise StepDefinitionError(
+            f"generator function {generator} cannot be an activity: return instead of yielding"
+        )
+
+
 def _generator_in(function: Any) -> str | None:
     """Return the name of the generator function that playing would call, or None if none is found."""
     while isinstance(function, functools.partial):
@@ -148,7 +157,7 @@ class ActivityTask(Submittable, Generic[R]):
         kwargs: Keyword arguments.
 
     Attributes:
-        activity: The activity.
+        function: The activity's callable.
         args: Positional arguments.
         kwargs: Keyword arguments.
         attributes: The activity's attributes, or a copy that `propagate_attribute` changed.
@@ -167,11 +176,23 @@ class ActivityTask(Submittable, Generic[R]):
     ) -> None: ...
 
     def __init__(self, activity: Callable[..., Any], /, *args: Any, **kwargs: Any) -> None:
-        self.activity: Activity[..., Any] = activity if isinstance(activity, Activity) else Activity(activity)
+        self._activity: Activity[..., Any] | None = None
+        self.function: Callable[..., Any] = activity
+        self.attributes = _PLAIN
+        if isinstance(activity, Activity):
+            self._activity, self.function, self.attributes = activity, activity.function, activity.attributes
+        else:
+            _check_activity(activity)
         self.args = args
         self.kwargs = kwargs
-        self.attributes = self.activity.attributes
         self.context: Any = None
+
+    @property
+    def activity(self) -> Activity[..., Any]:
+        """The activity; that of a bare callable is made when it is first asked for."""
+        if self._activity is None:
+            self._activity = Activity(self.function)
+        return self._activity
 
     @property
     def name(self) -> str:
@@ -212,7 +233,7 @@ class ActivityTask(Submittable, Generic[R]):
 
     def bound(self, context: object) -> Callable[[], Any]:
         """Return a callable without parameters that plays one attempt."""
-        function = self.activity.function
+        function = self.function
         if not isinstance(function, type):
             return functools.partial(function, *self.args, **self.kwargs)
         execution = functools.partial(_execute, function, self.args, self.kwargs, context)
@@ -271,16 +292,13 @@ async def play_task(
     Raises:
         ActivityTimeoutError: When it overran a timeout; else whatever the activity raised.
     """
-    function = task.bound(context)
     threads = None if limiter is None else limiter.threads
-
-    async def work() -> R:
-        with attempt():
-            return cast("R", await call(task, function, threads=threads, step=step))
-
+    work = functools.partial(call, task, task.bound(context), threads=threads, attempt=attempt, step=step)
     if not task.attributes.plain:
-        return await attempts(task.name, task.attributes, work, limiter=limiter)
-    if limiter is None:
-        return await work()
-    async with limiter.slot():
-        return await work()
+        played = await attempts(task.name, task.attributes, work, limiter=limiter)
+    elif limiter is None:
+        played = await work()
+    else:
+        async with limiter.slot():
+            played = await work()
+    return cast("R", played)

@@ -3,6 +3,7 @@
 import asyncio
 import logging
 from collections.abc import Awaitable, Callable
+from contextlib import AbstractContextManager
 from inspect import isawaitable, iscoroutinefunction
 from types import AsyncGeneratorType, CoroutineType, GeneratorType
 from typing import TYPE_CHECKING, Any, Protocol, TypeVar, cast
@@ -55,8 +56,9 @@ async def call(
     activity: Named,
     function: Callable[[], Any],
     *,
-    threads: anyio.CapacityLimiter | None = None,
-    step: Callable[[], str | None] = lambda: None,
+    threads: anyio.CapacityLimiter | None,
+    attempt: Callable[[], AbstractContextManager[object]],
+    step: Callable[[], str | None],
 ) -> Any:
     """Call ``function``: on the loop when it is async, else in a worker thread with the caller's context.
 
@@ -66,32 +68,34 @@ async def call(
         activity: The activity, for the log and the errors.
         function: What is called.
         threads: Bounds the worker threads.
+        attempt: Entered around the call.
         step: Tells the step that it is called in, for the log.
 
     Raises:
         ActivityCancelledError: When it raised ``CancelledError`` though nobody had cancelled it.
         StepDefinitionError: When it returned a generator or a coroutine, whose code has not run.
     """
-    try:
-        if is_async_callable(function):
-            result = await function()
-        else:
-            result = await _in_thread(activity, function, threads, step)
-            if isawaitable(result):
-                result = await result
-    except asyncio.CancelledError as error:
-        task = asyncio.current_task()
-        if task is None or task.cancelling():
-            raise
-        raise ActivityCancelledError(activity.name) from error
-    unplayed = _UNPLAYED.get(type(result))
-    if unplayed is not None:
+    with attempt():
+        try:
+            if is_async_callable(function):
+                result = await function()
+            else:
+                result = await _in_thread(activity, function, threads, step)
+                if isawaitable(result):
+                    result = await result
+        except asyncio.CancelledError as error:
+            task = asyncio.current_task()
+            if task is None or task.cancelling():
+                raise
+            raise ActivityCancelledError(activity.name) from error
+        unplayed = _UNPLAYED.get(type(result))
+        if unplayed is None:
+            return result
         if isinstance(result, CoroutineType):
             result.close()  # so that no warning follows that nobody awaited it
         raise StepDefinitionError(
             f"activity {activity.name} returned {unplayed}, whose code has not run: return its result"
         )
-    return result
 
 
 async def _in_thread(
