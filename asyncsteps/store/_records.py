@@ -10,6 +10,13 @@ MAX_RECORD_BYTES = 64 * 2**20
 """The longest record, in bytes: what a store is given to read may be of any length."""
 
 
+def _encoder(indent: int | None) -> json.JSONEncoder:
+    return json.JSONEncoder(indent=indent, ensure_ascii=False, allow_nan=False)
+
+
+_ENCODER = _encoder(None)
+
+
 def encode_record(name: str, record: Mapping[str, Any], *, indent: int | None = None) -> bytes:
     """Encode ``record`` as a JSON object in UTF-8.
 
@@ -28,7 +35,8 @@ def encode_record(name: str, record: Mapping[str, Any], *, indent: int | None = 
     try:
         content = dict(record)
         _check_keys(content)
-        text = json.dumps(content, indent=indent, ensure_ascii=False, allow_nan=False)
+        encoder = _ENCODER if indent is None else _encoder(indent)
+        text = encoder.encode(content)
         try:
             body = text.encode()
         except UnicodeEncodeError:  # lone surrogates, which only an escape can carry
@@ -97,7 +105,8 @@ def _check_keys(value: object) -> None:
         for key, inner in value.items():
             if not isinstance(key, str):
                 raise TypeError(f"the key {key!r} is {type(key).__name__}, not str")
-            _check_keys(inner)
+            if isinstance(inner, dict | list | tuple):
+                _check_keys(inner)
     elif isinstance(value, list | tuple):
         for inner in value:
             _check_keys(inner)
