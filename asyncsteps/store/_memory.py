@@ -1,10 +1,9 @@
 """The in-memory store, for tests and for programs that need nothing durable."""
 
+import asyncio
 from bisect import bisect_right
 from collections.abc import AsyncGenerator, Iterable, Mapping
 from typing import Any
-
-from anyio.lowlevel import checkpoint
 
 from asyncsteps._plan.names import matches
 from asyncsteps.store._common import BaseStore, KeyFilter
@@ -42,7 +41,7 @@ class MemoryStore(BaseStore):
         self, under: str, key_filter: KeyFilter, on_progress: OnProgress | None
     ) -> AsyncGenerator[list[str], None]:
         del key_filter  # only checked names are stored here
-        await checkpoint()
+        await asyncio.sleep(0)
         names = [name for name in self._bodies if matches(under, name)]
         for start in range(0, len(names), _BATCH):
             batch = names[start : start + _BATCH]
@@ -53,21 +52,21 @@ class MemoryStore(BaseStore):
     async def done_page(self, start_after: str = "") -> DonePage:
         """Return all done names greater than ``start_after``, in order."""
         self._require_open()
-        await checkpoint()
+        await asyncio.sleep(0)
         names = sorted(self._bodies)
         return DonePage(tuple(names[bisect_right(names, start_after) :]), None)
 
     async def is_done(self, name: str) -> bool:
         """Whether ``name`` is done."""
         self._checked(name)
-        await checkpoint()
+        await asyncio.sleep(0)
         return name in self._bodies
 
     async def mark_done(self, name: str, record: Mapping[str, Any], *, first_wins: bool = False) -> bool:
         """Record ``name`` as done; return whether this call's record is the stored one."""
         self._checked(name)
         body = encode_record(name, record)
-        await checkpoint()
+        await asyncio.sleep(0)
         if first_wins and name in self._bodies:
             return False
         self._bodies[name] = body
@@ -76,12 +75,12 @@ class MemoryStore(BaseStore):
     async def read_done(self, name: str) -> dict[str, Any] | None:
         """Return a copy of the record of ``name``, or None when it is not done."""
         self._checked(name)
-        await checkpoint()
+        await asyncio.sleep(0)
         body = self._bodies.get(name)
         return None if body is None else decode_record(name, body)
 
     async def withdraw(self, names: Iterable[str]) -> list[str]:
         """Withdraw done marks; return those that were there, sorted."""
         wanted = self._checked_names(names)
-        await checkpoint()
+        await asyncio.sleep(0)
         return [name for name in wanted if self._bodies.pop(name, None) is not None]

@@ -16,6 +16,8 @@ def _encoder(indent: int | None) -> json.JSONEncoder:
 
 _ENCODER = _encoder(None)
 
+_CONTAINERS = (dict, list, tuple)
+
 
 def encode_record(name: str, record: Mapping[str, Any], *, indent: int | None = None) -> bytes:
     """Encode ``record`` as a JSON object in UTF-8.
@@ -105,7 +107,7 @@ def _check_keys(value: object) -> None:
         for key, inner in value.items():
             if not isinstance(key, str):
                 raise TypeError(f"the key {key!r} is {type(key).__name__}, not str")
-            if isinstance(inner, dict | list | tuple):
+            if isinstance(inner, _CONTAINERS):
                 _check_keys(inner)
     elif isinstance(value, list | tuple):
         for inner in value:
