@@ -68,6 +68,8 @@ class BaseRun:
         else:
             slot = lifetime.limiter.current()
             with Submission(lifetime):
+                if self._dispatch.is_overdue():
+                    await self._dispatch.checkpoint()
                 if slot is None:
                     played = await self._dispatch.play(item)
                 else:

@@ -56,15 +56,11 @@ class Dispatch:
     def __init__(self, parts: RunParts) -> None:
         self._parts = parts
         self._last_checkpoint = 0.0
+        self._last_task: asyncio.Task[Any] | None = None
         self.steps = StepPlayer(parts, self.play)
 
     async def play(self, item: Submittable) -> Played:  # noqa: PLR0911 - one way for each kind
         """Play a submittable of any kind."""
-        loop = asyncio.get_running_loop()
-        if loop.time() - self._last_checkpoint > _CHECKPOINT_INTERVAL and not isinstance(
-            item, SignalTask | MarkerTask
-        ):
-            await self._checkpoint(loop)
         try:
             match item:
                 case ActivityTask():
@@ -89,12 +85,18 @@ class Dispatch:
         except _MISUSE as error:
             return Played(None, error, infrastructure=True)
 
-    async def _checkpoint(self, loop: asyncio.AbstractEventLoop) -> None:
-        """Let other tasks of the event loop run, now and then: submissions that never wait would hold it up."""
+    def is_overdue(self) -> bool:
+        """Whether the task goes on and on without waiting, which would hold up other tasks of the event loop."""
+        task, last = asyncio.current_task(), self._last_task
+        self._last_task = task
+        return task is last and asyncio.get_running_loop().time() - self._last_checkpoint > _CHECKPOINT_INTERVAL
+
+    async def checkpoint(self) -> None:
+        """Let other tasks of the event loop run."""
         last = self._last_checkpoint
         await anyio.lowlevel.checkpoint()
         if last == self._last_checkpoint:  # else another task has begun the next interval
-            self._last_checkpoint = loop.time()
+            self._last_checkpoint = asyncio.get_running_loop().time()
 
     async def _play_activity(self, task: ActivityTask[Any]) -> Played:
         if self._parts.planning:
@@ -131,6 +133,8 @@ class Dispatch:
 
         async def play_queued() -> None:
             for index, member in queue:
+                if self.is_overdue():
+                    await self.checkpoint()
                 played[index] = await self.play(member)
 
         workers = min(len(members), group.max_parallel or len(members))
@@ -152,6 +156,8 @@ class Dispatch:
         members = list(chain.activities)
         for number, member in enumerate(members, start=1):
             given = _given_result(member, ended[-1].value) if chain.send_result and ended else member
+            if self.is_overdue():
+                await self.checkpoint()
             played = await self.play(given)
             if chain.send_result and number < len(members) and played.error is None:
                 # A failure that does not bubble leaves no result to send, so it ends the chain.

@@ -24,6 +24,7 @@ from asyncsteps import (
     WaitForSignal,
     activity,
 )
+from asyncsteps._run.dispatch import Dispatch
 from asyncsteps._run.done_marks import finish
 
 
@@ -291,8 +292,9 @@ class TickingLoop(asyncio.SelectorEventLoop):
         return self.ticks / 10_000
 
 
+@pytest.mark.parametrize("container", [Chain, Group])
 @pytest.mark.parametrize("done", [True, False])
-def test_what_does_not_wait_lets_other_tasks_have_turns(done: bool) -> None:
+def test_what_does_not_wait_lets_other_tasks_have_turns(container: type[Group], done: bool) -> None:
     names = [f"s.{number}" for number in range(1_000)]
     turns: list[float] = []
 
@@ -305,7 +307,9 @@ def test_what_does_not_wait_lets_other_tasks_have_turns(done: bool) -> None:
         async with run_over(MemoryStore({name: {} for name in names})) as run:
             await run.submit(Step(names[0], noop))
             counting = asyncio.ensure_future(count())
-            await run.submit(Chain(*(Step(name, noop) if done else noop for name in names)))
+            members = container(*(Step(name, noop) if done else noop for name in names))
+            members.max_parallel = 20
+            await run.submit(members)
             counting.cancel()
 
     with asyncio.Runner(loop_factory=TickingLoop) as runner:
@@ -313,6 +317,28 @@ def test_what_does_not_wait_lets_other_tasks_have_turns(done: bool) -> None:
     gaps = [after - before for before, after in itertools.pairwise(turns)]
     assert len(turns) > 10
     assert max(gaps) < 0.010
+
+
+def test_what_waits_by_itself_gives_no_further_turns(monkeypatch: pytest.MonkeyPatch) -> None:
+    checkpoints: list[Dispatch] = []
+
+    async def checkpoint(self: Dispatch) -> None:
+        checkpoints.append(self)
+
+    monkeypatch.setattr(Dispatch, "checkpoint", checkpoint)
+
+    async def main() -> None:
+        async with run_over(MemoryStore()) as run:
+            await run.submit(Group(*(Step(f"s.{number}", noop) for number in range(500))))
+            assert run.counts["completed"] == 500
+
+    class SlowLoop(TickingLoop):
+        def time(self) -> float:
+            return super().time() * 100
+
+    with asyncio.Runner(loop_factory=SlowLoop) as runner:
+        runner.run(main())
+    assert not checkpoints
 
 
 @pytest.mark.parametrize("wrap", [lambda function: function, activity])
