@@ -24,15 +24,13 @@ _LEADS_OUT = {".", ".."}
 _UNSENDABLE = {"Cc", "Cs"}
 
 
-def _broken_rule(name: object, by: NameRule) -> str | None:
-    """Return the rule of step names that ``name`` breaks, or None."""
-    if not isinstance(name, str):
-        return f"it must be a str, not {type(name).__name__}"
-    return _broken_rule_of_str(name, by)
+def _no_str(given: object) -> str:
+    return f"it must be a str, not {type(given).__name__}"
 
 
 @lru_cache(maxsize=1024)  # a name is checked when its step is made, when it is looked up, and when it is marked
-def _broken_rule_of_str(name: str, by: NameRule) -> str | None:
+def _broken_rule(name: str, by: NameRule) -> str | None:
+    """Return the rule of step names that ``name`` breaks, or None."""
     if not name:
         return "it must have at least one segment of at least one character"
     rule = _broken_path(name) if by == SIMPLEFLOW else _broken_segment(name)
@@ -68,7 +66,7 @@ def _broken_path(name: str) -> str | None:
 
 def is_step_name(name: object, *, by: NameRule = STRICT) -> bool:
     """Whether `check_step_name` accepts ``name``."""
-    return _broken_rule(name, by) is None
+    return isinstance(name, str) and _broken_rule(name, by) is None
 
 
 def check_step_name(name: object, *, prefix: str = "", by: NameRule = STRICT) -> str:
@@ -87,10 +85,11 @@ def check_step_name(name: object, *, prefix: str = "", by: NameRule = STRICT) ->
     Raises:
         StepNameError: Naming the rule that is broken.
     """
+    if not isinstance(name, str):
+        raise StepNameError(name, _no_str(name))
     rule = _broken_rule(name, by)
     if rule is not None:
         raise StepNameError(name, rule)
-    assert isinstance(name, str)
     if prefix and (size := len(prefix.encode()) + len(name.encode())) > MAX_KEY_BYTES:
         raise StepNameError(
             name,
@@ -106,12 +105,11 @@ def check_selector(selector: object, *, by: NameRule = STRICT) -> str:
     Raises:
         SelectorError: Naming the rule that is broken.
     """
-    if isinstance(selector, str) and (selector == EVERYTHING or by == SIMPLEFLOW):
-        return selector
-    rule = _broken_rule(selector, by)
+    if not isinstance(selector, str):
+        raise SelectorError(selector, _no_str(selector))
+    rule = None if selector == EVERYTHING or by == SIMPLEFLOW else _broken_rule(selector, by)
     if rule is not None:
         raise SelectorError(selector, rule)
-    assert isinstance(selector, str)
     return selector
 
 

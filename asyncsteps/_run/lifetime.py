@@ -169,8 +169,9 @@ class Lifetime:
         Raises:
             RunClosedError: When it is not.
         """
-        self.check_open()
-        if asyncio.get_running_loop() is not self._loop:
+        loop = asyncio.get_running_loop()
+        if self._closed or loop is not self._loop:
+            self.check_open()
             raise RunClosedError(
                 "the run was entered on another event loop: submit on that one, from a thread with "
                 "anyio.from_thread.run or asyncio.run_coroutine_threadsafe"

@@ -119,6 +119,8 @@ def _check_activity(function: object) -> None:
     Raises:
         StepDefinitionError: When it cannot.
     """
+    if isinstance(function, FunctionType) and not function.__code__.co_flags & _GENERATOR:
+        return  # nearly all are plain functions
     if not callable(function):
         raise StepDefinitionError(f"{function!r} cannot be an activity: it is not callable")
     if isinstance(function, type) and not callable(getattr(function, "execute", None)):
@@ -137,8 +139,6 @@ def _generator_in(function: Any) -> str | None:
     """Return the name of the generator function that playing would call, or None if none is found."""
     while isinstance(function, functools.partial):
         function = function.func
-    if isinstance(function, FunctionType) and not function.__code__.co_flags & _GENERATOR:
-        return None
     for called in (function, getattr(function, "execute" if isinstance(function, type) else "__call__", None)):
         if isgeneratorfunction(called) or isasyncgenfunction(called):
             return str(getattr(called, "__qualname__", None) or repr(called))

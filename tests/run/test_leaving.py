@@ -17,6 +17,7 @@ from asyncsteps import (
     Group,
     MemoryStore,
     RunClosedError,
+    Status,
     Step,
     StepDefinitionError,
     StepRun,
@@ -330,7 +331,7 @@ def test_what_waits_by_itself_gives_no_further_turns(monkeypatch: pytest.MonkeyP
     async def main() -> None:
         async with run_over(MemoryStore()) as run:
             await run.submit(Group(*(Step(f"s.{number}", noop) for number in range(500))))
-            assert run.counts["completed"] == 500
+            assert run.counts[Status.COMPLETED] == 500
 
     class SlowLoop(TickingLoop):
         def time(self) -> float:
