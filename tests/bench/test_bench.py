@@ -12,10 +12,12 @@ from typing import Any
 import pytest
 
 from asyncsteps._plan.names import is_step_name
-from bench import _render, listing
+from bench import _render, listing, steps
 from bench._measure import ROOT, ChildError, run_child
 from bench._report import Chart, Column, Goal, Options, Result, Table
 from bench._shapes import SHAPES, make_names
+from bench._step_costs import WAYS
+from bench._step_peers import PEERS, Peer
 from bench._targets import Target, TargetError, open_target, parse_url
 
 # obstore and matplotlib belong to the dependency group of the bench, which `make test` does without.
@@ -114,13 +116,34 @@ def test_lookups_skip_what_is_done(tmp_path: Path) -> None:
     assert all(row.get("skipped") == row["touched"] for row in rows), rows
 
 
-def test_overhead_is_measured_on_both(tmp_path: Path) -> None:
+def test_steps_are_measured_beside_bare_tasks_and_other_engines(tmp_path: Path) -> None:
     found = tmp_path / "found.json"
-    done = bench("overhead", "--keys", "20", "--json", str(found))
+    done = bench("steps", "--keys", "1000", "--json", str(found))
+    assert found.exists(), done.stderr
+    result = json.loads(found.read_text())["results"][0]
+    costs, peers = (table["rows"] for table in result["tables"])
+    assert [row["way"] for row in costs] == list(WAYS)
+    assert all(row["played_tasks"] > row["skipped_tasks"] > 0 for row in costs), costs
+    assert costs[0]["kib_per_step"] > 0
+    assert len(result["goals"]) == 3
+    assert [row["peer"] for row in peers] == [name for name, peer in PEERS.items() if peer.installed]
+    assert all(row["first_s"] > 0 for row in peers), peers
+    missing = [name for name, peer in PEERS.items() if not peer.installed]
+    assert all(any(name in note for note in result["notes"]) for name in missing)
+
+
+def test_engines_are_compared_without_measuring_ours_alone() -> None:
+    done = bench("steps", "--keys", "20", "--peers", "asyncsteps,simpleflow")
     assert done.returncode == 0, done.stderr
-    rows = json.loads(found.read_text())["results"][0]["tables"][0]["rows"]
-    assert [row["peer"] for row in rows] == ["asyncsteps", "simpleflow"]
-    assert all(row["first_s"] > 0 and row["second_s"] > 0 for row in rows)
+    assert "Beside other engines" in done.stdout
+    assert "CPU time of the engine" not in done.stdout
+
+
+def test_an_engine_that_is_not_installed_is_named_and_left_out(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(PEERS, "asyncio", Peer("bare_tasks", "nothing", "no_such_package"))
+    result = steps.run(Options(keys=(20,), peers=("asyncio",)))
+    assert result.tables[0].rows == []
+    assert result.notes[-1] == "Not installed, and so not measured: asyncio."
 
 
 @pytest.mark.parametrize(
