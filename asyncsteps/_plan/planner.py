@@ -54,10 +54,12 @@ class Selectors:
         moments.append(at)
         reasons[reason] = moments
 
-    def match(self, selectors: Iterable[str], *, after: int = -1) -> tuple[str, ...] | None:
-        """The reasons of those of ``selectors`` that were added later than ``after``; None where none was."""
+    def match(self, name: str, *, after: int = -1) -> tuple[str, ...] | None:
+        """The reasons of what matches ``name`` and was added later than ``after``; None where nothing does."""
+        if not self._moments:
+            return None
         found: list[tuple[int, str | None]] = []
-        for selector in self._moments.keys() & selectors:
+        for selector in self._moments.keys() & selectors_of(name):
             for reason, moments in reversed(self._moments[selector].items()):
                 if moments[-1] <= after:
                     break
@@ -120,15 +122,14 @@ class Planner:
             done: Whether its name is done.
         """
         self._decided.append(step.name)
-        selectors = tuple(selectors_of(step.name)) if self.forced or self.skipped else ()
-        forced = self.forced.match(selectors, after=self._played.get(step.name, -1))
+        forced = self.forced.match(step.name, after=self._played.get(step.name, -1))
         if step.force or forced is not None:
             reasons = dict.fromkeys(forced or ())
             if step.force:
                 reasons.pop(REASON_FORCED, None)
                 reasons[REASON_FORCED] = None
             return Decision(Action.RUN, forced=True, reasons=tuple(reasons))
-        skipped = self.skipped.match(selectors)
+        skipped = self.skipped.match(step.name)
         if skipped is not None:
             return Decision(Action.SKIP, forced=True, reasons=skipped)
         return _SKIP_DONE if done else _RUN

@@ -78,7 +78,7 @@ class Submission:
     def __enter__(self) -> None:
         if self._scope is not None:
             self._scope.__enter__()
-        self._lifetime.begin(self)
+        self._lifetime.submissions[self] = None
 
     def __exit__(
         self,
@@ -86,7 +86,7 @@ class Submission:
         exc_value: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
-        self._lifetime.end(self)
+        self._lifetime.ended(self)
         if self._scope is not None:
             caught = self._scope.__exit__(exc_type, exc_value, traceback)
         elif self._cancelled and self.task is not None:
@@ -128,6 +128,7 @@ class Lifetime:
     Attributes:
         limiter: The limiter of the run.
         entered_by: The task that has entered the run.
+        submissions: What is under way, in order of submission.
     """
 
     def __init__(self, limiter: Limiter) -> None:
@@ -135,7 +136,7 @@ class Lifetime:
         self._loop: asyncio.AbstractEventLoop | None = None
         self._closed = False
         self.entered_by: asyncio.Task[Any] | None = None
-        self._submissions: dict[Submission, None] = {}
+        self.submissions: dict[Submission, None] = {}
         self._blocked: set[asyncio.Future[None]] = set()
         self._news: asyncio.Event | None = None
         self._idle: asyncio.Event | None = None
@@ -177,15 +178,12 @@ class Lifetime:
                 "anyio.from_thread.run or asyncio.run_coroutine_threadsafe"
             )
 
-    def begin(self, submission: Submission) -> None:
-        """Count a submission."""
-        self._submissions[submission] = None
-
-    def end(self, submission: Submission) -> None:
+    def ended(self, submission: Submission) -> None:
         """Count a submission no more."""
-        del self._submissions[submission]
-        self._tell()
-        if self._idle is not None and not self._submissions:
+        del self.submissions[submission]
+        if self._news is not None:
+            self._news.set()
+        if self._idle is not None and not self.submissions:
             self._idle.set()
 
     @contextmanager
@@ -211,7 +209,7 @@ class Lifetime:
         """
         self._news, self._idle = news, idle = asyncio.Event(), asyncio.Event()
         loop = asyncio.get_running_loop()
-        while self._submissions:
+        while self.submissions:
             news.clear()
             if not waits:
                 await news.wait()
@@ -231,7 +229,7 @@ class Lifetime:
                     await news.wait()
                 finally:
                     future.remove_done_callback(self._tell)
-            if self._submissions and looked > _LOOKED_LONG:
+            if self.submissions and looked > _LOOKED_LONG:
                 idle.clear()
                 with anyio.move_on_after(_REST * looked):
                     await idle.wait()
@@ -254,16 +252,16 @@ class Lifetime:
 
     def _likely_first(self) -> Iterator[Submission]:
         """The submissions: first that which went on last, then the newest, so that few are looked at."""
-        if self._went_on in self._submissions:
+        if self._went_on in self.submissions:
             yield self._went_on
-        yield from reversed(self._submissions)
+        yield from reversed(self.submissions)
 
     async def cancel(self) -> None:
         """Cancel what is under way, and wait for its end whatever cancels the waiting."""
         self.close()
-        for submission in self._submissions:
+        for submission in self.submissions:
             submission.cancel()
-        if self._submissions:
+        if self.submissions:
             await uninterrupted(asyncio.ensure_future(self.until_idle(None)))
 
     def close(self) -> None:

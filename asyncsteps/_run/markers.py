@@ -94,7 +94,8 @@ class MarkerLog:
     def _add(self, name: str, details: Any, started: datetime | None = None) -> Marker:
         marker = Marker(name, details, datetime.now(UTC), started)
         self.markers.append(marker)
-        self._write(marker)
+        if self._file is not None:
+            self._write(marker, self._file)
         for callback in self._on_marker:
             try:
                 callback(marker)
@@ -102,15 +103,13 @@ class MarkerLog:
                 logger.exception("on_marker callback %r failed at marker %s", callback, name)
         return marker
 
-    def _write(self, marker: Marker) -> None:
-        if self._file is None:
-            return
+    def _write(self, marker: Marker, file: FileIO) -> None:
         line = json.dumps({"name": marker.name, "details": marker.details, "at": marker.at.isoformat()})
         data = f"{line}\n".encode()
         try:
-            written = self._file.write(data)
+            written = file.write(data)
             if written < len(data):  # a full disk: a line is in the file whole or not at all
-                self._file.truncate(os.fstat(self._file.fileno()).st_size - written)
+                file.truncate(os.fstat(file.fileno()).st_size - written)
                 self._stop(f"only {written} of {len(data)} bytes could be written")
         except OSError as error:
             self._stop(error)

@@ -294,6 +294,7 @@ async def play_task(
     """
     threads = None if limiter is None else limiter.threads
     work = functools.partial(call, task, task.bound(context), threads=threads, attempt=attempt, step=step)
+    played: R
     if not task.attributes.plain:
         played = await attempts(task.name, task.attributes, work, limiter=limiter)
     elif limiter is None:
@@ -301,4 +302,4 @@ async def play_task(
     else:
         async with limiter.slot():
             played = await work()
-    return cast("R", played)
+    return played

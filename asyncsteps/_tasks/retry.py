@@ -4,8 +4,9 @@ import asyncio
 import logging
 from collections.abc import Awaitable, Callable
 from contextlib import AbstractContextManager
-from inspect import isawaitable, iscoroutinefunction
-from types import AsyncGeneratorType, CoroutineType, GeneratorType
+from functools import partial
+from inspect import CO_COROUTINE, isawaitable, iscoroutinefunction
+from types import AsyncGeneratorType, CoroutineType, FunctionType, GeneratorType
 from typing import TYPE_CHECKING, Any, Protocol, TypeVar, cast
 
 import anyio
@@ -38,6 +39,9 @@ _OVERRUN_TOLD = 10.0
 
 def is_async_callable(function: Callable[..., Any]) -> bool:
     """Whether ``function`` gives a coroutine: an ``async def``, a partial of one, an async ``__call__``."""
+    called = function.func if isinstance(function, partial) else function
+    if isinstance(called, FunctionType) and called.__code__.co_flags & CO_COROUTINE:
+        return True  # told at once, as it is of nearly all
     return iscoroutinefunction(function) or iscoroutinefunction(
         getattr(function, "__call__", None)  # noqa: B004 - whether it is async, not whether it is callable
     )
