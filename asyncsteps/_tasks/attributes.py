@@ -106,6 +106,8 @@ class ActivityAttributes:
     start_to_close: float | None = field(init=False)
     schedule_to_close: float | None = field(init=False)
     schedule_to_start: float | None = field(init=False)
+    plain: bool = field(init=False, repr=False)
+    """Whether there is a single attempt without timeouts."""
 
     def __post_init__(self) -> None:
         """Check every attribute.
@@ -137,11 +139,8 @@ class ActivityAttributes:
             seconds = as_seconds(getattr(self, f"{timeout}_timeout"), f"{timeout}_timeout")
             object.__setattr__(self, timeout, seconds)
         as_seconds(self.heartbeat_timeout, "heartbeat_timeout")
-
-    @property
-    def plain(self) -> bool:
-        """Whether there is a single attempt without timeouts."""
-        return not (self.retry or self.start_to_close or self.schedule_to_close or self.schedule_to_start)
+        timed = self.start_to_close or self.schedule_to_close or self.schedule_to_start
+        object.__setattr__(self, "plain", not (self.retry or timed))
 
     def is_retried(self, error: Exception) -> bool:
         """Whether ``retry_on`` selects ``error``."""
