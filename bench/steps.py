@@ -16,7 +16,7 @@ _PLAYED, _SKIPPED, _MEMORY = 6, 2, 1.2
 """The promises: tasks' worth of CPU time for a step that is played, and for one that is skipped; KiB of memory."""
 
 _PEERS_AT_MOST = 200
-"""So many steps of each peer, however many are asked for."""
+"""So many steps of each peer, unless peers are named."""
 
 _MEMORY_OF = range(1_000, 10_001)
 """With fewer steps memory is that of the run, with more it takes long to trace."""
@@ -59,8 +59,8 @@ def run(options: Options) -> Result:
     costs = [] if options.peers else [_cost(keys, way) for way, keys in product(WAYS, options.keys)]
     wanted = {name: peer for name, peer in PEERS.items() if not options.peers or name in options.peers}
     missing = [name for name, peer in wanted.items() if not peer.installed]
-    keys = min(_PEERS_AT_MOST, *options.keys)
-    peers = [_peer(name, keys) for name in wanted if name not in missing]
+    sizes = options.keys if options.peers else (min(_PEERS_AT_MOST, *options.keys),)
+    peers = [_peer(name, keys) for keys, name in product(sizes, wanted) if name not in missing]
     tables = [Table("CPU time of the engine", _COSTS, costs)] if costs else []
     charts = [_chart(costs)] if len(options.keys) > 1 and costs else []
     skipped = f"Not installed, and so not measured: {', '.join(missing)}." if missing else ""
