@@ -151,6 +151,7 @@ class Dispatch:
         members = list(chain.activities)
         for number, member in enumerate(members, start=1):
             given = _given_result(member, ended[-1].value) if chain.send_result and ended else member
+            await self._checkpoint()
             played = await self.play(given)
             if chain.send_result and number < len(members) and played.error is None:
                 # A failure that does not bubble leaves no result to send, so it ends the chain.

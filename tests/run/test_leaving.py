@@ -25,6 +25,7 @@ from asyncsteps import (
     activity,
 )
 from asyncsteps._run.done_marks import finish
+from asyncsteps._tasks.signals import MarkerTask
 
 
 async def test_leaving_by_an_exception_cancels_and_awaits_what_other_tasks_have_under_way() -> None:
@@ -255,9 +256,14 @@ class TickingLoop(asyncio.SelectorEventLoop):
         return self.ticks / 10_000
 
 
-@pytest.mark.parametrize("done", [True, False])
-def test_what_does_not_wait_lets_other_tasks_have_turns(done: bool) -> None:
+@pytest.mark.parametrize("kind", ["skipped", "activities", "markers"])
+def test_what_does_not_wait_lets_other_tasks_have_turns(kind: str) -> None:
     names = [f"s.{number}" for number in range(1_000)]
+    members = {
+        "skipped": lambda name: Step(name, noop),
+        "activities": lambda _: noop,
+        "markers": lambda name: MarkerTask(name, {}),
+    }
     turns: list[float] = []
 
     async def count() -> None:
@@ -269,7 +275,7 @@ def test_what_does_not_wait_lets_other_tasks_have_turns(done: bool) -> None:
         async with run_over(MemoryStore({name: {} for name in names})) as run:
             await run.submit(Step(names[0], noop))
             counting = asyncio.ensure_future(count())
-            await run.submit(Chain(*(Step(name, noop) if done else noop for name in names)))
+            await run.submit(Chain(*map(members[kind], names)))
             counting.cancel()
 
     with asyncio.Runner(loop_factory=TickingLoop) as runner:
