@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 DEMO_STORE ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-long test-newest fuzz fuzz-guided simulate mutants check format bench dist clean
+.PHONY: help demo test test-long test-newest fuzz fuzz-guided simulate mutants check format docs bench dist clean
 
 help:  ## List the targets (the default).
 	@sed -En 's/^([a-z-]+):[^#]*## (.*)/make \1|\2/p' $(MAKEFILE_LIST) | awk -F'|' '{ printf "%-17s %s\n", $$1, $$2 }'
@@ -81,6 +81,10 @@ format: $(VENV)/.dev.installed  ## Format, and fix what lint can fix.
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
 
+docs: $(VENV)/.docs.installed  ## Build the documentation as a site into site/; a broken link or docstring is an error.
+	$(BIN)/sphinx-build --quiet --fail-on-warning --keep-going -c docs -d $(VENV)/doctrees . site
+	@echo "site/docs/index.html"
+
 bench: $(VENV)/.bench.installed  ## Measure the quick set of benchmarks, within five minutes on two cores.
 	$(BIN)/python -m bench
 
@@ -88,4 +92,4 @@ dist: $(VENV)/.release.installed  ## Build the sdist and the wheel into dist/.
 	PIP_CONSTRAINT=constraints.txt $(BIN)/python -m build
 
 clean:  ## Remove the environment and the caches of the tools.
-	rm -rf $(VENV) .mypy_cache .pytest_cache .ruff_cache .hypothesis .coverage .coverage.*
+	rm -rf $(VENV) site .mypy_cache .pytest_cache .ruff_cache .hypothesis .coverage .coverage.*
