@@ -28,7 +28,15 @@ Play = Callable[["SimulatedSwf", str, list[Any], dict[str, Any]], Any]
 
 
 class ActivityError(Exception):
-    """Raised by a simulated activity that is to fail."""
+    """Raised by a simulated activity that is to fail.
+
+    Attributes:
+        details: The details of its failure.
+    """
+
+    def __init__(self, reason: str, details: str | None = "{}") -> None:
+        super().__init__(reason)
+        self.details = details
 
 
 def play_activity(swf: "SimulatedSwf", name: str, args: list[Any], kwargs: dict[str, Any]) -> Any:
@@ -262,7 +270,7 @@ class SimulatedSwf:
         try:
             result = self.play(self, name, given["args"], given["kwargs"])
         except ActivityError as error:
-            self._event("ActivityTaskFailed", {**ids, "reason": str(error), "details": "{}"})
+            self._event("ActivityTaskFailed", {**ids, "reason": str(error), "details": error.details})
         else:
             text = json.dumps(result, separators=(",", ":"))
             assert len(text) <= 32_768, f"the result of {name} has {len(text)} characters"
