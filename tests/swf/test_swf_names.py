@@ -35,8 +35,8 @@ NAMES = [
 ]
 """What simpleflow plays under a prefix, and our own rule refuses."""
 
-REFUSED: list[Any] = ["", "/evil", "..", "../evil", "a/../../evil", "a/./b", "a\nb", 7]
-"""What leaves the prefix, or cannot be stored."""
+REFUSED: list[Any] = ["", "/evil", "..", "../evil", "a/../../evil", "a/./b", "a\nb", 7, ".asyncsteps-doctor/a"]
+"""What leaves the prefix, cannot be stored, or is a probe of the doctor."""
 
 SIDES = {"ours": WorkflowStepMixin, "theirs": TheirMixin}
 

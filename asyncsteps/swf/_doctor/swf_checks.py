@@ -112,6 +112,4 @@ def _denied(what: str, error: SwfAccessDeniedError, permission: str) -> Check:
     code = error_code(error.__cause__)
     if code is None or code in CREDENTIALS_CODES:
         return failed(_AREA, what, str(error))
-    return warning(
-        _AREA, what, f"not known: asking needs {permission}, which deciders and workers do not need; {error}"
-    )
+    return warning(_AREA, what, f"not known: asking needs {permission}, which deciders and workers do not need")
