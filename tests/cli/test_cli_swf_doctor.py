@@ -39,15 +39,7 @@ class TestCommand:
         assert len(ended.json["errors"]) == 1
 
     def test_tasks_that_wait_are_a_warning(self, decider: Decider, bucket: str) -> None:
-        decider.swf.start_workflow_execution(
-            domain=decider.domain,
-            workflowId="w",
-            workflowType={"name": Ingest.name, "version": Ingest.version},
-            taskList={"name": "ingest"},
-            executionStartToCloseTimeout="600",
-            taskStartToCloseTimeout="60",
-            childPolicy="TERMINATE",
-        )
+        decider.start("w")
         ended = doctor(decider, f"s3://{bucket}/wf/steps", "--task-list", "ingest", "--json")
         assert ended.code == 0
         (warned,) = (check for check in ended.json["checks"] if check["verdict"] == "warning")
