@@ -29,6 +29,7 @@ class TestCommand:
             "all is well",
         ]
         assert all(line.split()[0] == "ok" for line in lines if line.startswith(" "))
+        assert any(line.endswith("is registered, and keeps closed executions for 1 day") for line in lines)
         assert moto_server.keys(bucket) == ["wf/steps/a"]
 
     def test_as_json_what_is_missing_is_named(self, decider: Decider, bucket: str) -> None:
@@ -44,7 +45,7 @@ class TestCommand:
         assert ended.code == 0
         (warned,) = (check for check in ended.json["checks"] if check["verdict"] == "warning")
         assert warned["name"] == "task list ingest"
-        assert warned["detail"].startswith("1 decisions and 0 activities wait")
+        assert warned["detail"].startswith("1 decision and 0 activities wait")
 
     def test_activity_types_that_are_registered(self, decider: Decider, bucket: str) -> None:
         for name in (LIST, "MarkStepDoneTask", "WithdrawStepsDoneTask"):
