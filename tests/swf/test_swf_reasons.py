@@ -178,7 +178,8 @@ class TestOfExecutions:
 
     def test_a_child_that_was_canceled_with_long_details(self) -> None:
         def run(self: Any) -> None:
-            raise TaskException(ActivityTask(fails), TaskCanceled("c" * 1_000))
+            canceled: Any = TaskCanceled("c" * 1_000)
+            raise TaskException(ActivityTask(fails), canceled)
 
         told = play(run).result
         assert told["reason"].startswith('Workflow execution error in activity-test.fails: "TaskCanceled(ccc')
@@ -193,6 +194,23 @@ class TestOfExecutions:
         assert told["reason"].startswith("Cannot replay the workflow: LookupError(no such table: ttt")
         assert "in run" in told["details"]
         assert "LookupError: no such table: " + "t" * 300 in told["details"]
+
+    def test_a_long_traceback_has_its_beginning_and_its_end(self) -> None:
+        def odd(depth: int) -> None:
+            even(depth - 1)
+
+        def even(depth: int) -> None:
+            if depth <= 0:
+                raise LookupError("at the end")
+            odd(depth - 1)
+
+        def run(self: Any) -> None:
+            odd(400)
+
+        told = play(run).result
+        assert told["reason"] == "Cannot replay the workflow: LookupError(at the end)"
+        assert "in run" in told["details"]
+        assert told["details"].rstrip().endswith("LookupError: at the end")
 
     def test_results_of_what_failed(self) -> None:
         """Their errors quote all details."""

@@ -44,13 +44,14 @@ def _of_run(error: Exception) -> Exception:
     if len(message) <= room and len(told) <= MAX_DETAILS_LENGTH - _FRAMES_CHARS:
         return error
     short: Exception = type(kind, (Exception,), {"__module__": type(error).__module__})(_cut(message, room))
-    short.add_note(_cut(told, MAX_DETAILS_LENGTH - _FRAMES_CHARS))
+    half = (MAX_DETAILS_LENGTH - _FRAMES_CHARS) // 2
+    short.add_note(told if len(told) <= 2 * half else f"{told[:half]}\n...\n{told[-half:]}")
     return short
 
 
-def _of_task(error: TaskException | WorkflowException) -> Exception:
-    failure: Any = error.exception
-    name = error.payload.name
+def _of_task(error: Exception) -> Exception:
+    raised: Any = error
+    failure, name = raised.exception, raised.payload.name
     reason = str(failure.reason) if hasattr(failure, "reason") else repr(failure)
     if len(_reason(name, reason)) <= MAX_REASON_LENGTH:
         return error
@@ -58,7 +59,7 @@ def _of_task(error: TaskException | WorkflowException) -> Exception:
     # Of a failure in a child workflow, what failed comes before where it did.
     inner = _WRAPPED.sub("", reason, count=1)
     short = TaskFailed(name, _cut(inner, MAX_REASON_LENGTH - len(_reason(name, ""))), _details(failure, reason))
-    failed: Exception = type(error)(SimpleNamespace(name=name), short)
+    failed: Exception = type(raised)(SimpleNamespace(name=name), short)
     failed.__cause__ = error
     return failed
 
