@@ -85,6 +85,17 @@ def decider(s3_endpoint: str) -> "Decider":
 
 
 @pytest.fixture
+def at_moto(s3_endpoint: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Both kinds of steps find S3 at the moto server; simpleflow's own keep the clients that they have made."""
+    import boto3
+    from simpleflow import storage
+
+    monkeypatch.setenv("AWS_ENDPOINT_URL", s3_endpoint)
+    resource: Any = boto3.resource("s3", endpoint_url=s3_endpoint)
+    monkeypatch.setattr(storage, "get_bucket", resource.Bucket)
+
+
+@pytest.fixture
 async def once(fault_proxy: FaultProxy) -> AsyncIterator[Any]:
     """A caller's SWF client that never retries, so that a fault is not hidden."""
     from aiobotocore.config import AioConfig

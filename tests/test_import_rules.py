@@ -50,8 +50,9 @@ ROOMS: dict[str, tuple[set[str], set[str]]] = {
     ),
     "swf._client": ({"_aws", "_errors", "_plan", "swf.base"}, {"anyio", *AWS}),
     "swf._doctor": (
-        {"_aws", "_errors", "store.contract", "store._s3", "swf.base", "swf._done", "swf._client"},
-        {"anyio", "aiobotocore", "botocore"},
+        {"_aws", "_errors", "_plan", "store.contract", "store._s3", "swf.base"}
+        | {"swf._sync", "swf._done", "swf._client"},
+        {"anyio", "aiobotocore"},
     ),
     "swf": (
         {

@@ -20,6 +20,8 @@ from asyncsteps.swf._errors import DoneListError
 FORM = "asyncsteps.done"
 VERSION = 1
 
+_REMEDY = "get_steps_done_activity() must give an activity whose result is a list of str"
+
 BEFORE_ALL_NAMES = "\x1f"
 """Where the first part of a list begins: no name has a control character, so every one comes after it."""
 
@@ -164,7 +166,7 @@ def read_form(result: Any) -> Part | Snapshot:
         DoneListError: When it is none of the forms.
     """
     if isinstance(result, list):
-        return Part(_checked(result), None)
+        return Part(listed_names(result), None)
     if not isinstance(result, Mapping) or result.get("form") != FORM:
         raise DoneListError(
             f"the listing of done steps answered neither names nor a form of them: {result!r:.200}"
@@ -185,12 +187,18 @@ def read_form(result: Any) -> Part | Snapshot:
     return Part(names, through)
 
 
-def _checked(names: list[Any]) -> list[str]:
-    """Return what a listing answered as names; a listing of the user's own may answer anything."""
-    for name in names:
+def listed_names(answer: Any) -> list[str]:
+    """Return what a listing answered as names; one of the user's own may answer anything.
+
+    Raises:
+        DoneListError: When it is not names.
+    """
+    if not isinstance(answer, list | tuple | set | frozenset):
+        raise DoneListError(f"the listing of done steps answered {answer!r:.200}; {_REMEDY}")
+    for name in answer:
         if not isinstance(name, str):
-            raise DoneListError(f"the listing of done steps answered {name!r:.200}, which is no name")
-    return names
+            raise DoneListError(f"the listing of done steps answered {name!r:.200} among the names; {_REMEDY}")
+    return list(answer)
 
 
 def _read_pointer(pointer: Any, count: Any) -> Snapshot:

@@ -24,7 +24,7 @@ from simpleflow.history import History
 from asyncsteps._errors import FINAL_ERRORS, StoreError
 from asyncsteps.swf import _simpleflow as sf
 from asyncsteps.swf._constants import MAX_LISTINGS, SNAPSHOT_WAITS
-from asyncsteps.swf._done.payload import BEFORE_ALL_NAMES, Part, Snapshot, SortedNames, read_form
+from asyncsteps.swf._done.payload import BEFORE_ALL_NAMES, Part, Snapshot, SortedNames, listed_names, read_form
 from asyncsteps.swf._done.snapshots import read_snapshot
 from asyncsteps.swf._errors import DoneListError
 from asyncsteps.swf._steps.history import Listing, last_seen, own_changes
@@ -77,7 +77,7 @@ class DoneList:
         workflow = self._workflow
         plain = not sf.runs_on_swf(workflow.executor) or (self._recorded and self._recorded[0].by_simpleflow)
         if plain or workflow._overrides_hook("get_steps_done_activity"):  # noqa: SLF001 - the mixin's own
-            return SortedNames(self._result(workflow.get_steps_done_activity()))
+            return SortedNames(listed_names(self._result(workflow.get_steps_done_activity())))
         names = self._shared()
         return self._listed() if names is None else SortedNames(names)
 

@@ -14,6 +14,7 @@ from simpleflow.step.tasks import GetStepsDoneTask as TheirGetStepsDoneTask
 from asyncsteps._errors import StepDeadlockError
 from asyncsteps._plan.model import Action, Decision, StepRules
 from asyncsteps.swf import _simpleflow as sf
+from asyncsteps.swf._done.payload import listed_names
 from asyncsteps.swf._steps.done_list import NotListedYet
 from asyncsteps.swf._steps.entered import hooks_of
 from asyncsteps.swf._steps.history import Listing, Place, has_new_failures, listings, warn_of_length
@@ -143,10 +144,11 @@ class StepsRun:
 
         Raises:
             ExecutionBlocked: While the listing is under way.
+            DoneListError: When an overridden listing gives no names.
         """
         self.bind()
         if not sf.runs_on_swf(self.workflow.executor):
-            return list(self.workflow.submit(self.workflow.get_steps_done_activity()).result)
+            return listed_names(self.workflow.submit(self.workflow.get_steps_done_activity()).result)
         try:
             return list(self._state().done.listed().given)
         except NotListedYet as blocked:
