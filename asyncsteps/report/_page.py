@@ -1,10 +1,10 @@
 """A run as one page of HTML that needs nothing else: no network, no other file."""
 
 import json
+import re
 from datetime import datetime
 from html import escape
 from importlib.resources import files
-from os.path import commonprefix
 from typing import Any
 
 from asyncsteps.report._root_causes import root_causes
@@ -24,16 +24,12 @@ def page(story: RunStory) -> str:
     text = {name: (assets / name).read_text(encoding="utf-8") for name in ("page.html", "page.css", "page.js")}
     data = json.dumps(_data(story), ensure_ascii=False, separators=(",", ":"), allow_nan=False)
     parts = {
-        "{{title}}": escape(f"{story.workflow_id} · run {story.run_id}"),
-        "{{style}}": text["page.css"],
-        "{{data}}": data.replace("<", "\\u003c").replace("\u2028", "\\u2028").replace("\u2029", "\\u2029"),
-        "{{script}}": text["page.js"],
+        "title": escape(f"{story.workflow_id} · run {story.run_id}"),
+        "style": text["page.css"],
+        "data": data.replace("<", "\\u003c").replace("\u2028", "\\u2028").replace("\u2029", "\\u2029"),
+        "script": text["page.js"],
     }
-    shown = text["page.html"]
-    for mark, part in parts.items():
-        before, _, after = shown.partition(mark)
-        shown = before + part + after
-    return shown
+    return re.sub(r"{{(\w+)}}", lambda mark: parts[mark[1]], text["page.html"])
 
 
 def _data(story: RunStory) -> dict[str, Any]:
@@ -63,7 +59,12 @@ def _data(story: RunStory) -> dict[str, Any]:
         "attempts": _sparse(spans, lambda span: [_millis(story, at) for at in span.attempts]),
         "errors": _sparse(spans, lambda span: span.error),
         "causes": [
-            {"cause": each.cause, "step": each.is_step, "count": len(each.steps), "steps": each.steps[:_STEPS_OF_A_CAUSE]}
+            {
+                "cause": each.cause,
+                "step": each.is_step,
+                "count": len(each.steps),
+                "steps": each.steps[:_STEPS_OF_A_CAUSE],
+            }
             for each in root_causes(story.spans)[:_MOST_CAUSES]
         ],
     }
@@ -74,7 +75,9 @@ def _front_coded(names: list[str]) -> list[str | int]:
     coded: list[str | int] = []
     before = ""
     for name in names:
-        shared = len(commonprefix((before, name)))
+        shared = next((at for at, (old, new) in enumerate(zip(before, name, strict=False)) if old != new), None)
+        if shared is None:
+            shared = min(len(before), len(name))
         coded += (shared, name[shared:])
         before = name
     return coded

@@ -8,6 +8,9 @@ from typing import Any, Self
 Event = Mapping[str, Any]
 """A line of a run's journal, decoded."""
 
+_LONGEST = 1e9
+"""Seconds; whatever lasts longer is not believed."""
+
 _ENDS = ("completed", "failed", "cancelled", "skipped")
 
 
@@ -174,7 +177,7 @@ def _time(value: object) -> datetime | None:
 
 
 def _seconds(value: object) -> timedelta | None:
-    if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value < 1e9:
+    if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value <= _LONGEST:
         return None
     return timedelta(seconds=value)
 

@@ -20,7 +20,7 @@ def trace(story: RunStory) -> str:
     free: list[int] = []
     busy: list[tuple[datetime, int]] = []
     lanes = 0
-    for span in sorted(story.spans, key=lambda span: (span.started or span.queued)):
+    for span in sorted(story.spans, key=lambda span: span.started or span.queued):
         begin = span.started or span.queued
         if span.started is None:
             events.append(_event(story, span, "i", begin, 0) | {"s": "p"})

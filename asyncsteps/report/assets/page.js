@@ -494,7 +494,7 @@ function overview() {
     if (!counts[each]) return;
     const item = make("li"), label = status === "scheduled" ? "no end known" : status === "forced" ? "forced, completed" : status;
     item.style.setProperty("--of", `var(--${status})`);
-    item.append(make("b", number(counts[each])), label);
+    item.append(make("b", number(counts[each])), " " + label);
     $("counts").append(item);
     const button = make("button", label);
     button.type = "button";
