@@ -68,6 +68,7 @@ ROOMS: dict[str, tuple[set[str], set[str]]] = {
         set(),
     ),
     "": ({"_errors", "_plan", "_tasks", "_run", "store"}, set()),
+    "report": (set(), set()),
     "testing": ({"_errors"}, {"pytest"}),
     "cli": ({"", "store", "swf"}, {"anyio", "cyclopts", "pydantic", "rich"}),
 }
