@@ -68,10 +68,10 @@ _USAGES: Final = {"_store:ls": "Usage: asyncsteps ls [OPTIONS] STORE [SELECTOR]"
 _swf = App(
     name="swf", help="Look at executions on Amazon SWF, and at what they need.", result_action="return_value"
 )
-app.command(_swf)
 for _app, _commands in ((app, _COMMANDS), (_swf, _OF_SWF)):
     for _where, _summary in _commands:
         _app.command(f"asyncsteps.cli.{_where}", help=_summary, usage=_USAGES.get(_where))
+app.command(_swf)
 
 
 def run_command(tokens: Sequence[str]) -> int:
