@@ -10,24 +10,22 @@ import ast
 import importlib.machinery
 import sys
 import sysconfig
-import threading
 from collections import Counter
 from collections.abc import Collection, Iterator
 from pathlib import Path
 from typing import Any
 
+from anyio import to_process
+
 from asyncsteps import Group, Step, StepRun
 
 SIDE_BY_SIDE = 8
-"""Steps under way at once: parsing takes the interpreter's lock, so more would only wait for it."""
+"""Steps under way at once: some are counted, on every core, while others are marked as done."""
 
 NOT_COUNTED = {"test", "tests", "idle_test", "__pycache__", "site-packages"}
 """Folders that are no part of the library: its tests hold files that are wrong on purpose."""
 
 Count = dict[str, Any]
-
-_PARSING = threading.Lock()
-"""Held while a file is parsed: before 3.11.8 and 3.12.2 Python fails at two at once (its issue 106905)."""
 
 
 def _library() -> Path:
@@ -81,7 +79,7 @@ def count_module(module: str) -> Count:
         source = path.read_bytes()
         counts["files"] += 1
         counts["lines"] += len(source.splitlines())
-        for node in statements(parse(source, path)):
+        for node in statements(ast.parse(source, filename=str(path))):
             match node:
                 case ast.FunctionDef() | ast.AsyncFunctionDef():
                     counts["functions"] += 1
@@ -95,12 +93,6 @@ def count_module(module: str) -> Count:
                     pass
     inside = sorted(imports & sys.stdlib_module_names - {module})
     return {"module": module, "kind": kind, **counts, "imports": inside}
-
-
-def parse(source: bytes, path: Path) -> ast.Module:
-    """The syntax tree of a file."""
-    with _PARSING:
-        return ast.parse(source, filename=str(path))
 
 
 def statements(tree: ast.Module) -> Iterator[ast.stmt]:
@@ -141,6 +133,11 @@ def graph(counts: Collection[Count], top: int) -> dict[str, Any]:
     return {"edges": len(edges), "most_imported": [{"module": name, "by": by} for name, by in ranked[:top]]}
 
 
+async def count_in_process(module: str) -> Count:
+    """Do `count_module` in one of as many processes as there are cores: parsing holds the interpreter's lock."""
+    return await to_process.run_sync(count_module, module)
+
+
 async def census(run: StepRun, *, top: int = 5) -> dict[str, Any]:
     """Count every module, then report.
 
@@ -153,7 +150,7 @@ async def census(run: StepRun, *, top: int = 5) -> dict[str, Any]:
             *(
                 Step(
                     f"census.{module}",
-                    (count_module, module),
+                    (count_in_process, module),
                     force_steps_if_executed=["report"],
                     save_result=True,
                 )
