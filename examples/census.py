@@ -7,15 +7,18 @@ and ``report.graph`` stand on top of them: whatever is counted anew forces them 
 """
 
 import ast
+import asyncio
 import importlib.machinery
+import multiprocessing
+import signal
 import sys
 import sysconfig
 from collections import Counter
-from collections.abc import Collection, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Iterator
+from concurrent.futures import ProcessPoolExecutor
+from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
-
-from anyio import to_process
 
 from asyncsteps import Group, Step, StepRun
 
@@ -133,9 +136,19 @@ def graph(counts: Collection[Count], top: int) -> dict[str, Any]:
     return {"edges": len(edges), "most_imported": [{"module": name, "by": by} for name, by in ranked[:top]]}
 
 
-async def count_in_process(module: str) -> Count:
-    """Do `count_module` in one of as many processes as there are cores: parsing holds the interpreter's lock."""
-    return await to_process.run_sync(count_module, module)
+@asynccontextmanager
+async def counting() -> AsyncIterator[Callable[[str], Awaitable[Count]]]:
+    """Give `count_module` in as many processes as there are cores: parsing holds the interpreter's lock."""
+    with ProcessPoolExecutor(
+        mp_context=multiprocessing.get_context("spawn"),  # a fork would copy the locks that threads hold
+        initializer=signal.signal,
+        initargs=(signal.SIGINT, signal.SIG_IGN),  # an interrupt is for the run, which ends the processes
+    ) as pool:
+
+        async def count(module: str) -> Count:
+            return await asyncio.get_running_loop().run_in_executor(pool, count_module, module)
+
+        yield count
 
 
 async def census(run: StepRun, *, top: int = 5) -> dict[str, Any]:
@@ -145,20 +158,12 @@ async def census(run: StepRun, *, top: int = 5) -> dict[str, Any]:
         run: The run that plays the steps.
         top: How many modules the reports name.
     """
-    outcomes = await run.submit(
-        Group(
-            *(
-                Step(
-                    f"census.{module}",
-                    (count_in_process, module),
-                    force_steps_if_executed=["report"],
-                    save_result=True,
-                )
-                for module in modules()
-            ),
-            max_parallel=SIDE_BY_SIDE,
-        )
-    )
+    async with counting() as count:
+        steps = [
+            Step(f"census.{module}", (count, module), force_steps_if_executed=["report"], save_result=True)
+            for module in modules()
+        ]
+        outcomes = await run.submit(Group(*steps, max_parallel=SIDE_BY_SIDE))
     # A module that fails is on run.failures; once it is counted after all, it forces the reports.
     counts = [outcome.result for outcome in outcomes if outcome.error is None]
     size = await run.submit(Step("report.largest", (largest, counts, top), save_result=True))

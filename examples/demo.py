@@ -17,6 +17,8 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -43,36 +45,64 @@ def check(holds: object, claim: str) -> None:
     print(f"  ✓ {claim}", flush=True)
 
 
+@dataclass(frozen=True, slots=True)
+class Started:
+    """A command that was started, perhaps beside others.
+
+    Attributes:
+        line: The command line, as it is shown.
+        output: What it writes to stdout, once it has ended.
+    """
+
+    line: str
+    output: Future[str]
+
+    def text(self) -> str:
+        """Show the command line; wait for a command that must end well, and give what it wrote."""
+        print(f"  $ {self.line}", flush=True)
+        return self.output.result()
+
+    def json(self) -> Any:
+        """The same, of a command that writes JSON."""
+        return json.loads(self.text())
+
+
 class Shell:
-    """Runs the installed command on one store and shows each command line.
+    """Runs the installed command on one store.
 
     Args:
         store: The store's URL.
         env: The environment of the commands.
+        pool: Has a thread for each command that runs beside others.
     """
 
-    def __init__(self, store: str, env: dict[str, str]) -> None:
+    def __init__(self, store: str, env: dict[str, str], pool: ThreadPoolExecutor) -> None:
         self.store = store
         self._env = env
+        self._pool = pool
 
-    def text(self, *arguments: str) -> str:
-        """What a command that must end well writes to stdout."""
-        print(f"  $ asyncsteps {shlex.join(arguments)}", flush=True)
-        return self._output_of(COMMAND, *arguments)
+    def start(self, *arguments: str) -> Started:
+        """Start a command."""
+        return self._start(f"asyncsteps {shlex.join(arguments)}", COMMAND, *arguments)
 
-    def python(self, script: Path, *arguments: str, **env: str) -> Any:
-        """The JSON that a script writes, run with the variables ``env``."""
+    def start_python(self, script: Path, *arguments: str, after: Started | None = None, **env: str) -> Started:
+        """Start a script with the variables ``env``, once ``after`` has ended."""
         variables = "".join(f"{name}={shlex.quote(value)} " for name, value in env.items())
-        print(f"  $ {variables}python {os.path.relpath(script)} {shlex.join(arguments)}", flush=True)
-        return json.loads(self._output_of(sys.executable, script, *arguments, **env))
+        line = f"{variables}python {os.path.relpath(script)} {shlex.join(arguments)}"
+        return self._start(line, sys.executable, script, *arguments, after=after, **env)
 
-    def _output_of(self, *command: str | Path, **env: str) -> str:
-        ended = subprocess.run(
-            command, stdout=subprocess.PIPE, text=True, encoding="utf-8", env=self._env | env, check=False
-        )
-        if ended.returncode != 0:
-            raise NotAsSaidError(f"the command ends with 0, not {ended.returncode}")
-        return ended.stdout
+    def _start(self, line: str, *command: str | Path, after: Started | None = None, **env: str) -> Started:
+        def run() -> str:
+            if after is not None:
+                after.output.result()
+            ended = subprocess.run(
+                command, stdout=subprocess.PIPE, text=True, encoding="utf-8", env=self._env | env, check=False
+            )
+            if ended.returncode != 0:
+                raise NotAsSaidError(f"the command ends with 0, not {ended.returncode}")
+            return ended.stdout
+
+        return Started(line, self._pool.submit(run))
 
     def run(self, workflow_id: str, *options: str) -> Json:
         """What ``asyncsteps run`` reports of one run of the census."""
@@ -82,8 +112,8 @@ class Shell:
         return report
 
     def json(self, *arguments: str) -> Any:
-        """What a command that must end well writes with ``--json``."""
-        return json.loads(self.text(*arguments, "--json"))
+        """What a command writes with ``--json``."""
+        return self.start(*arguments, "--json").json()
 
 
 def first_run(shell: Shell) -> Json:
@@ -132,10 +162,14 @@ def forced_run(shell: Shell, first: Json) -> None:
     check(report["result"] == first, "nothing changed in the library, so the results are the same")
 
 
-def a_plan(shell: Shell) -> None:
-    title("4. A plan: what a run would do, without doing it")
+def start_plan(shell: Shell) -> Started:
     options = ("--store", shell.store, "--workflow-id", "census-4", "--force", "census.json=as an example")
-    plan = shell.json("plan", TARGET, *options)
+    return shell.start("plan", TARGET, *options, "--json")
+
+
+def a_plan(started: Started) -> None:
+    title("4. A plan: what a run would do, without doing it")
+    plan = started.json()
     forced = {step["step"]: step["reasons"] for step in plan["steps"] if step["action"] == "run"}
     check(sorted(forced) == ["census.json", "report.graph", "report.largest"], "three steps would run")
     for name, reasons in forced.items():
@@ -144,34 +178,37 @@ def a_plan(shell: Shell) -> None:
     check(plan["complete"], "the plan reaches the workflow's end: no result that is not known was needed")
 
 
-def the_tree(shell: Shell, first: Json) -> None:
+def the_tree(listed: Started, shown: Started, first: Json) -> None:
     title("5. What the store holds")
-    shown = shell.text("ls", shell.store).splitlines()
-    for line in shown:
+    lines = listed.text().splitlines()
+    for line in lines:
         print(f"  {line}")
     modules = first["modules"]
     check(
-        shown[0].endswith(f": {modules + 2} done steps")
-        and shown[1:3] == [f"├── census ({modules})", "└── report (2)"],
+        lines[0].endswith(f": {modules + 2} done steps")
+        and lines[1:3] == [f"├── census ({modules})", "└── report (2)"],
         "one object for each step that is done, named as the step is",
     )
-    record = shell.json("show", shell.store, "census.asyncio")["record"]
+    record = shown.json()["record"]
     check(
         record["workflow_id"] == "census-3", "and each says who marked it: census.asyncio was marked by census-3"
     )
 
 
-def handed_to_simpleflow(shell: Shell, bucket: str) -> None:
-    title("6. The census handed to simpleflow, from asyncio over the bridge")
-    with tempfile.TemporaryDirectory() as folder:
-        first = shell.python(EXAMPLES / "bridge_census.py", folder, STEP_BUCKET=bucket, LOG_LEVEL="WARNING")
-        completed = [marker["step"] for marker in first if marker["status"] == "completed"]
-        check(completed and completed[-1] == "report.largest", f"simpleflow played {', '.join(completed)}")
-        check(
-            len(first) == 2 * len(completed), "and recorded a scheduled and a completed marker for each, in order"
-        )
-        again = shell.python(EXAMPLES / "bridge_census.py", folder, STEP_BUCKET=bucket, LOG_LEVEL="WARNING")
-        check({marker["status"] for marker in again} == {"skipped"}, "a second workflow run skipped them all")
+def start_simpleflow(shell: Shell, bucket: str, folder: str) -> tuple[Started, Started]:
+    """Start two workflow runs, the second after the first."""
+    script, env = EXAMPLES / "bridge_census.py", {"STEP_BUCKET": bucket, "LOG_LEVEL": "WARNING"}
+    first = shell.start_python(script, folder, **env)
+    return first, shell.start_python(script, folder, after=first, **env)
+
+
+def handed_to_simpleflow(shell: Shell, bucket: str, runs: tuple[Started, Started]) -> None:
+    title("6. The census handed to simpleflow meanwhile, from asyncio over the bridge")
+    first = runs[0].json()
+    completed = [marker["step"] for marker in first if marker["status"] == "completed"]
+    check(completed and completed[-1] == "report.largest", f"simpleflow played {', '.join(completed)}")
+    check(len(first) == 2 * len(completed), "and recorded a scheduled and a completed marker for each, in order")
+    check({marker["status"] for marker in runs[1].json()} == {"skipped"}, "a second workflow run skipped them all")
     listed = shell.json("ls", f"s3://{bucket}/census-simpleflow/steps")["steps"]
     check(listed == sorted(completed), "the command lists what simpleflow's workflow has marked")
 
@@ -181,8 +218,11 @@ def play(shell: Shell) -> None:
     first = first_run(shell)
     second_run(shell, first)
     forced_run(shell, first)
-    a_plan(shell)
-    the_tree(shell, first)
+    # What is left only reads, so that it runs side by side.
+    plan, listed = start_plan(shell), shell.start("ls", shell.store)
+    shown = shell.start("show", shell.store, "census.asyncio", "--json")
+    a_plan(plan)
+    the_tree(listed, shown, first)
 
 
 @contextlib.contextmanager
@@ -239,24 +279,27 @@ def on_moto() -> None:
             "AWS_CONFIG_FILE": os.devnull,
             "AWS_SHARED_CREDENTIALS_FILE": os.devnull,
         }
-        shell = Shell("s3://library/steps", env)
-        play(shell)
-        handed_to_simpleflow(shell, "library")
+        with tempfile.TemporaryDirectory() as folder, ThreadPoolExecutor() as pool:
+            shell = Shell("s3://library/steps", env, pool)
+            runs = start_simpleflow(shell, "library", folder)
+            play(shell)
+            handed_to_simpleflow(shell, "library", runs)
 
 
 def on_store(store: str) -> None:
     """Play on a store that is empty, so that nothing of anybody else's is touched, and leave it empty."""
     title("A store of your own")
-    shell = Shell(store, dict(os.environ))
-    held = shell.json("ls", store)["count"]
-    check(
-        held == 0,
-        f"{store} is empty (if not: name another, or empty it: asyncsteps forget {shlex.quote(store)} '*')",
-    )
-    play(shell)
-    title("Nothing is left behind")
-    forgotten = shell.json("forget", store, "*", "--yes")["withdrawn"]
-    check(shell.json("ls", store)["count"] == 0, f"{len(forgotten)} done marks were withdrawn")
+    with ThreadPoolExecutor() as pool:
+        shell = Shell(store, dict(os.environ), pool)
+        held = shell.json("ls", store)["count"]
+        check(
+            held == 0,
+            f"{store} is empty (if not: name another, or empty it: asyncsteps forget {shlex.quote(store)} '*')",
+        )
+        play(shell)
+        title("Nothing is left behind")
+        forgotten = shell.json("forget", store, "*", "--yes")["withdrawn"]
+        check(shell.json("ls", store)["count"] == 0, f"{len(forgotten)} done marks were withdrawn")
 
 
 def main() -> int:
