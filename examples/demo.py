@@ -83,15 +83,15 @@ class Shell:
 
     def start(self, *arguments: str) -> Started:
         """Start a command."""
-        return self._start(f"asyncsteps {shlex.join(arguments)}", COMMAND, *arguments)
+        return self._start(f"asyncsteps {shlex.join(arguments)}", [COMMAND, *arguments], {}, None)
 
-    def start_python(self, script: Path, *arguments: str, after: Started | None = None, **env: str) -> Started:
+    def start_python(self, script: Path, argument: str, env: dict[str, str], after: Started | None) -> Started:
         """Start a script with the variables ``env``, once ``after`` has ended."""
         variables = "".join(f"{name}={shlex.quote(value)} " for name, value in env.items())
-        line = f"{variables}python {os.path.relpath(script)} {shlex.join(arguments)}"
-        return self._start(line, sys.executable, script, *arguments, after=after, **env)
+        line = f"{variables}python {os.path.relpath(script)} {shlex.quote(argument)}"
+        return self._start(line, [sys.executable, script, argument], env, after)
 
-    def _start(self, line: str, *command: str | Path, after: Started | None = None, **env: str) -> Started:
+    def _start(self, line: str, command: list[str | Path], env: dict[str, str], after: Started | None) -> Started:
         def run() -> str:
             if after is not None:
                 after.output.result()
@@ -198,8 +198,8 @@ def the_tree(listed: Started, shown: Started, first: Json) -> None:
 def start_simpleflow(shell: Shell, bucket: str, folder: str) -> tuple[Started, Started]:
     """Start two workflow runs, the second after the first."""
     script, env = EXAMPLES / "bridge_census.py", {"STEP_BUCKET": bucket, "LOG_LEVEL": "WARNING"}
-    first = shell.start_python(script, folder, **env)
-    return first, shell.start_python(script, folder, after=first, **env)
+    first = shell.start_python(script, folder, env, after=None)
+    return first, shell.start_python(script, folder, env, after=first)
 
 
 def handed_to_simpleflow(shell: Shell, bucket: str, runs: tuple[Started, Started]) -> None:

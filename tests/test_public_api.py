@@ -63,7 +63,7 @@ def test_every_public_name_is_documented(name: str) -> None:
 def test_the_version_is_the_distributions() -> None:
     assert asyncsteps.__version__ == importlib.metadata.version("asyncsteps")
     with pytest.raises(AttributeError, match="no attribute 'colour'"):
-        asyncsteps.colour  # noqa: B018 - that it raises is the point
+        asyncsteps.colour  # type: ignore[attr-defined]  # noqa: B018 - that it raises is the point
 
 
 def test_type_checkers_find_each_name_where_it_is_imported_from() -> None:
