@@ -6,26 +6,22 @@ left so.
 """
 
 import argparse
-import contextlib
-import http.client
 import json
 import os
-import re
 import shlex
 import subprocess
 import sys
 import tempfile
-import time
-from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from asyncsteps.testing import run_moto_server
+
 EXAMPLES = Path(__file__).resolve().parent
 COMMAND = Path(sys.executable).parent / "asyncsteps"
 TARGET = os.path.relpath(EXAMPLES / "census.py") + ":census"
-START_SECONDS = 60.0
 
 Json = dict[str, Any]
 
@@ -81,9 +77,9 @@ class Shell:
         self._env = env
         self._pool = pool
 
-    def start(self, *arguments: str) -> Started:
-        """Start a command."""
-        return self._start(f"asyncsteps {shlex.join(arguments)}", [COMMAND, *arguments], {}, None)
+    def start(self, *arguments: str, after: Started | None = None) -> Started:
+        """Start a command, once ``after`` has ended."""
+        return self._start(f"asyncsteps {shlex.join(arguments)}", [COMMAND, *arguments], {}, after)
 
     def start_python(self, script: Path, argument: str, env: dict[str, str], after: Started | None) -> Started:
         """Start a script with the variables ``env``, once ``after`` has ended."""
@@ -195,21 +191,32 @@ def the_tree(listed: Started, shown: Started, first: Json) -> None:
     )
 
 
-def start_simpleflow(shell: Shell, bucket: str, folder: str) -> tuple[Started, Started]:
-    """Start two workflow runs, the second after the first."""
+@dataclass(frozen=True, slots=True)
+class Handed:
+    """Two workflow runs on simpleflow, one after the other, and a listing of what they have marked."""
+
+    first: Started
+    again: Started
+    listed: Started
+
+
+def hand_to_simpleflow(shell: Shell, bucket: str, folder: str) -> Handed:
     script, env = EXAMPLES / "bridge_census.py", {"STEP_BUCKET": bucket, "LOG_LEVEL": "WARNING"}
     first = shell.start_python(script, folder, env, after=None)
-    return first, shell.start_python(script, folder, env, after=first)
+    again = shell.start_python(script, folder, env, after=first)
+    listed = shell.start("ls", f"s3://{bucket}/census-simpleflow/steps", "--json", after=again)
+    return Handed(first, again, listed)
 
 
-def handed_to_simpleflow(shell: Shell, bucket: str, runs: tuple[Started, Started]) -> None:
+def handed_to_simpleflow(handed: Handed) -> None:
     title("6. The census handed to simpleflow meanwhile, from asyncio over the bridge")
-    first = runs[0].json()
+    first = handed.first.json()
     completed = [marker["step"] for marker in first if marker["status"] == "completed"]
     check(completed and completed[-1] == "report.largest", f"simpleflow played {', '.join(completed)}")
     check(len(first) == 2 * len(completed), "and recorded a scheduled and a completed marker for each, in order")
-    check({marker["status"] for marker in runs[1].json()} == {"skipped"}, "a second workflow run skipped them all")
-    listed = shell.json("ls", f"s3://{bucket}/census-simpleflow/steps")["steps"]
+    again = handed.again.json()
+    check({marker["status"] for marker in again} == {"skipped"}, "a second workflow run skipped them all")
+    listed = handed.listed.json()["steps"]
     check(listed == sorted(completed), "the command lists what simpleflow's workflow has marked")
 
 
@@ -225,65 +232,17 @@ def play(shell: Shell) -> None:
     the_tree(listed, shown, first)
 
 
-@contextlib.contextmanager
-def moto_server() -> Iterator[str]:
-    """A moto server on a free port of the loopback interface, as a process; stopped at the end. Gives its URL."""
-    with tempfile.TemporaryFile() as log:
-        process = subprocess.Popen(
-            [sys.executable, "-m", "moto.server", "-H", "127.0.0.1", "-p", "0"],
-            stdin=subprocess.DEVNULL,
-            stdout=log,
-            stderr=log,
-            env={**os.environ, "PYTHONUNBUFFERED": "1"},
-        )
-        try:
-            yield f"http://127.0.0.1:{_port_of(process, lambda: os.pread(log.fileno(), 100_000, 0))}"
-        finally:
-            process.terminate()
-            try:
-                process.wait(timeout=10)
-            except subprocess.TimeoutExpired:
-                process.kill()
-                process.wait()
-
-
-def _port_of(process: subprocess.Popen[bytes], written: Callable[[], bytes]) -> int:
-    """The port that the server says it listens on, polled for: the system picked it."""
-    deadline = time.monotonic() + START_SECONDS
-    while not (found := re.search(rb"Running on http://127\.0\.0\.1:(\d+)", written())):
-        if process.poll() is not None or time.monotonic() > deadline:
-            raise NotAsSaidError(f"the moto server starts; it wrote: {written().decode(errors='replace')}")
-        time.sleep(0.02)
-    return int(found.group(1))
-
-
-def create_bucket(endpoint: str, bucket: str) -> None:
-    """Create a bucket by plain HTTP, as moto checks no signatures."""
-    connection = http.client.HTTPConnection(endpoint.removeprefix("http://"), timeout=30)
-    with contextlib.closing(connection):
-        connection.request("PUT", f"/{bucket}")
-        status = connection.getresponse().status
-    check(status == http.HTTPStatus.OK, f"a moto server listens at {endpoint} and has the bucket {bucket!r}")
-
-
 def on_moto() -> None:
     title("An S3 server of our own")
-    with moto_server() as endpoint:
-        create_bucket(endpoint, "library")
+    with run_moto_server() as server:
+        server.create_bucket("library")
+        print(f"  a moto server listens at {server.endpoint} and has the bucket 'library'")
         env = {name: value for name, value in os.environ.items() if not name.startswith("AWS_")}
-        env |= {
-            "AWS_ENDPOINT_URL_S3": endpoint,
-            "AWS_ACCESS_KEY_ID": "demo",
-            "AWS_SECRET_ACCESS_KEY": "demo",
-            "AWS_DEFAULT_REGION": "us-east-1",
-            "AWS_CONFIG_FILE": os.devnull,
-            "AWS_SHARED_CREDENTIALS_FILE": os.devnull,
-        }
         with tempfile.TemporaryDirectory() as folder, ThreadPoolExecutor() as pool:
-            shell = Shell("s3://library/steps", env, pool)
-            runs = start_simpleflow(shell, "library", folder)
+            shell = Shell("s3://library/steps", env | server.environment, pool)
+            handed = hand_to_simpleflow(shell, "library", folder)
             play(shell)
-            handed_to_simpleflow(shell, "library", runs)
+            handed_to_simpleflow(handed)
 
 
 def on_store(store: str) -> None:
@@ -311,7 +270,7 @@ def main() -> int:
             on_moto()
         else:
             on_store(store)
-    except NotAsSaidError as error:
+    except (NotAsSaidError, RuntimeError) as error:  # RuntimeError: the server does not start
         print(f"  ✗ NOT AS SAID: {error}", file=sys.stderr)
         return 1
     except KeyboardInterrupt:
