@@ -1,5 +1,7 @@
 """The command check: which keys of a store are not steps, by asyncsteps' own rule or by simpleflow's."""
 
+from __future__ import annotations
+
 from dataclasses import asdict, dataclass
 from typing import Literal
 
@@ -7,7 +9,6 @@ import asyncsteps
 from asyncsteps.cli import _output
 from asyncsteps.cli._exit import ExitCode, UsageError, run_async
 from asyncsteps.cli._options import COMMON, Common
-from asyncsteps.store import check_step_name
 
 StepNames = Literal["strict", "simpleflow"]
 
@@ -80,6 +81,8 @@ def check(store: str, /, *, step_names: StepNames = "strict", common: Common = C
 
 
 def _examine(key: str, store: asyncsteps.StepStore) -> _Unrecognised:
+    from asyncsteps.store import check_step_name
+
     if isinstance(store, asyncsteps.DirectoryStore):  # its files have encoded names
         return _Unrecognised(key, "no step is stored in such a file", simpleflow=False)
     try:

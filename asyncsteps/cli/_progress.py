@@ -1,19 +1,20 @@
 """The progress of a run on stderr: live on a terminal, plain lines elsewhere."""
 
+from __future__ import annotations
+
 import logging
 import sys
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import datetime
-from typing import Any, Final, Protocol
-
-from rich.console import Console
-from rich.live import Live
-from rich.text import Text
+from typing import TYPE_CHECKING, Any, Final, Protocol
 
 import asyncsteps
 from asyncsteps.cli import _output
+
+if TYPE_CHECKING:
+    from rich.text import Text
 
 _SHOWN_UNDER_WAY: Final = 6
 _SHOWN_REASONS: Final = 3
@@ -102,6 +103,8 @@ class Lively(Follower):
 
     def __rich__(self) -> Text:
         """Render the line."""
+        from rich.text import Text
+
         text = Text(no_wrap=True, overflow="ellipsis")
         text.append(f"played {self._counts['completed']:,}", style="green")
         text.append(f" · skipped {self._counts['skipped']:,}")
@@ -134,6 +137,10 @@ def followed(*, quiet: bool, with_traceback: bool) -> Iterator[Follower]:
         with _logs_to(_output.say, with_traceback=with_traceback):
             yield Follower() if quiet else Plain()
         return
+    from rich.console import Console
+    from rich.live import Live
+    from rich.text import Text
+
     console = Console(stderr=True, soft_wrap=True, markup=False, highlight=False)
     lively = Lively()
     live = Live(lively, console=console, transient=True, redirect_stdout=sys.stdout.isatty(), refresh_per_second=8)

@@ -1,5 +1,7 @@
 """The report of a run or a plan, as JSON and as text, with the reasons."""
 
+from __future__ import annotations
+
 from collections import Counter
 from collections.abc import Iterable
 from dataclasses import asdict, dataclass, field

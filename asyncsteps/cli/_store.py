@@ -1,5 +1,7 @@
 """The commands that manage what a store holds: ls, show, mark, forget."""
 
+from __future__ import annotations
+
 import getpass
 import json
 import socket

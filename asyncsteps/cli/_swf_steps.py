@@ -144,7 +144,7 @@ class ExecutionSteps:
         """The steps whose last submission did not complete though the execution went on, or closed."""
         return [step for step in self._last.values() if step.status in {FAILED, UNFINISHED}]
 
-    def take(self, event: "HistoryEvent") -> asyncsteps.Marker | Failure | None:
+    def take(self, event: "HistoryEvent") -> "asyncsteps.Marker | Failure | None":
         """Take the next event; give the marker of a step, or the failure, that it tells.
 
         The step of the marker is its name with what tells it from namesakes.
@@ -178,7 +178,7 @@ class ExecutionSteps:
             kind = event.attributes["workflowType"]
             self.started, self.workflow = event.at, (kind["name"], kind["version"])
 
-    def _marker(self, event: "HistoryEvent") -> asyncsteps.Marker | None:
+    def _marker(self, event: "HistoryEvent") -> "asyncsteps.Marker | None":
         text = event.attributes.get("details")
         if event.attributes["markerName"] == _PLACE_MARKER:
             self._place = str(text)
