@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import leaks
 import pytest
+import sendable_reports
 from hypothesis import HealthCheck, settings
 from servers import FaultProxy, MotoServer, run_fault_proxy
 
@@ -29,8 +30,9 @@ settings.load_profile("test")
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """Watch for leaks of credentials, and restore SIGINT where it is ignored, as in background jobs of a shell."""
+    """Watch for leaks, make reports sendable, and restore SIGINT where it is ignored, as in background jobs."""
     config.pluginmanager.register(leaks, "leaks")
+    config.pluginmanager.register(sendable_reports, "sendable_reports")
     if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
         signal.signal(signal.SIGINT, signal.default_int_handler)
 
