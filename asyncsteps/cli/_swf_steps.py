@@ -47,6 +47,10 @@ FAILED: Final = "failed"
 UNFINISHED: Final = "unfinished"
 
 
+class HistoryError(asyncsteps.AsyncstepsError):
+    """A history is none of SWF's."""
+
+
 @dataclass(frozen=True, slots=True)
 class Failure:
     """An activity or a child workflow that ended badly, retried or not; or a decision that SWF refused.
@@ -124,7 +128,20 @@ class ExecutionSteps:
         return [step for step in self._last.values() if step.status in {FAILED, UNFINISHED}]
 
     def take(self, event: "HistoryEvent") -> asyncsteps.Marker | Failure | None:
-        """Take the next event; give the marker of a step, or the failure, that it tells."""
+        """Take the next event; give the marker of a step, or the failure, that it tells.
+
+        Raises:
+            HistoryError: When SWF records no such event.
+        """
+        try:
+            return self._take(event)
+        except (AttributeError, KeyError, TypeError) as error:
+            raise HistoryError(
+                f"event {event.id} of type {event.type} cannot be read ({type(error).__name__}: {error}), so it "
+                "is not SWF's; check the endpoint"
+            ) from error
+
+    def _take(self, event: "HistoryEvent") -> asyncsteps.Marker | Failure | None:
         self.newest = event.at
         attributes = event.attributes
         match event.type:
@@ -208,7 +225,7 @@ def decoded(payload: str | None) -> Any:
     """Decode a payload: JSON, else the text."""
     try:
         return json.loads(payload) if payload else None
-    except ValueError:
+    except (ValueError, RecursionError):
         return payload
 
 
@@ -216,7 +233,8 @@ def _is_of_a_step(details: Any) -> bool:
     return (
         isinstance(details, dict)
         and isinstance(details.get("step"), str)
-        and details.get("status") in {"scheduled", "skipped", "completed"}
+        and details.get("status") in ("scheduled", "skipped", "completed")
         and isinstance(details.get("forced"), bool)
-        and isinstance(details.get("reasons"), list)
+        and isinstance(reasons := details.get("reasons"), list)
+        and all(isinstance(reason, str) for reason in reasons)
     )
