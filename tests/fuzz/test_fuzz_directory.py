@@ -2,9 +2,6 @@
 
 import os
 import shutil
-import socket
-import stat
-from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 
@@ -13,6 +10,7 @@ from canary import snapshot
 from fuzzing import examples, hostile_text, step_names
 from hypothesis import example, given
 from hypothesis import strategies as st
+from odd_files import KINDS, here
 
 from asyncsteps import DirectoryStore, StoreError
 from asyncsteps._plan.names import is_step_name
@@ -22,65 +20,6 @@ from asyncsteps.store._directory.files import TEMPORARY
 RECORD = {"run_id": "r"}
 LONG = "x" * 200
 
-
-def here(path: bytes) -> Path:
-    return Path(os.fsdecode(path))
-
-
-def a_file(path: bytes, _: Path) -> None:
-    here(path).write_bytes(b'{"run_id": "here"}')
-
-
-def no_json(path: bytes, _: Path) -> None:
-    here(path).write_bytes(b"\xff[[")
-
-
-def a_sparse_file(path: bytes, _: Path) -> None:
-    with here(path).open("xb") as file:
-        file.truncate(2**33)
-
-
-def a_full_directory(path: bytes, outside: Path) -> None:
-    here(path).mkdir()
-    a_file(path + b"/inside", outside)
-
-
-def a_socket(path: bytes, _: Path) -> None:
-    with socket.socket(socket.AF_UNIX) as server:
-        folder = os.open(here(path).parent, os.O_RDONLY)
-        try:
-            server.bind(b"/proc/self/fd/%d/%b" % (folder, os.fsencode(here(path).name)))
-        finally:
-            os.close(folder)
-
-
-def a_device(path: bytes, _: Path) -> None:
-    os.mknod(path, 0o666 | stat.S_IFCHR, os.makedev(1, 5))  # /dev/zero; for root only
-
-
-def unreadable(path: bytes, outside: Path) -> None:
-    a_file(path, outside)
-    here(path).chmod(0)
-
-
-KINDS: dict[str, Callable[[bytes, Path], None]] = {
-    "file": a_file,
-    "no JSON": no_json,
-    "sparse": a_sparse_file,
-    "directory": lambda path, _: here(path).mkdir(),
-    "full directory": a_full_directory,
-    "FIFO": lambda path, _: os.mkfifo(path),
-    "socket": a_socket,
-    "device": a_device,
-    "unreadable": unreadable,
-    "link out": lambda path, outside: here(path).symlink_to(outside / "secret"),
-    "link to a directory": lambda path, outside: here(path).symlink_to(outside),
-    "link up": lambda path, _: here(path).symlink_to(".."),
-    "link to itself": lambda path, _: here(path).symlink_to(here(path)),
-    "link to a FIFO": lambda path, outside: here(path).symlink_to(outside / "fifo"),
-    "link to a device": lambda path, _: here(path).symlink_to("/dev/zero"),
-    "dangling": lambda path, _: here(path).symlink_to("nowhere"),
-}
 
 file_names = st.one_of(
     step_names.map(encode_name).map(os.fsencode),
