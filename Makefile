@@ -36,8 +36,9 @@ test: $(VENV)/.test.installed  ## Run the tests, against real servers and proces
 
 test-long: $(VENV)/.test.installed  ## Run the tests that take minutes.
 	$(BIN)/python -m pytest -n 2 --dist loadgroup -m long
+	$(BIN)/python -m pytest -n 2 tests/fuzz --hypothesis-profile long
 
-# Hostile input. `make test` plays the same examples each time, `--hypothesis-profile long` ten times as many.
+# Hostile input. `make test` plays the same examples each time, `make test-long` ten times as many.
 ROUNDS ?= 1000000
 
 fuzz: $(VENV)/.test.installed  ## Play hostile input at random, until a fault is found: ROUNDS=1, or without end.

@@ -6,6 +6,7 @@ import json
 import zlib
 from collections.abc import AsyncIterator
 from contextlib import aclosing, asynccontextmanager
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -23,7 +24,14 @@ from asyncsteps.swf._client.records import JumboField
 from asyncsteps.swf._client.wire import decode, encode
 from asyncsteps.swf._done.payload import FORM, VERSION, Part, Snapshot, pack, part_form, read_form
 from asyncsteps.swf._errors import DoneListError
-from asyncsteps.swf._steps.history import MarkerIndex
+from asyncsteps.swf._steps.history import (
+    _LISTINGS,
+    _MARK,
+    _WITHDRAW,
+    MarkerIndex,
+    listings,
+    own_changes,
+)
 from asyncsteps.swf.tasks import GetStepsDoneTask, MarkStepDoneTask, WithdrawStepsDoneTask
 
 marker_fields = st.fixed_dictionaries(
@@ -59,6 +67,37 @@ def test_any_marker_of_a_history_is_a_decision_or_is_none_of_ours(texts: list[st
                         or isinstance(taken, str)
                         or all(isinstance(reason, str) for reason in taken.decision.reasons)
                     )
+
+
+calls = st.fixed_dictionaries(
+    {},
+    optional={
+        "args": st.lists(hostile_text | json_values, max_size=3) | json_values,
+        "kwargs": st.dictionaries(
+            st.sampled_from(["again", "after", "compact", "or_count", "names"]),
+            st.booleans() | hostile_text | st.lists(hostile_text, max_size=2) | json_values,
+        )
+        | json_values,
+    },
+)
+activities = st.fixed_dictionaries(
+    {"name": st.sampled_from([*_LISTINGS, _MARK, _WITHDRAW, "other"])},
+    optional={"input": calls | json_values},
+)
+
+
+@examples(100)
+@given(st.lists(activities, max_size=3))
+@example([{"name": _WITHDRAW, "input": {"args": ["b", "p"]}}, {"name": _MARK, "input": {"args": ["b", "p"]}}])
+@example([{"name": name, "input": {"args": [[], {}], "kwargs": {"compact": True}}} for name in _LISTINGS])
+@example([{"name": name, "input": "no JSON"} for name in (*_LISTINGS, _MARK, _WITHDRAW)])
+def test_any_input_of_an_activity_in_a_history_is_a_call_of_ours_or_is_none(scheduled: list[Any]) -> None:
+    history: Any = SimpleNamespace(activities=dict(enumerate(scheduled)))
+    for listing in listings(history):
+        assert [type(part) for part in listing.place] == [str, str]
+        assert (type(listing.again), type(listing.after), hash(listing)) == (int, str, hash(listing))
+    for names in own_changes(history, ("b", "p")):
+        assert all(isinstance(name, str) for name in names)
 
 
 @examples(200)
