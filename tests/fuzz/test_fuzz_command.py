@@ -181,6 +181,35 @@ def test_a_reason_makes_no_line_of_its_own(folder: Path, reason: str) -> None:
     assert len(ended.err.split("\n")) == len(plain.err.split("\n"))
 
 
+swf_lines = st.tuples(
+    st.sampled_from(["doctor", "follow", "history", "bogus", ""]),
+    arguments,
+    st.sampled_from(
+        [
+            ["--domain", ""],
+            ["--domain", "d", "--swf-endpoint-url", f"https://u:{NEEDLE}@h"],
+            ["--domain", "d", f"--swf-endpoint-url=https://h?X-Amz-Security-Token={NEEDLE}"],
+            ["--domain", "d", "--store", f"s3://AKIA:{NEEDLE}@bucket/steps"],
+            ["--domain", "d", "--store", "memory:"],
+            ["--domain", "d", "--store", "s3://b/p", "--workflow-type", "\x1b[2J:"],
+            ["--domain", "d", "--bogus"],
+        ]
+    ),
+    flags,
+).map(lambda drawn: ["swf", drawn[0], drawn[1], *drawn[2], *drawn[3]])
+"""Command lines of ``asyncsteps swf`` that are refused before anything is sent."""
+
+
+@examples(60)
+@given(line=swf_lines)
+@example(line=["swf", "history", "w", "--domain", "d", "--swf-endpoint-url", f"u:{NEEDLE}@h", "--json"])
+@example(line=["swf", "follow", "w", "--run-id", "", "--domain", "d", "--region", "\x1b[2J", "--json"])
+def test_any_command_line_of_swf_ends_as_documented(folder: Path, line: list[str]) -> None:
+    ended = command(*line, env=ENVIRONMENT, cwd=folder)
+    check(ended, line)
+    assert ended.code == 2 or {"", "--help", "-h"} & set(line)
+
+
 LINES: list[list[bytes]] = [
     [b"ls", b"./store", b"--json"],
     [b"show", b"./store", b"a.b", b"\xff", b"--json"],
