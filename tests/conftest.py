@@ -6,6 +6,7 @@ import uuid
 from collections.abc import AsyncIterator
 from typing import TYPE_CHECKING, Any
 
+import fuzz_timers
 import leaks
 import pytest
 import sendable_reports
@@ -31,8 +32,8 @@ settings.load_profile("test")
 
 def pytest_configure(config: pytest.Config) -> None:
     """Watch for leaks, make reports sendable, and restore SIGINT where it is ignored, as in background jobs."""
-    config.pluginmanager.register(leaks, "leaks")
-    config.pluginmanager.register(sendable_reports, "sendable_reports")
+    for plugin in (leaks, sendable_reports, fuzz_timers):
+        config.pluginmanager.register(plugin, plugin.__name__)
     if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
         signal.signal(signal.SIGINT, signal.default_int_handler)
 

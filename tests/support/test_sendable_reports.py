@@ -26,7 +26,7 @@ def test_comes_after():
 
 def test_every_test_is_reported(tmp_path: Path) -> None:
     (tmp_path / "test_hostile.py").write_text(TESTS)
-    options = ["-n", "1", "-p", "sendable_reports", "-p", "no:cacheprovider", "--rootdir", tmp_path]
+    options = ["-n", "1", "-p", "sendable_reports", "-p", "no:cacheprovider", "--rootdir", str(tmp_path)]
     ended = subprocess.run(
         [sys.executable, "-m", "pytest", "-v", *options, tmp_path],
         capture_output=True,

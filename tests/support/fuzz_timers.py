@@ -1,9 +1,7 @@
-"""Hangs: what hostile input holds up for ever ends the process, and shows where each thread is.
+"""A pytest plugin for ``tests/fuzz``: what hostile input holds up for ever ends the process, showing each thread.
 
-Another exception would be one more falsifying example, which hypothesis plays again, without a timer.
+An exception would be one more falsifying example, which hypothesis plays again, without a timer.
 """
-
-from pathlib import Path
 
 import pytest
 from hypothesis import settings
@@ -13,8 +11,8 @@ SECONDS = {100: 120, 1_000: 600}
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Set the timers of the tests here."""
+    """Set the timers of those tests."""
     seconds = SECONDS.get(settings().max_examples, 0)
     for item in items:
-        if Path(__file__).parent in item.path.parents:
+        if item.path.parent.name == "fuzz":
             item.add_marker(pytest.mark.timeout(seconds, method="thread"))
