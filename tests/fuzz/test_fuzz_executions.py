@@ -30,7 +30,9 @@ payloads = hostile_text | hostile_json | json_values.map(json.dumps) | markers.m
 """What whoever decides or completes in the domain may record."""
 
 kind = st.fixed_dictionaries({"name": hostile_text, "version": hostile_text})
-texts = dict.fromkeys(("reason", "timeoutType", "cause", "details", "result"), hostile_text)
+texts: dict[Any, st.SearchStrategy[str]] = dict.fromkeys(
+    ("reason", "timeoutType", "cause", "details", "result"), hostile_text
+)
 attributes: dict[str, st.SearchStrategy[dict[str, Any]]] = {
     "WorkflowExecutionStarted": st.fixed_dictionaries({"workflowType": kind}, optional={"input": payloads}),
     "MarkerRecorded": st.fixed_dictionaries(
