@@ -36,6 +36,7 @@ test: $(VENV)/.test.installed  ## Run the tests, against real servers and proces
 
 test-long: $(VENV)/.test.installed  ## Run the tests that take minutes.
 	$(BIN)/python -m pytest -n 2 --dist loadgroup -m long
+	$(BIN)/python -m pytest -n 2 tests/fuzz --hypothesis-profile long
 
 # The pages, in the system's Chromium; on Debian, as root, it is installed where it is missing.
 CHROMIUM ?= $(shell command -v chromium || command -v chromium-browser || command -v google-chrome)
@@ -45,7 +46,7 @@ test-browser: $(VENV)/.browser.installed  ## Run the tests of pages, in headless
 		{ echo "make test-browser needs Chromium: install it (on Debian: the package chromium), or name one with CHROMIUM=..." >&2; exit 1; }
 	CHROMIUM="$(CHROMIUM)" $(BIN)/python -m pytest -n 2 --dist loadgroup -m browser tests/browser
 
-# Hostile input. `make test` plays the same examples each time, `--hypothesis-profile long` ten times as many.
+# Hostile input. `make test` plays the same examples each time, `make test-long` ten times as many.
 ROUNDS ?= 1000000
 
 fuzz: $(VENV)/.test.installed  ## Play hostile input at random, until a fault is found: ROUNDS=1, or without end.

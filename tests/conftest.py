@@ -6,8 +6,10 @@ import uuid
 from collections.abc import AsyncIterator
 from typing import TYPE_CHECKING, Any
 
+import fuzz_timers
 import leaks
 import pytest
+import sendable_reports
 from hypothesis import HealthCheck, settings
 from servers import FaultProxy, MotoServer, run_fault_proxy
 
@@ -29,8 +31,9 @@ settings.load_profile("test")
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """Watch for leaks of credentials, and restore SIGINT where it is ignored, as in background jobs of a shell."""
-    config.pluginmanager.register(leaks, "leaks")
+    """Watch for leaks, make reports sendable, and restore SIGINT where it is ignored, as in background jobs."""
+    for plugin in (leaks, sendable_reports, fuzz_timers):
+        config.pluginmanager.register(plugin, plugin.__name__)
     if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
         signal.signal(signal.SIGINT, signal.default_int_handler)
 

@@ -57,8 +57,9 @@ def because(reasons: Sequence[str], *, forced: bool = False) -> str:
     if forced and not reasons:
         return " (forced)"
     if len(reasons) > _SHOWN_REASONS + 1:
-        return f": {'; '.join(reasons[:_SHOWN_REASONS])}; and {len(reasons) - _SHOWN_REASONS:,} more"
-    return f": {'; '.join(reasons)}" if reasons else ""
+        shown = _output.unbroken("; ".join(reasons[:_SHOWN_REASONS]))
+        return f": {shown}; and {len(reasons) - _SHOWN_REASONS:,} more"
+    return f": {_output.unbroken('; '.join(reasons))}" if reasons else ""
 
 
 class Plain(Follower):
@@ -72,7 +73,7 @@ class Plain(Follower):
         details = step_details(marker)
         if details is None:
             return
-        step, status = details["step"], details["status"]
+        step, status = _output.unbroken(details["step"]), details["status"]
         if status == "scheduled":
             self._scheduled[step] = marker.at
             forced = f" (forced{because(details['reasons'])})" if details["forced"] else ""
@@ -115,7 +116,7 @@ class Lively(Follower):
             text.append(f" · queued {queued:,}", style="dim")
         if names:
             more = f" +{len(names) - _SHOWN_UNDER_WAY:,}" if len(names) > _SHOWN_UNDER_WAY else ""
-            shown = _output.printable(", ".join(names[:_SHOWN_UNDER_WAY]))
+            shown = _output.printable(_output.unbroken(", ".join(names[:_SHOWN_UNDER_WAY])))
             text.append(f" · running {len(names):,}: {shown}{more}", style="dim")
         return text
 

@@ -47,6 +47,10 @@ FAILED: Final = "failed"
 UNFINISHED: Final = "unfinished"
 
 
+class HistoryError(asyncsteps.AsyncstepsError):
+    """A history is none of SWF's."""
+
+
 @dataclass(frozen=True, slots=True)
 class Failure:
     """An activity or a child workflow that ended badly, retried or not; or a decision that SWF refused.
@@ -148,7 +152,19 @@ class ExecutionSteps:
         """Take the next event; give the marker of a step, or the failure, that it tells.
 
         The step of the marker is its name with what tells it from namesakes.
+
+        Raises:
+            HistoryError: When SWF records no such event.
         """
+        try:
+            return self._take(event)
+        except (AttributeError, KeyError, TypeError) as error:
+            raise HistoryError(
+                f"event {event.id} of type {event.type} cannot be read ({type(error).__name__}: {error}), so it "
+                "is not SWF's; check the endpoint"
+            ) from error
+
+    def _take(self, event: "HistoryEvent") -> "asyncsteps.Marker | Failure | None":
         self.newest = event.at
         attributes = event.attributes
         match event.type:
@@ -247,7 +263,7 @@ def decoded(payload: str | None) -> Any:
     """Decode a payload: JSON, else the text."""
     try:
         return json.loads(payload) if payload else None
-    except ValueError:
+    except (ValueError, RecursionError):
         return payload
 
 
@@ -255,7 +271,8 @@ def _is_of_a_step(details: Any) -> bool:
     return (
         isinstance(details, dict)
         and isinstance(details.get("step"), str)
-        and details.get("status") in {"scheduled", "skipped", "completed"}
+        and details.get("status") in ("scheduled", "skipped", "completed")
         and isinstance(details.get("forced"), bool)
-        and isinstance(details.get("reasons"), list)
+        and isinstance(reasons := details.get("reasons"), list)
+        and all(isinstance(reason, str) for reason in reasons)
     )

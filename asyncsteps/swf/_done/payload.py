@@ -6,6 +6,7 @@ written, the list in parts. The forms are versioned: a decider refuses one that 
 """
 
 import base64
+import io
 import json
 import zlib
 from bisect import bisect_left
@@ -19,6 +20,9 @@ from asyncsteps.swf._errors import DoneListError
 
 FORM = "asyncsteps.done"
 VERSION = 1
+
+MAX_LIST_BYTES = 64 * 2**20
+"""The longest packed list that is read, in bytes before compression. Some millions of names are no longer."""
 
 _REMEDY = "get_steps_done_activity() must give an activity whose result is a list of str"
 
@@ -110,11 +114,10 @@ def unpack(value: Mapping[str, Any]) -> list[str]:
         DoneListError: When it is damaged.
     """
     try:
-        text = zlib.decompress(base64.b85decode(value["packed"])).decode()
         names: list[str] = []
         previous = ""
-        for line in text.split("\n") if text else ():
-            shared, _, rest = line.partition("\t")
+        for line in io.BytesIO(_decompressed(base64.b85decode(value["packed"]))):
+            shared, _, rest = line.decode().removesuffix("\n").partition("\t")
             previous = previous[: int(shared, 16)] + rest
             names.append(check_step_name(previous, by=SIMPLEFLOW))
     except (KeyError, TypeError, ValueError, zlib.error) as error:
@@ -122,6 +125,19 @@ def unpack(value: Mapping[str, Any]) -> list[str]:
     if len(names) != value.get("count"):
         raise DoneListError(f"a packed list of {value.get('count')} done steps came out with {len(names)}")
     return names
+
+
+def _decompressed(data: bytes) -> bytes:
+    """Decompress a whole packed list.
+
+    Raises:
+        ValueError: When its end is missing, or it is longer than `MAX_LIST_BYTES`.
+    """
+    decompressor = zlib.decompressobj()
+    text = decompressor.decompress(data, MAX_LIST_BYTES)
+    if not decompressor.eof:
+        raise ValueError(f"it does not end within {MAX_LIST_BYTES:,} bytes")
+    return text
 
 
 def short_form(names: list[str], *, limit: int = MAX_RESULT_CHARS) -> list[str] | dict[str, Any] | None:

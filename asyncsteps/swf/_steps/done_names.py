@@ -14,7 +14,7 @@ from asyncsteps.swf import _simpleflow as sf
 from asyncsteps.swf._constants import MAX_INPUT_CHARS
 from asyncsteps.swf._done.payload import SortedNames, pack, size, unpack
 from asyncsteps.swf._steps.done_list import DoneList
-from asyncsteps.swf._steps.history import Listing, Place
+from asyncsteps.swf._steps.history import Listing, Place, arguments_of
 from asyncsteps.swf._steps.name_rule import listing_options
 from asyncsteps.swf.tasks import WithdrawStepsDoneTask
 
@@ -96,8 +96,8 @@ class DoneNames:
         event = history.activities.get(task_id) if history is not None else None
         if event is None:
             return None
-        given = event.get("input") or {}
-        return Withdrawal(task_id, tuple(given.get("args", ())), dict(given.get("kwargs", {})))
+        args, kwargs = arguments_of(event)
+        return Withdrawal(task_id, tuple(args), dict(kwargs))
 
     def new_withdrawal(
         self,
@@ -145,28 +145,28 @@ class DoneNames:
     def _all_withdrawn(self) -> set[str]:
         if self._withdrawn is None:
             history = sf.swf_history(self._workflow.executor)
-            events = [
-                event
+            withdrawals = [
+                (event, kwargs)
                 for task_id, event in (history.activities.items() if history is not None else ())
                 if task_id.startswith(_WITHDRAWAL_ID)
-                and "input" in event
-                and tuple(event["input"].get("args", ())) == self._where
+                for args, kwargs in [arguments_of(event)]
+                if tuple(args) == self._where
             ]
-            if any(event["input"]["kwargs"].get("under") for event in events):
+            if any(kwargs.get("under") for _, kwargs in withdrawals):
                 self.listed()  # it may raise, so it comes before the state below
             self._withdrawn = set()
-            for event in events:
+            for event, kwargs in withdrawals:
                 over = self._is_over(event)
                 if not over or event["state"] == "completed":
-                    self._apply(event["input"]["kwargs"], over=over)
+                    self._apply(kwargs, over=over)
         return self._withdrawn
 
     def _apply(self, arguments: dict[str, Any], *, over: bool) -> None:
         assert self._withdrawn is not None
-        names = set(arguments.get("names", ()))
-        under = tuple(arguments.get("under", ()))
+        names = set(_texts(arguments.get("names")))
+        under = tuple(_texts(arguments.get("under")))
         if under:
-            keep = frozenset(unpack(arguments["keep"]))
+            keep = frozenset(unpack(arguments.get("keep", {})))
             names.update(name for name in self.listed().matching(under) if name not in keep)
             if not over:
                 self._pending_selectors.append((under, keep))
@@ -180,6 +180,11 @@ class DoneNames:
             retries = self._workflow._get_step_activity_params()["retry"]  # noqa: SLF001 - the mixin's own
             return bool(event.get("retry", 0) >= retries)
         return event["state"] not in {"scheduled", "schedule_failed", "started"}
+
+
+def _texts(given: object) -> list[str]:
+    """The texts in a list, which a history may hold as anything."""
+    return [text for text in given if isinstance(text, str)] if isinstance(given, list | tuple) else []
 
 
 def _withdrawal_id(name: str, submission: int, place: Place | None) -> str:

@@ -111,7 +111,7 @@ def _step_details(text: str | None) -> dict[str, Any] | None:
         return None
     reasons = details.get("reasons") or []
     texts = [details.get("step"), details.get("status"), *(reasons if isinstance(reasons, list) else [None])]
-    return details if all(isinstance(text, str) for text in texts) else None
+    return details if _are_texts(*texts) else None
 
 
 def _parsed(text: str | None) -> dict[str, Any] | None:
@@ -150,13 +150,25 @@ def listings(history: History) -> list[Listing]:
         by_simpleflow = _LISTINGS.get(event.get("name", ""))
         if by_simpleflow is None:
             continue
-        given = event["input"]
-        args, kwargs = given.get("args", ()), given.get("kwargs", {})
+        args, kwargs = arguments_of(event)
         shared = bool(kwargs.get("or_count"))
-        if len(args) == len(("bucket", "prefix")) and (by_simpleflow or shared or kwargs.get("compact")):
-            again, after = kwargs.get("again", 0), kwargs.get("after", "")
+        again, after = kwargs.get("again", 0), kwargs.get("after", "")
+        if not (by_simpleflow or shared or kwargs.get("compact")):
+            continue
+        if _are_texts(*args, after) and len(args) == len(("bucket", "prefix")) and type(again) is int:
             found.append(Listing(tuple(args), again, after, by_simpleflow, shared))
     return found
+
+
+def arguments_of(event: Mapping[str, Any]) -> tuple[list[Any], dict[str, Any]]:
+    """The positional and the keyword arguments of an activity in a history, which may be anybody's."""
+    given = event.get("input")
+    args, kwargs = (given.get("args"), given.get("kwargs")) if isinstance(given, Mapping) else (None, None)
+    return list(args) if isinstance(args, list | tuple) else [], kwargs if isinstance(kwargs, dict) else {}
+
+
+def _are_texts(*values: object) -> bool:
+    return all(isinstance(value, str) for value in values)
 
 
 def own_changes(history: History, place: Place) -> tuple[set[str], set[str]]:
@@ -164,14 +176,16 @@ def own_changes(history: History, place: Place) -> tuple[set[str], set[str]]:
     marked: set[str] = set()
     withdrawn: set[str] = set()
     for event in history.activities.values():
-        changes = event.get("name") in {_MARK, _WITHDRAW}
-        if not changes or tuple(event["input"]["args"][:2]) != place:
+        args, kwargs = arguments_of(event)
+        if event.get("name") not in {_MARK, _WITHDRAW} or tuple(args[:2]) != place:
             continue
-        given = event["input"]
+        names = kwargs.get("names") if event["name"] == _WITHDRAW else args[2:3]
+        if not isinstance(names, list | tuple) or not _are_texts(*names):
+            continue
         if event["name"] == _WITHDRAW:
-            withdrawn.update(name for name in given["kwargs"].get("names", ()) if name not in marked)
-        elif given["args"][2] not in withdrawn:
-            marked.add(given["args"][2])
+            withdrawn.update(name for name in names if name not in marked)
+        else:
+            marked.update(name for name in names if name not in withdrawn)
     return marked, withdrawn
 
 
