@@ -93,6 +93,11 @@ def start_timer(executor: SwfExecutor, timer_id: str, seconds: int) -> None:
     executor.schedule_task(timer)
 
 
+def wake_up(executor: SwfExecutor) -> None:
+    """Make sure that another replay follows this one, by a timer."""
+    executor._append_timer = True  # noqa: SLF001 - see the module's docstring
+
+
 def make_room(executor: SwfExecutor, *, decisions: int, chars: int) -> None:
     """Make sure that the response still has room for some decisions that belong together.
 

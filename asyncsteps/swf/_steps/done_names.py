@@ -6,7 +6,8 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from simpleflow import activity
+from simpleflow import activity, futures
+from simpleflow.exceptions import ExecutionBlocked
 
 from asyncsteps._errors import StepDefinitionError
 from asyncsteps._plan.names import matches
@@ -30,6 +31,13 @@ class Withdrawal:
     args: tuple[Any, ...]
     kwargs: dict[str, Any]
 
+    def submit(self, workflow: Any) -> futures.Future:
+        """Submit it, with the parameters of the workflow's step activities."""
+        withdrawing = activity.Activity(WithdrawStepsDoneTask, **workflow._get_step_activity_params())  # noqa: SLF001 - the mixin's own
+        task = sf.activity_task(workflow.executor, withdrawing, self.task_id, *self.args, **self.kwargs)
+        future: futures.Future = workflow.submit(task)
+        return future
+
 
 class DoneNames:
     """The done names under one prefix as one replay sees them, listed at their first use.
@@ -49,6 +57,7 @@ class DoneNames:
         self._withdrawn: set[str] | None = None
         self._pending: set[str] = set()
         self._pending_selectors: list[tuple[tuple[str, ...], frozenset[str]]] = []
+        self._tried_again: dict[str, futures.Future | Exception] = {}
 
     def listed(self) -> SortedNames:
         """The names as they were listed.
@@ -142,23 +151,31 @@ class DoneNames:
         self._apply(arguments, over=not sf.runs_on_swf(self._workflow.executor))
         return Withdrawal(_withdrawal_id(name, submission, place), self._where, arguments)
 
+    def submit(self, withdrawal: Withdrawal, workflow: Any) -> futures.Future:
+        """Submit a withdrawal of a step of ``workflow``, unless this replay has tried it again already."""
+        outcome = self._tried_again.get(withdrawal.task_id)
+        if isinstance(outcome, Exception):
+            raise outcome
+        return outcome if outcome is not None else withdrawal.submit(workflow)
+
     def _all_withdrawn(self) -> set[str]:
         if self._withdrawn is None:
             history = sf.swf_history(self._workflow.executor)
-            events = [
-                event
+            events = {
+                task_id: event
                 for task_id, event in (history.activities.items() if history is not None else ())
                 if task_id.startswith(_WITHDRAWAL_ID)
                 and "input" in event
                 and tuple(event["input"].get("args", ())) == self._where
-            ]
-            if any(event["input"]["kwargs"].get("under") for event in events):
-                self.listed()  # it may raise, so it comes before the state below
+            }
+            # Both may raise, so they come before the state below.
+            if any(event["input"]["kwargs"].get("under") for event in events.values()):
+                self.listed()
+            over = {task_id: self._is_over(task_id, event) for task_id, event in events.items()}
             self._withdrawn = set()
-            for event in events:
-                over = self._is_over(event)
-                if not over or event["state"] == "completed":
-                    self._apply(event["input"]["kwargs"], over=over)
+            for task_id, event in events.items():
+                if not over[task_id] or event["state"] == "completed":
+                    self._apply(event["input"]["kwargs"], over=over[task_id])
         return self._withdrawn
 
     def _apply(self, arguments: dict[str, Any], *, over: bool) -> None:
@@ -174,12 +191,22 @@ class DoneNames:
         if not over:
             self._pending |= names
 
-    def _is_over(self, event: Mapping[str, Any]) -> bool:
-        """Whether an activity has ended for good, that is, with no retry of simpleflow's to come."""
-        if event["state"] in {"failed", "timed_out"}:
-            retries = self._workflow._get_step_activity_params()["retry"]  # noqa: SLF001 - the mixin's own
-            return bool(event.get("retry", 0) >= retries)
-        return event["state"] not in {"scheduled", "schedule_failed", "started"}
+    def _is_over(self, task_id: str, event: Mapping[str, Any]) -> bool:
+        """Whether a withdrawal has ended for good; one that failed is tried again here, where that is to be."""
+        if event["state"] not in {"failed", "timed_out"}:
+            return event["state"] not in {"scheduled", "schedule_failed", "started"}
+        # Its retry does not tell: `on_task_failure` may give up earlier, and may try again for as long as it likes.
+        if task_id not in self._tried_again:
+            given = event["input"]
+            withdrawal = Withdrawal(task_id, tuple(given["args"]), dict(given["kwargs"]))
+            try:
+                self._tried_again[task_id] = withdrawal.submit(self._workflow)
+            except ExecutionBlocked:
+                raise
+            except Exception as error:  # noqa: BLE001 - the step that withdraws raises it
+                self._tried_again[task_id] = error
+        outcome = self._tried_again[task_id]
+        return isinstance(outcome, Exception) or outcome.done
 
 
 def _withdrawal_id(name: str, submission: int, place: Place | None) -> str:

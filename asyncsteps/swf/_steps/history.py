@@ -5,6 +5,7 @@ import logging
 from collections import defaultdict, deque
 from collections.abc import Mapping
 from dataclasses import dataclass
+from itertools import takewhile
 from typing import Any
 
 from simpleflow import activity
@@ -189,6 +190,15 @@ def has_new_failures(history: History) -> bool:
     last = last_seen(history)
     tasks = (*history.activities.values(), *history.child_workflows.values())
     return any(task.get(end, 0) > last for task in tasks for end in _ENDS_BADLY)
+
+
+def has_new_refusals(history: History) -> bool:
+    """Whether SWF refused to schedule a withdrawal in what the last decision asked for."""
+    last = last_seen(history)
+    return any(
+        event.type == "ActivityTask" and event.state == "schedule_failed" and event.activity_type["name"] == _WITHDRAW
+        for event in takewhile(lambda event: event.id > last, reversed(history.events))
+    )
 
 
 def warn_of_length(history: History, workflow: Any) -> None:

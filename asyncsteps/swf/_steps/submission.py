@@ -28,7 +28,7 @@ from asyncsteps.swf._steps.history import Recorded
 from asyncsteps.swf._steps.marker_log import MarkerLog
 from asyncsteps.swf._steps.prefix_state import PrefixState
 from asyncsteps.swf._steps.step import Step
-from asyncsteps.swf.tasks import MarkStepDoneTask, WithdrawStepsDoneTask
+from asyncsteps.swf.tasks import MarkStepDoneTask
 
 _DECISION_CHARS = 2_000
 """An upper bound of what the JSON of a decision takes beside its details or input, in characters."""
@@ -194,15 +194,7 @@ class Submission:
             chars = size(phase.details) + size([withdrawal.args, withdrawal.kwargs]) + 2 * _DECISION_CHARS
             sf.make_room(executor, decisions=2 if self.state.place is None else 3, chars=chars)
         marker = self._record(phase, recorded)
-        withdrawing = self.workflow.submit(
-            sf.activity_task(
-                executor,
-                self._activity(WithdrawStepsDoneTask),
-                withdrawal.task_id,
-                *withdrawal.args,
-                **withdrawal.kwargs,
-            )
-        )
+        withdrawing = self.state.done.submit(withdrawal, self.workflow)
         if withdrawing.finished and withdrawing.exception is None:
             return marker
         return withdrawing
