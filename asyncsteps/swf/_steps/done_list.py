@@ -18,7 +18,7 @@ import logging
 from collections.abc import Iterable
 from typing import Any
 
-from simpleflow import activity, futures, task
+from simpleflow import activity, futures
 from simpleflow.history import History
 
 from asyncsteps._errors import FINAL_ERRORS, StoreError
@@ -66,7 +66,6 @@ class DoneList:
         self._workflow = workflow
         self._where = where
         self._recorded = tuple(recorded)
-        self._waiting = False
 
     def fetch(self) -> SortedNames:
         """Return the names.
@@ -90,7 +89,7 @@ class DoneList:
         executor = self._workflow.executor
         params = self._workflow._get_step_activity_params()  # noqa: SLF001 - the mixin's own
         listing = activity.Activity(GetStepsDoneTask, **params)
-        if not listing.idempotent or self._is_recorded():  # of this execution, or as an earlier release listed
+        if not listing.idempotent or self._find():  # of this execution, or as an earlier release listed
             return None
         shared_id = sf.listing_id(executor, *self._where)
         options = {"or_count": True} | listing_options(self._workflow)
@@ -107,9 +106,9 @@ class DoneList:
             form = read_form(self._result(self._activity(again=again)))
             if isinstance(form, Part):
                 return self._with_further_parts(form, later=again > 0)
-            if self._is_recorded(again=again + 1):
+            if self._find(again=again + 1):
                 continue
-            if self._is_recorded(after=BEFORE_ALL_NAMES):
+            if self._find(after=BEFORE_ALL_NAMES):
                 break
             try:
                 found = self._load(form)
@@ -142,10 +141,19 @@ class DoneList:
         marked, withdrawn = own_changes(self._history(), self._where)
         return sorted((set(names) - marked) | withdrawn)
 
-    def _activity(self, **given: Any) -> task.ActivityTask:
-        params = self._workflow._get_step_activity_params()  # noqa: SLF001 - the mixin's own
-        more = {key: value for key, value in given.items() if value} | listing_options(self._workflow)
-        return task.ActivityTask(activity.Activity(GetStepsDoneTask, **params), *self._where, compact=True, **more)
+    def _activity(self, *, again: int = 0, after: str = "") -> Any:
+        """The activity of a listing, under the id that was recorded or else by its arguments: never a counted one.
+
+        simpleflow counts the ids of activities that are not idempotent, in the order of the submissions of a replay,
+        and which of these there are depends on what has been recorded by then.
+        """
+        listing = activity.Activity(GetStepsDoneTask, **self._workflow._get_step_activity_params())  # noqa: SLF001 - the mixin's own
+        given = {"again": again, "after": after}
+        options = {key: value for key, value in given.items() if value} | listing_options(self._workflow)
+        recorded = self._find(again=again, after=after)
+        executor = self._workflow.executor
+        task_id = recorded.task_id if recorded else sf.task_id(executor, listing, *self._where, compact=True, **options)
+        return sf.activity_task(executor, listing, task_id, *self._where, compact=True, **options)
 
     def _result(self, listing: Any) -> Any:
         future = self._workflow.submit(listing)
@@ -153,17 +161,16 @@ class DoneList:
             raise NotListedYet(future)
         return future.result
 
-    def _is_recorded(self, *, again: int = 0, after: str = "") -> bool:
-        return any(
-            (listing.again, listing.after) == (again, after) and not listing.shared for listing in self._recorded
-        )
+    def _find(self, *, again: int = 0, after: str = "") -> Listing | None:
+        listings = (listing for listing in self._recorded if not (listing.shared or listing.by_simpleflow))
+        return next((listing for listing in listings if (listing.again, listing.after) == (again, after)), None)
 
     # The snapshot.
 
     def _load(self, snapshot: Snapshot) -> SortedNames | None:
         key = (self._where[0], snapshot)
         if key not in _snapshots:
-            if self._waiting or any(timer["state"] == "started" for timer in self._timers().values()):
+            if any(timer["state"] == "started" for timer in self._timers().values()):
                 raise NotListedYet(futures.Future())
             names = run_sync(lambda: read_snapshot(*key))
             if names is None:
@@ -195,7 +202,6 @@ class DoneList:
             len(SNAPSHOT_WAITS) + 1,
             seconds,
         )
-        self._waiting = True
         sf.start_timer(self._workflow.executor, self._timer_id(attempt), seconds)
         raise NotListedYet(futures.Future())
 

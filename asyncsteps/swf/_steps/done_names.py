@@ -14,7 +14,7 @@ from asyncsteps._plan.names import matches
 from asyncsteps.swf import _simpleflow as sf
 from asyncsteps.swf._constants import MAX_INPUT_CHARS
 from asyncsteps.swf._done.payload import SortedNames, pack, size, unpack
-from asyncsteps.swf._steps.done_list import DoneList
+from asyncsteps.swf._steps.done_list import DoneList, NotListedYet
 from asyncsteps.swf._steps.history import Listing, Place
 from asyncsteps.swf._steps.name_rule import listing_options
 from asyncsteps.swf.tasks import WithdrawStepsDoneTask
@@ -54,6 +54,7 @@ class DoneNames:
         self._where = (bucket, prefix)
         self._list = DoneList(workflow, self._where, recorded)
         self._listed: SortedNames | None = None
+        self._not_listed: futures.Future | None = None
         self._withdrawn: set[str] | None = None
         self._pending: set[str] = set()
         self._pending_selectors: list[tuple[tuple[str, ...], frozenset[str]]] = []
@@ -65,8 +66,15 @@ class DoneNames:
         Raises:
             NotListedYet: While they are not known, or when the listing failed without ending the workflow.
         """
+        if self._not_listed is not None:
+            raise NotListedYet(self._not_listed)
         if self._listed is None:
-            self._listed = self._list.fetch()
+            try:
+                self._listed = self._list.fetch()
+            except NotListedYet as blocked:
+                if sf.runs_on_swf(self._workflow.executor):
+                    self._not_listed = blocked.future  # nothing changes within a replay
+                raise
         return self._listed
 
     def is_done(self, name: str) -> bool:

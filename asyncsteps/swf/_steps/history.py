@@ -13,6 +13,7 @@ from simpleflow.history import History
 from simpleflow.step.tasks import GetStepsDoneTask as TheirGetStepsDoneTask
 
 from asyncsteps._plan.model import STEP_MARKER, Action, Decision, Status
+from asyncsteps._plan.names import STRICT, NameRule
 from asyncsteps.swf._constants import HISTORY_WARNING_EVENTS, HISTORY_WARNING_INTERVAL, MAX_HISTORY_EVENTS
 from asyncsteps.swf.tasks import GetStepsDoneTask, MarkStepDoneTask, WithdrawStepsDoneTask
 
@@ -135,19 +136,23 @@ class Listing:
         after: Where its part of the list begins.
         by_simpleflow: Whether it is that of simpleflow's own steps.
         shared: Whether it is ours under the id of that one: names, or a number where they do not fit.
+        step_names: The rule of the names that it lists.
+        task_id: The id of its activity.
     """
 
     place: Place
-    again: int = 0
-    after: str = ""
-    by_simpleflow: bool = False
-    shared: bool = False
+    again: int
+    after: str
+    by_simpleflow: bool
+    shared: bool
+    step_names: NameRule
+    task_id: str
 
 
 def listings(history: History) -> list[Listing]:
     """The listings in a history, in the order in which each was scheduled first."""
     found = []
-    for event in history.activities.values():
+    for task_id, event in history.activities.items():
         by_simpleflow = _LISTINGS.get(event.get("name", ""))
         if by_simpleflow is None:
             continue
@@ -155,9 +160,18 @@ def listings(history: History) -> list[Listing]:
         args, kwargs = given.get("args", ()), given.get("kwargs", {})
         shared = bool(kwargs.get("or_count"))
         if len(args) == len(("bucket", "prefix")) and (by_simpleflow or shared or kwargs.get("compact")):
-            again, after = kwargs.get("again", 0), kwargs.get("after", "")
-            found.append(Listing(tuple(args), again, after, by_simpleflow, shared))
+            again, after, step_names = kwargs.get("again", 0), kwargs.get("after", ""), kwargs.get("step_names", STRICT)
+            found.append(Listing(tuple(args), again, after, by_simpleflow, shared, step_names, task_id))
     return found
+
+
+def markings(history: History, *args: str) -> list[str]:
+    """The ids of our activities that mark a name, given as bucket, prefix and name, in order of scheduling."""
+    return [
+        task_id
+        for task_id, event in history.activities.items()
+        if event.get("name") == _MARK and tuple(event["input"]["args"]) == args
+    ]
 
 
 def own_changes(history: History, place: Place) -> tuple[set[str], set[str]]:

@@ -1,0 +1,197 @@
+"""Activities of steps that are not idempotent: simpleflow counts their ids, in an order that replays may change."""
+
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+from simpleflow import Workflow, futures
+from simpleflow.canvas import Chain, Group
+from swf_simulator import SimulatedSwf, play_activity, workflow_class
+from swf_switches import doing, job
+from swf_workflows import LIST, MARK, WITHDRAW, names, told
+
+from asyncsteps.swf import WorkflowStepMixin
+from asyncsteps.swf._constants import MAX_LISTINGS
+from asyncsteps.swf._done.payload import Snapshot, part_form, snapshot_form
+from asyncsteps.swf._steps import done_list
+
+COUNTED = {"get_step_activity_params": lambda self: {"idempotent": False}}
+
+
+class Lists:
+    """A bucket whose lists come in parts, or as snapshots of which the first ``gone`` cannot be found."""
+
+    def __init__(self, *, gone: int = 0, in_parts: bool = False) -> None:
+        self.gone, self.in_parts = gone, in_parts
+        self.written: dict[str, list[str]] = {}
+
+    async def read(self, bucket: str, snapshot: Snapshot) -> list[str] | None:
+        return None if int(snapshot.name) < self.gone else self.written[snapshot.name]
+
+    def play(self, swf: SimulatedSwf, name: str, args: list[Any], kwargs: dict[str, Any]) -> Any:
+        if name.endswith(MARK):
+            swf.done.add(f"{args[1]}{args[2]}")
+            return None
+        if not name.endswith(LIST):
+            return play_activity(swf, name, args, kwargs)
+        done = sorted(it.removeprefix(args[1]) for it in swf.done if it.startswith(args[1]))
+        if not kwargs.get("compact"):
+            return done
+        done = [it for it in done if it > kwargs.get("after", "")]
+        if self.in_parts or kwargs.get("after"):
+            return part_form(done, limit=160)
+        self.written[str(len(self.written))] = done
+        return snapshot_form(Snapshot("snapshots/", str(len(self.written) - 1), len(done)))
+
+
+@pytest.fixture(autouse=True)
+def no_snapshots() -> Iterator[None]:
+    done_list._snapshots.clear()
+    yield
+    done_list._snapshots.clear()
+
+
+def begin(run: Any, lists: Lists, monkeypatch: pytest.MonkeyPatch, **options: Any) -> SimulatedSwf:
+    monkeypatch.setattr(done_list, "read_snapshot", lists.read)
+    attributes = {"get_step_path_prefix": lambda self: getattr(self, "prefix", "one/"), **COUNTED}
+    workflow = workflow_class(Workflow, WorkflowStepMixin, run=run, **attributes)
+    done = {f"one/{name}" for name in names(40)} | {f"two/other-{number:02d}" for number in range(40)}
+    return SimulatedSwf(workflow, done=done, activities={doing.name: doing}, play=lists.play, **options)
+
+
+CASES = {
+    "in parts": lambda: Lists(in_parts=True),
+    "gone once": lambda: Lists(gone=1),
+    "gone twice": lambda: Lists(gone=2),
+    "always gone": lambda: Lists(gone=100),
+}
+
+
+@pytest.mark.parametrize("one_at_a_time", [False, True])
+@pytest.mark.parametrize("case", CASES)
+def test_steps_side_by_side_list_once(case: str, one_at_a_time: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    def run(self: Any) -> Any:
+        wanted = ("step-00003", "new", "step-00037")
+        futures.wait(self.submit(Group(*(self.step(name, job(name)) for name in wanted))))
+        return list(self.get_steps_done()) == names(40)
+
+    swf = begin(run, CASES[case](), monkeypatch, one_at_a_time=one_at_a_time).run()
+    assert swf.status == "completed", swf.result
+    assert swf.result == {"result": "true"}
+    assert sorted(told(swf)) == [
+        ("new", "completed"),
+        ("new", "scheduled"),
+        ("step-00003", "skipped"),
+        ("step-00037", "skipped"),
+    ]
+    if case.startswith("gone"):
+        assert swf.scheduled.count(LIST) <= MAX_LISTINGS
+
+
+@pytest.mark.parametrize("one_at_a_time", [False, True])
+@pytest.mark.parametrize("case", CASES)
+def test_prefixes_side_by_side_keep_their_lists(
+    case: str, one_at_a_time: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def run(self: Any) -> Any:
+        submitted = []
+        for self.prefix, wanted in (("one/", ("step-00003", "a")), ("two/", ("other-03", "b"))):
+            submitted += [self.submit(self.step(name, job(name))) for name in wanted]
+        futures.wait(*submitted)
+        counts = []
+        for self.prefix in ("one/", "two/"):
+            counts.append(sorted({name.partition("-")[0] for name in self.get_steps_done()}))
+        return counts
+
+    swf = begin(run, CASES[case](), monkeypatch, one_at_a_time=one_at_a_time).run()
+    assert swf.status == "completed", swf.result
+    assert swf.result == {"result": '[["step"],["other"]]'}
+    assert sorted(told(swf)) == [
+        *((name, status) for name in "ab" for status in ("completed", "scheduled")),
+        ("other-03", "skipped"),
+        ("step-00003", "skipped"),
+    ]
+
+
+@pytest.mark.parametrize("one_at_a_time", [False, True])
+@pytest.mark.parametrize("pauses", range(5))
+def test_each_step_is_marked(pauses: int, one_at_a_time: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    def run(self: Any) -> None:
+        slow = Chain(*(job(f"pause {number}") for number in range(pauses)), self.step("slow", job("slow")))
+        futures.wait(self.submit(Group(slow, *(self.step(name, job(name)) for name in "abc"))))
+
+    swf = begin(run, Lists(in_parts=True), monkeypatch, one_at_a_time=one_at_a_time)
+    before = set(swf.done)
+    swf.run()
+    assert swf.status == "completed"
+    assert swf.done - before == {"one/slow", "one/a", "one/b", "one/c"}
+    assert swf.scheduled.count(MARK) == 4
+
+
+def test_a_name_that_is_played_again_is_marked_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    def run(self: Any) -> None:
+        for number in range(3):
+            futures.wait(self.submit(self.step("a", job(f"a {number}"), force=True)))
+
+    swf = begin(run, Lists(in_parts=True), monkeypatch)
+    swf.play = lambda swf, name, args, kwargs: (
+        swf.done.discard("one/a") if name.endswith(WITHDRAW) else Lists(in_parts=True).play(swf, name, args, kwargs)
+    )
+    swf.run()
+    assert swf.status == "completed"
+    assert swf.scheduled.count(MARK) == 3
+
+
+def test_a_listing_of_the_users_own_is_another_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    def run(self: Any) -> Any:
+        futures.wait(self.submit(self.step("a", job("a"))))
+        own = self.submit(self.get_steps_done_activity())
+        futures.wait(own, self.submit(self.step("b", job("b"))))
+        return own.result[0], len(own.result)
+
+    swf = begin(run, Lists(), monkeypatch).run()
+    assert swf.result == {"result": '["a",41]'}
+
+
+class TestInFlight:
+    """Executions whose ids an earlier release of asyncsteps counted."""
+
+    def count_ids(self, swf: SimulatedSwf) -> None:
+        """Give what is recorded of the activities of steps the ids that simpleflow counts."""
+        counts: dict[str, int] = {}
+        known: dict[str, str] = {}
+        for event in swf.history.events:
+            if (event.type, event.state) != ("ActivityTask", "scheduled"):
+                continue
+            name = event.activity_type["name"]
+            if name.rpartition(".")[2] in {LIST, MARK}:
+                if event.activity_id not in known:
+                    counts[name] = counts.get(name, 0) + 1
+                    known[event.activity_id] = f"activity-{name}-{counts[name]}"
+                event.activity_id = known[event.activity_id]
+
+    @pytest.mark.parametrize("case", ["in parts", "gone once", "always gone"])
+    @pytest.mark.parametrize("rounds", range(1, 13))
+    def test_go_on(self, rounds: int, case: str, monkeypatch: pytest.MonkeyPatch) -> None:
+        def run(self: Any) -> Any:
+            for name in ("step-00003", "a", "b", "step-00037"):
+                futures.wait(self.submit(self.step(name, job(name))))
+            futures.wait(self.submit(self.step("a", job("again"), force=True)))
+            return len(self.get_steps_done())
+
+        def follow(counted_at: int) -> SimulatedSwf:
+            done_list._snapshots.clear()
+            swf = begin(run, CASES[case](), monkeypatch)
+            while swf.status == "open":
+                if swf.rounds == counted_at:
+                    self.count_ids(swf)
+                swf.step()
+                assert swf.status != "open" or swf.advance()
+            return swf
+
+        whole, counted = follow(-1), follow(rounds)
+        assert counted.status == "completed", counted.result
+        assert counted.result == whole.result == {"result": "40"}
+        assert counted.scheduled == whole.scheduled
+        assert counted.done == whole.done > {"one/a", "one/b"}
+        assert told(counted) == told(whole)
