@@ -28,7 +28,7 @@ from asyncsteps.swf._done.payload import BEFORE_ALL_NAMES, Part, Snapshot, Sorte
 from asyncsteps.swf._done.snapshots import read_snapshot
 from asyncsteps.swf._errors import DoneListError
 from asyncsteps.swf._steps.history import Listing, last_seen, own_changes
-from asyncsteps.swf._steps.name_rule import listing_options
+from asyncsteps.swf._steps.name_rule import listing_options, rule_of
 from asyncsteps.swf._sync.loop import run_sync
 from asyncsteps.swf.tasks import GetStepsDoneTask
 
@@ -66,19 +66,25 @@ class DoneList:
         self._workflow = workflow
         self._where = where
         self._recorded = tuple(recorded)
+        self._first = next((listing for listing in self._recorded if not listing.by_simpleflow), None)
+        # The rule of the first listing stays that of all, though the workflow's may change meanwhile.
+        self._rule = rule_of(workflow) if self._first is None else self._first.step_names
 
     def fetch(self) -> SortedNames:
-        """Return the names.
+        """Return the names; what breaks the workflow's rule of names is given with them, and is no step.
 
         Raises:
             NotListedYet: While they are not known, or when the listing failed without ending the workflow.
         """
-        workflow = self._workflow
-        plain = not sf.runs_on_swf(workflow.executor) or (self._recorded and self._recorded[0].by_simpleflow)
-        if plain or workflow._overrides_hook("get_steps_done_activity"):  # noqa: SLF001 - the mixin's own
-            return SortedNames(self._result(workflow.get_steps_done_activity()))
-        names = self._shared()
-        return self._listed() if names is None else SortedNames(names)
+        workflow, rule = self._workflow, rule_of(self._workflow)
+        overridden = workflow._overrides_hook("get_steps_done_activity")  # noqa: SLF001 - the mixin's own
+        foreign = overridden or bool(self._recorded and self._recorded[0].by_simpleflow)
+        if foreign or not sf.runs_on_swf(workflow.executor):
+            names = self._result(workflow.get_steps_done_activity())
+            return SortedNames(names, by=rule if foreign else None)
+        shared = self._shared()
+        found = self._listed() if shared is None else SortedNames(shared)
+        return found if self._rule == rule else SortedNames(found.given, by=rule)
 
     def _shared(self) -> list[str] | None:
         """List under the id of simpleflow's own listing, so that its deciders can go on with it.
@@ -89,10 +95,11 @@ class DoneList:
         executor = self._workflow.executor
         params = self._workflow._get_step_activity_params()  # noqa: SLF001 - the mixin's own
         listing = activity.Activity(GetStepsDoneTask, **params)
-        if not listing.idempotent or self._find():  # of this execution, or as an earlier release listed
+        # The first one that is recorded decides: earlier releases listed otherwise, and parameters may change.
+        if not (self._first.shared if self._first is not None else listing.idempotent):
             return None
         shared_id = sf.listing_id(executor, *self._where)
-        options = {"or_count": True} | listing_options(self._workflow)
+        options = {"or_count": True} | listing_options(self._rule)
         result = self._result(sf.activity_task(executor, listing, shared_id, *self._where, **options))
         if isinstance(result, int) and not isinstance(result, bool):
             return None
@@ -149,7 +156,7 @@ class DoneList:
         """
         listing = activity.Activity(GetStepsDoneTask, **self._workflow._get_step_activity_params())  # noqa: SLF001 - the mixin's own
         given = {"again": again, "after": after}
-        options = {key: value for key, value in given.items() if value} | listing_options(self._workflow)
+        options = {key: value for key, value in given.items() if value} | listing_options(self._rule)
         recorded = self._find(again=again, after=after)
         executor = self._workflow.executor
         task_id = recorded.task_id if recorded else sf.task_id(executor, listing, *self._where, compact=True, **options)

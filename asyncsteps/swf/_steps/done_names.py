@@ -16,7 +16,7 @@ from asyncsteps.swf._constants import MAX_INPUT_CHARS
 from asyncsteps.swf._done.payload import SortedNames, pack, size, unpack
 from asyncsteps.swf._steps.done_list import DoneList, NotListedYet
 from asyncsteps.swf._steps.history import Listing, Place
-from asyncsteps.swf._steps.name_rule import listing_options
+from asyncsteps.swf._steps.name_rule import listing_options, rule_of
 from asyncsteps.swf.tasks import WithdrawStepsDoneTask
 
 _WITHDRAWAL_NAME = activity.Activity(WithdrawStepsDoneTask).name
@@ -145,7 +145,7 @@ class DoneNames:
             arguments = {
                 "names": [own for own in names if own not in selected],
                 "under": list(under),
-                **listing_options(self._workflow),
+                **listing_options(rule_of(self._workflow)),
                 "keep": pack(kept for kept in keep if any(matches(selector, kept) for selector in under)),
             }
             if size(arguments) > MAX_INPUT_CHARS:
