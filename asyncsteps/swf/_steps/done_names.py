@@ -23,6 +23,10 @@ _WITHDRAWAL_NAME = activity.Activity(WithdrawStepsDoneTask).name
 _WITHDRAWAL_ID = f"activity-{_WITHDRAWAL_NAME}-"
 
 
+Selected = tuple[tuple[str, ...], frozenset[str]]
+"""What a withdrawal selects in the store: its selectors, and the names that stay."""
+
+
 @dataclass(frozen=True, slots=True)
 class Withdrawal:
     """An activity that withdraws done marks: its id and its arguments."""
@@ -57,7 +61,8 @@ class DoneNames:
         self._not_listed: futures.Future | None = None
         self._withdrawn: set[str] | None = None
         self._pending: set[str] = set()
-        self._pending_selectors: list[tuple[tuple[str, ...], frozenset[str]]] = []
+        self._selectors: list[Selected] = []
+        self._pending_selectors: list[Selected] = []
         self._tried_again: dict[str, futures.Future | Exception] = {}
 
     def listed(self) -> SortedNames:
@@ -82,8 +87,8 @@ class DoneNames:
         return name in self.listed() and name not in self._all_withdrawn()
 
     def is_withdrawn(self, name: str) -> bool:
-        """Whether the execution has withdrawn the mark of ``name`` that was listed, or is about to."""
-        return name in self._all_withdrawn()
+        """Whether the execution has withdrawn a mark of ``name``, listed or not, or is about to."""
+        return name in self._all_withdrawn() or _selects(self._selectors, name)
 
     def matching(self, selectors: Iterable[str]) -> list[str]:
         """The done names that the selectors match."""
@@ -93,10 +98,7 @@ class DoneNames:
     def has_pending_withdrawal(self, name: str) -> bool:
         """Whether a pending withdrawal may remove the mark of ``name``, even one that is made from now on."""
         self._all_withdrawn()
-        return name in self._pending or any(
-            name not in keep and any(matches(selector, name) for selector in under)
-            for under, keep in self._pending_selectors
-        )
+        return name in self._pending or _selects(self._pending_selectors, name)
 
     def have_pending_withdrawal(self, selectors: Iterable[str]) -> bool:
         """Whether a pending withdrawal removes marks of names that the selectors match."""
@@ -193,6 +195,7 @@ class DoneNames:
         if under:
             keep = frozenset(unpack(arguments["keep"]))
             names.update(name for name in self.listed().matching(under) if name not in keep)
+            self._selectors.append((under, keep))
             if not over:
                 self._pending_selectors.append((under, keep))
         self._withdrawn |= names
@@ -215,6 +218,12 @@ class DoneNames:
                 self._tried_again[task_id] = error
         outcome = self._tried_again[task_id]
         return isinstance(outcome, Exception) or outcome.done
+
+
+def _selects(selected: Iterable[Selected], name: str) -> bool:
+    return any(
+        name not in keep and any(matches(selector, name) for selector in under) for under, keep in selected
+    )
 
 
 def _withdrawal_id(name: str, submission: int, place: Place | None) -> str:
