@@ -204,7 +204,9 @@ def test_a_listing_of_the_users_own_has_nothing_withdrawn_beside_steps() -> None
         sequence(["a"], force_steps_if_executed=["*"]),
         attributes={"get_steps_done_activity": lambda self: ActivityTask(work, ["b", "/b", ""])},
     )
-    (withdrawal,) = (it for it in swf.history.events if getattr(it, "activity_type", {}).get("name") == f"{TASKS}.{WITHDRAW}")
+    (withdrawal,) = (
+        it for it in swf.history.events if getattr(it, "activity_type", {}).get("name") == f"{TASKS}.{WITHDRAW}"
+    )
     assert withdrawal.input["kwargs"]["names"] == ["b"]
 
 
@@ -254,7 +256,11 @@ def test_the_list_stays_where_the_rule_of_names_changes(before: Any, after: Any,
 
     def run(self: Any) -> Any:
         for name in "bc":
-            futures.wait(self.submit(self.step(name, task(name), force_steps_if_executed=["2026", "2026/users"][: self.both])))
+            futures.wait(
+                self.submit(
+                    self.step(name, task(name), force_steps_if_executed=["2026", "2026/users"][: self.both])
+                )
+            )
         return len(self.get_steps_done())
 
     def class_by(step_names: Any) -> Any:

@@ -5,6 +5,7 @@ from typing import Any
 import pytest
 from simpleflow import futures
 from simpleflow.canvas import Chain, Group
+from simpleflow.exceptions import TaskException
 from simpleflow.task import TaskFailureContext
 from swf_simulator import ActivityError, SimulatedSwf, play_activity
 from swf_switches import doing, job
@@ -46,7 +47,9 @@ def failing(times: int) -> Any:
     return play
 
 
-def handled(*decisions: Any, wait: int | None = None, asked: list[Any] | None = None, **params: Any) -> dict[str, Any]:
+def handled(
+    *decisions: Any, wait: int | None = None, asked: list[Any] | None = None, **params: Any
+) -> dict[str, Any]:
     """The attributes of a workflow that answers each failure with the next decision; the last one stays."""
 
     def on_task_failure(self: Any, context: TaskFailureContext) -> TaskFailureContext:
@@ -121,15 +124,13 @@ def test_a_failure_is_asked_about_once_in_a_replay(pauses: int) -> None:
 
 @pytest.mark.parametrize("pauses", range(2, 6))
 def test_one_that_raises_ends_the_execution_from_the_step_that_withdraws(pauses: int) -> None:
-    def run(self: Any) -> list[Any]:
-        from simpleflow.exceptions import TaskException
-
+    def run(self: Any) -> None:
         slow = self.submit(Chain(*(job(f"pause {n}") for n in range(pauses)), Step("b", job("b"))))
         try:
             first = self.submit(Step("a", job("a"), force_steps_if_executed=["b"]))
         except TaskException:
             first = self.submit(Step("c", job("c")))
-        return futures.wait(first, slow)
+        futures.wait(first, slow)
 
     swf = begin(run, play=failing(2), one_at_a_time=True).run()
     assert swf.status == "completed"

@@ -112,7 +112,7 @@ class DoneList:
         for again in range(MAX_LISTINGS):
             form = read_form(self._result(self._activity(again=again)))
             if isinstance(form, Part):
-                return self._with_further_parts(form, later=again > 0)
+                return self._with_further_parts(form, again=again)
             if self._find(again=again + 1):
                 continue
             if self._find(after=BEFORE_ALL_NAMES):
@@ -123,12 +123,12 @@ class DoneList:
                 self._wait_or_give_up(form, error)
                 break
             if found is not None:
-                return found if again == 0 else SortedNames(self._as_at_first(found.given))
+                return found if again == 0 else self._as_at_first(found.given, self._find(again=again))
             self._warn_of_gone(form, again)
-        return self._with_further_parts(Part([], BEFORE_ALL_NAMES), later=True)
+        return self._with_further_parts(Part([], BEFORE_ALL_NAMES), again=MAX_LISTINGS)
 
-    def _with_further_parts(self, part: Part, *, later: bool) -> SortedNames:
-        names = list(part.names)
+    def _with_further_parts(self, part: Part, *, again: int) -> SortedNames:
+        names, last = list(part.names), self._find(again=again)
         while part.through is not None:
             form = read_form(self._result(self._activity(after=part.through)))
             if isinstance(form, Snapshot):
@@ -137,16 +137,20 @@ class DoneList:
                 raise DoneListError(
                     f"the listing of done steps after {part.through!r} goes on after {form.through!r}"
                 )
+            last = self._find(after=part.through)
             part = form
             names += part.names
-        return SortedNames(self._as_at_first(names) if later else names)
+        return self._as_at_first(names, last) if again else SortedNames(names)
 
-    def _as_at_first(self, names: Iterable[str]) -> list[str]:
-        """The names without those that the execution itself has added since it listed them first."""
+    def _as_at_first(self, names: Iterable[str], listing: Listing | None) -> SortedNames:
+        """The names of a later listing as the first one had them: without what the execution has changed before."""
         if not self._workflow.withdraw_invalidated:
-            return list(names)  # of what was played again, nothing tells whether it was done before
-        marked, withdrawn = own_changes(self._history(), self._where)
-        return sorted((set(names) - marked) | withdrawn)
+            return SortedNames(names)  # of what was played again, nothing tells whether it was done before
+        assert listing is not None  # it has a result
+        history = self._history()
+        until = history.activities[listing.task_id]["completed_id"]
+        marked, withdrawn = own_changes(history, self._where, until=until)
+        return SortedNames(sorted((set(names) - marked) | withdrawn))
 
     def _activity(self, *, again: int = 0, after: str = "") -> Any:
         """The activity of a listing, under the id that was recorded or else by its arguments: never a counted one.
@@ -159,7 +163,9 @@ class DoneList:
         options = {key: value for key, value in given.items() if value} | listing_options(self._rule)
         recorded = self._find(again=again, after=after)
         executor = self._workflow.executor
-        task_id = recorded.task_id if recorded else sf.task_id(executor, listing, *self._where, compact=True, **options)
+        task_id = (
+            recorded.task_id if recorded else sf.task_id(executor, listing, *self._where, compact=True, **options)
+        )
         return sf.activity_task(executor, listing, task_id, *self._where, compact=True, **options)
 
     def _result(self, listing: Any) -> Any:

@@ -221,9 +221,7 @@ class DoneNames:
 
 
 def _selects(selected: Iterable[Selected], name: str) -> bool:
-    return any(
-        name not in keep and any(matches(selector, name) for selector in under) for under, keep in selected
-    )
+    return any(name not in keep and any(matches(selector, name) for selector in under) for under, keep in selected)
 
 
 def _withdrawal_id(name: str, submission: int, place: Place | None) -> str:

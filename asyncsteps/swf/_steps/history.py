@@ -160,7 +160,11 @@ def listings(history: History) -> list[Listing]:
         args, kwargs = given.get("args", ()), given.get("kwargs", {})
         shared = bool(kwargs.get("or_count"))
         if len(args) == len(("bucket", "prefix")) and (by_simpleflow or shared or kwargs.get("compact")):
-            again, after, step_names = kwargs.get("again", 0), kwargs.get("after", ""), kwargs.get("step_names", STRICT)
+            again, after, step_names = (
+                kwargs.get("again", 0),
+                kwargs.get("after", ""),
+                kwargs.get("step_names", STRICT),
+            )
             found.append(Listing(tuple(args), again, after, by_simpleflow, shared, step_names, task_id))
     return found
 
@@ -174,12 +178,20 @@ def markings(history: History, *args: str) -> list[str]:
     ]
 
 
-def own_changes(history: History, place: Place) -> tuple[set[str], set[str]]:
-    """What the execution itself has changed: the names that it marked anew, and those of older marks withdrawn."""
+def own_changes(history: History, place: Place, *, until: int) -> tuple[set[str], set[str]]:
+    """What the execution itself has changed: the names that it marked anew, and those of older marks withdrawn.
+
+    Names that were withdrawn by selectors are not recorded.
+
+    Args:
+        history: The history.
+        place: Where the marks lie.
+        until: The number of an event; what was first tried after it does not count.
+    """
     marked: set[str] = set()
     withdrawn: set[str] = set()
     for event in history.activities.values():
-        changes = event.get("name") in {_MARK, _WITHDRAW}
+        changes = event.get("name") in {_MARK, _WITHDRAW} and (event["scheduled_id"] < until or "retry" in event)
         if not changes or tuple(event["input"]["args"][:2]) != place:
             continue
         given = event["input"]
@@ -210,7 +222,9 @@ def has_new_refusals(history: History) -> bool:
     """Whether SWF refused to schedule a withdrawal in what the last decision asked for."""
     last = last_seen(history)
     return any(
-        event.type == "ActivityTask" and event.state == "schedule_failed" and event.activity_type["name"] == _WITHDRAW
+        event.type == "ActivityTask"
+        and event.state == "schedule_failed"
+        and event.activity_type["name"] == _WITHDRAW
         for event in takewhile(lambda event: event.id > last, reversed(history.events))
     )
 

@@ -16,7 +16,14 @@ from asyncsteps._plan.model import Action, Decision, StepRules
 from asyncsteps.swf import _simpleflow as sf
 from asyncsteps.swf._steps.done_list import NotListedYet
 from asyncsteps.swf._steps.entered import hooks_of
-from asyncsteps.swf._steps.history import Listing, Place, has_new_failures, has_new_refusals, listings, warn_of_length
+from asyncsteps.swf._steps.history import (
+    Listing,
+    Place,
+    has_new_failures,
+    has_new_refusals,
+    listings,
+    warn_of_length,
+)
 from asyncsteps.swf._steps.marker_log import MarkerLog, recordable
 from asyncsteps.swf._steps.name_rule import selectors_of_workflow
 from asyncsteps.swf._steps.prefix_state import Addition, PrefixState
