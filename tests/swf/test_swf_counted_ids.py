@@ -1,11 +1,13 @@
-"""Activities of steps that are not idempotent: simpleflow counts their ids, in an order that replays may change."""
+"""Activities of steps that are not idempotent: simpleflow counts their ids, in the order of a replay."""
 
 from collections.abc import Iterator
 from typing import Any
 
 import pytest
 from simpleflow import Workflow, futures
+from simpleflow.base import SubmittableContainer
 from simpleflow.canvas import Chain, Group
+from simpleflow.step.workflow import WorkflowStepMixin as TheirMixin
 from swf_lists import Lists
 from swf_simulator import SimulatedSwf, workflow_class
 from swf_switches import doing, job
@@ -31,6 +33,17 @@ def begin(run: Any, lists: Lists, monkeypatch: pytest.MonkeyPatch, **options: An
     workflow = workflow_class(Workflow, WorkflowStepMixin, run=run, **attributes)
     done = {f"one/{name}" for name in names(40)} | {f"two/other-{number:02d}" for number in range(40)}
     return SimulatedSwf(workflow, done=done, activities={doing.name: doing}, play=lists.play, **options)
+
+
+class At(SubmittableContainer):  # type: ignore[misc]
+    """Submits a step under a prefix."""
+
+    def __init__(self, prefix: str, step: Any) -> None:
+        self.prefix, self.step = prefix, step
+
+    def submit(self, executor: Any) -> Any:
+        executor.workflow.prefix = self.prefix
+        return executor.workflow.submit(self.step)
 
 
 CASES = {
@@ -123,6 +136,42 @@ def test_a_listing_of_the_users_own_is_another_one(monkeypatch: pytest.MonkeyPat
 
     swf = begin(run, Lists(), monkeypatch).run()
     assert swf.result == {"result": '["a",41]'}
+
+
+@pytest.mark.parametrize("one_at_a_time", [False, True])
+@pytest.mark.parametrize("rounds", range(1, 7))  # later on simpleflow mixes its lists up itself
+def test_an_execution_that_began_under_simpleflow_keeps_its_lists(rounds: int, one_at_a_time: bool) -> None:
+    def run(self: Any) -> Any:
+        slow = Chain(
+            *(job(f"pause {number}") for number in range(6)), At("one/", self.step("step-00003", job("no")))
+        )
+        futures.wait(
+            self.submit(Group(At("one/", self.step("a", job("a"))), slow, At("two/", self.step("b", job("b")))))
+        )
+        futures.wait(self.submit(At("two/", self.step("other-03", job("no")))))
+        return [self.get_steps_done()[0]]
+
+    def class_of(mixin: Any) -> Any:
+        where = {"prefix": "one/", "get_step_path_prefix": lambda self: self.prefix}
+        return workflow_class(Workflow, mixin, run=run, name="counted", **where, **COUNTED)
+
+    lists = Lists()
+    done = {"one/step-00003", "two/other-03"}
+    swf = SimulatedSwf(
+        class_of(TheirMixin),
+        done=set(done),
+        activities={doing.name: doing},
+        play=lists.play,
+        one_at_a_time=one_at_a_time,
+    )
+    while swf.status == "open":
+        if swf.rounds == rounds:
+            swf.executor._workflow_class = class_of(WorkflowStepMixin)
+        swf.step()
+        assert swf.status != "open" or swf.advance()
+    assert swf.result == {"result": '["other-03"]'}
+    assert "no" not in [args[0] for name, args in swf.calls]
+    assert swf.done == done | {"one/a", "two/b"}
 
 
 class TestInFlight:

@@ -5,6 +5,7 @@ from typing import Any
 
 import pytest
 from simpleflow import Workflow, futures
+from simpleflow.canvas import Chain, Group
 from swf_family import repaired
 from swf_lists import Lists
 from swf_simulator import SimulatedSwf, workflow_class
@@ -108,4 +109,24 @@ def test_a_repair_marks_what_is_withdrawn_by_selectors_though_it_was_not_listed(
     with repaired(swf, former):
         play(swf, lists)
     assert swf.scheduled.count(WITHDRAW) == 1
+    assert PREFIX + "old.new" in swf.done
+
+
+@pytest.mark.parametrize("one_at_a_time", [False, True])
+@pytest.mark.parametrize("pauses", range(1, 9))
+def test_what_this_execution_has_played_stays_though_it_comes_later_in_the_code(
+    pauses: int, one_at_a_time: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def run(self: Any) -> None:
+        a = self.step("a", job("a"), force_steps_if_executed=["old"])
+        slow = Chain(*(job(f"pause {number}") for number in range(pauses)), a)
+        new = [self.step(name, Chain(job(f"{name} 1"), job(f"{name} 2"))) for name in ("old.new", "old.03")]
+        futures.wait(self.submit(Group(slow, *new)))
+
+    lists = Lists()
+    swf = begin(run, lists, monkeypatch)
+    swf.one_at_a_time = one_at_a_time
+    play(swf, lists)
+    assert swf.scheduled.count(WITHDRAW) == 1
+    assert swf.done == {PREFIX + name for name, status in told(swf) if status == "completed"}
     assert PREFIX + "old.new" in swf.done

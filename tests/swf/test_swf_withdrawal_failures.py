@@ -22,12 +22,13 @@ def begin(run: Any, **options: Any) -> SimulatedSwf:
     return swf
 
 
-def beside(pauses: int) -> Any:
-    """A run in which ``a`` withdraws the mark of ``b``, which comes before it by its place in the code."""
+def beside(pauses: int, *, first: bool = True) -> Any:
+    """A run in which ``a`` withdraws the mark of ``b``, which comes before it in the code, or after it."""
 
     def run(self: Any) -> list[Any]:
         slow = Chain(*(job(f"pause {n}") for n in range(pauses)), Step("b", job("b")))
-        both = self.submit(Group(slow, Step("a", job("a"), force_steps_if_executed=["b"])))
+        both = [slow, Step("a", job("a"), force_steps_if_executed=["b"])]
+        both = self.submit(Group(*(both if first else reversed(both))))
         futures.wait(both)
         return [str(future.exception) for future in both.futures]
 
@@ -63,15 +64,16 @@ def handled(
     return {"on_task_failure": on_task_failure, "get_step_activity_params": lambda self: params}
 
 
+@pytest.mark.parametrize("first", [True, False])
 @pytest.mark.parametrize("idempotent", [True, False])
 @pytest.mark.parametrize("pauses", range(2, 8))
 @pytest.mark.parametrize("one_at_a_time", [False, True])
 @pytest.mark.parametrize(("decision", "wait"), [(Decision.retry_now, None), (Decision.retry_later, 5)])
 def test_a_dependent_waits_for_as_long_as_it_is_retried(
-    decision: Any, wait: int | None, one_at_a_time: bool, pauses: int, idempotent: bool
+    decision: Any, wait: int | None, one_at_a_time: bool, pauses: int, idempotent: bool, first: bool
 ) -> None:
     swf = begin(
-        beside(pauses),
+        beside(pauses, first=first),
         play=failing(3),
         one_at_a_time=one_at_a_time,
         attributes=handled(decision, wait=wait, idempotent=idempotent),
@@ -110,11 +112,12 @@ def test_nor_for_one_that_is_given_up_before_its_retry_is_used_up(pauses: int) -
     assert swf.done == {"b"}
 
 
+@pytest.mark.parametrize("first", [True, False])
 @pytest.mark.parametrize("pauses", range(2, 6))
-def test_a_failure_is_asked_about_once_in_a_replay(pauses: int) -> None:
+def test_a_failure_is_asked_about_once_in_a_replay(pauses: int, first: bool) -> None:
     asked: list[Any] = []
     begin(
-        beside(pauses),
+        beside(pauses, first=first),
         play=failing(2),
         one_at_a_time=True,
         attributes=handled(Decision.retry_now, asked=asked),

@@ -80,8 +80,11 @@ class DoneList:
         overridden = workflow._overrides_hook("get_steps_done_activity")  # noqa: SLF001 - the mixin's own
         foreign = overridden or bool(self._recorded and self._recorded[0].by_simpleflow)
         if foreign or not sf.runs_on_swf(workflow.executor):
-            names = self._result(workflow.get_steps_done_activity())
-            return SortedNames(names, by=rule if foreign else None)
+            listing = workflow.get_steps_done_activity()
+            if foreign and not overridden:
+                recorded = self._recorded[0].task_id
+                listing = sf.activity_task(workflow.executor, listing.activity, recorded, *self._where)
+            return SortedNames(self._result(listing), by=rule if foreign else None)
         shared = self._shared()
         found = self._listed() if shared is None else SortedNames(shared)
         return found if self._rule == rule else SortedNames(found.given, by=rule)
@@ -143,7 +146,7 @@ class DoneList:
         return self._as_at_first(names, last) if again else SortedNames(names)
 
     def _as_at_first(self, names: Iterable[str], listing: Listing | None) -> SortedNames:
-        """The names of a later listing as the first one had them: without what the execution has changed before."""
+        """The names of a later listing as the first one had them: less what the execution has changed before."""
         if not self._workflow.withdraw_invalidated:
             return SortedNames(names)  # of what was played again, nothing tells whether it was done before
         assert listing is not None  # it has a result
@@ -153,10 +156,10 @@ class DoneList:
         return SortedNames(sorted((set(names) - marked) | withdrawn))
 
     def _activity(self, *, again: int = 0, after: str = "") -> Any:
-        """The activity of a listing, under the id that was recorded or else by its arguments: never a counted one.
+        """The activity of a listing, under the id that is recorded, or else one that its arguments make.
 
-        simpleflow counts the ids of activities that are not idempotent, in the order of the submissions of a replay,
-        and which of these there are depends on what has been recorded by then.
+        simpleflow counts the ids of activities that are not idempotent, in the order of a replay's submissions;
+        but which of these there are depends on what has been recorded by then.
         """
         listing = activity.Activity(GetStepsDoneTask, **self._workflow._get_step_activity_params())  # noqa: SLF001 - the mixin's own
         given = {"again": again, "after": after}

@@ -63,7 +63,7 @@ class DoneNames:
         self._pending: set[str] = set()
         self._selectors: list[Selected] = []
         self._pending_selectors: list[Selected] = []
-        self._tried_again: dict[str, futures.Future | Exception] = {}
+        self._submitted: dict[str, futures.Future | Exception] = {}
 
     def listed(self) -> SortedNames:
         """The names as they were listed.
@@ -162,11 +162,24 @@ class DoneNames:
         return Withdrawal(_withdrawal_id(name, submission, place), self._where, arguments)
 
     def submit(self, withdrawal: Withdrawal, workflow: Any) -> futures.Future:
-        """Submit a withdrawal of a step of ``workflow``, unless this replay has tried it again already."""
-        outcome = self._tried_again.get(withdrawal.task_id)
+        """Submit a withdrawal of a step of ``workflow``."""
+        if not sf.runs_on_swf(workflow.executor):
+            return withdrawal.submit(workflow)
+        outcome = self._submit_once(withdrawal)
         if isinstance(outcome, Exception):
             raise outcome
-        return outcome if outcome is not None else withdrawal.submit(workflow)
+        return outcome
+
+    def _submit_once(self, withdrawal: Withdrawal) -> futures.Future | Exception:
+        """Submit a withdrawal, once in a replay, whoever asks first; what it raises is for the step to raise."""
+        if withdrawal.task_id not in self._submitted:
+            try:
+                self._submitted[withdrawal.task_id] = withdrawal.submit(self._workflow)
+            except ExecutionBlocked:
+                raise
+            except Exception as error:  # noqa: BLE001 - it is raised where the step submits it
+                self._submitted[withdrawal.task_id] = error
+        return self._submitted[withdrawal.task_id]
 
     def _all_withdrawn(self) -> set[str]:
         if self._withdrawn is None:
@@ -206,17 +219,9 @@ class DoneNames:
         """Whether a withdrawal has ended for good; one that failed is tried again here, where that is to be."""
         if event["state"] not in {"failed", "timed_out"}:
             return event["state"] not in {"scheduled", "schedule_failed", "started"}
-        # Its retry does not tell: `on_task_failure` may give up earlier, and may try again for as long as it likes.
-        if task_id not in self._tried_again:
-            given = event["input"]
-            withdrawal = Withdrawal(task_id, tuple(given["args"]), dict(given["kwargs"]))
-            try:
-                self._tried_again[task_id] = withdrawal.submit(self._workflow)
-            except ExecutionBlocked:
-                raise
-            except Exception as error:  # noqa: BLE001 - the step that withdraws raises it
-                self._tried_again[task_id] = error
-        outcome = self._tried_again[task_id]
+        # Its retry does not tell: `on_task_failure` may give up earlier, and may try again as long as it likes.
+        given = event["input"]
+        outcome = self._submit_once(Withdrawal(task_id, tuple(given["args"]), dict(given["kwargs"])))
         return isinstance(outcome, Exception) or outcome.done
 
 

@@ -51,12 +51,17 @@ class MarkerIndex:
 
     The k-th submission of a name takes the k-th ``scheduled`` or ``skipped`` marker of that name, its k-th
     completion the k-th ``completed`` one; where markers tell their place, those of each place apart.
+
+    Attributes:
+        refused: How many markers SWF refused.
+        played: The names that were decided to be played, by place.
     """
 
     def __init__(self, markers: Mapping[str, list[dict[str, Any]]]) -> None:
         self._decided: defaultdict[tuple[str, Place | None], deque[Recorded]] = defaultdict(deque)
         self._completed: defaultdict[tuple[str, Place | None], deque[str]] = defaultdict(deque)
         self.refused = 0
+        self.played: defaultdict[Place | None, set[str]] = defaultdict(set)
         place: Place | None = None
         for event in _in_order(markers):
             if event["state"] != "recorded":
@@ -80,6 +85,8 @@ class MarkerIndex:
             action = Action.RUN if status == Status.SCHEDULED else Action.SKIP
             decision = Decision(action, bool(details.get("forced")), tuple(details.get("reasons") or ()))
             self._decided[key].append(Recorded(decision, text))
+            if action is Action.RUN:
+                self.played[place].add(key[0])
 
     def take_decision(self, name: str, place: Place | None) -> Recorded | None:
         """Take the recorded decision of the next submission of ``name``, or give None."""

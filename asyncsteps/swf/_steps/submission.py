@@ -140,8 +140,8 @@ class Submission:
     def _mark_id(self, marking: Any, args: tuple[str, str, str]) -> str:
         """The id of the marking: a recorded one, else simpleflow's for the first of a name, else one of its own.
 
-        Under simpleflow's id deciders of either kind find it. Not so after a withdrawal: a repair answers an id that
-        a former execution has completed, and marks nothing.
+        Under simpleflow's id deciders of either kind find it. Not so after a withdrawal: a repair answers an id
+        that a former execution has completed, and marks nothing.
         """
         executor, before = self.workflow.executor, self.state.markings[self.step.step_name] - 1
         plain_id, shared_id = sf.task_id(executor, marking, *args), sf.marking_id(executor, *args)
@@ -190,7 +190,8 @@ class Submission:
         names = state.planner.invalidated(phase, [*own, *state.done.matching(phase.dependents)])
         if not names:
             return None
-        keep = [kept for kept in state.marked | state.playing if kept != phase.own]
+        # What comes later in the code may have been played before.
+        keep = (state.marked | state.playing | self.markers.recorded.played[state.place]).difference(names)
         return state.done.new_withdrawal(
             name, self.number, state.place, names=names, under=phase.dependents, keep=keep
         )
