@@ -210,6 +210,14 @@ def test_a_listing_of_the_users_own_has_nothing_withdrawn_beside_steps() -> None
     assert withdrawal.input["kwargs"]["names"] == ["b"]
 
 
+@pytest.mark.parametrize("answer", [None, "ab", 7, {"form": "other"}])
+def test_a_listing_of_the_users_own_that_answers_no_list_is_an_error_that_says_so(answer: Any) -> None:
+    own = {"get_steps_done_activity": lambda self: ActivityTask(work, answer)}
+    swf = play(sequence(["a"]), attributes=own)
+    assert swf.status == "failed"
+    assert f"DoneListError(the listing of done steps answered {answer!r}" in swf.result["reason"]
+
+
 # Deciders of two releases, or with two settings.
 
 

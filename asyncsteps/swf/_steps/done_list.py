@@ -15,7 +15,7 @@ less what the execution has marked meanwhile, so that `get_steps_done` stays the
 import hashlib
 import json
 import logging
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from simpleflow import activity, futures
@@ -84,7 +84,12 @@ class DoneList:
             if foreign and not overridden:
                 recorded = self._recorded[0].task_id
                 listing = sf.activity_task(workflow.executor, listing.activity, recorded, *self._where)
-            return SortedNames(self._result(listing), by=rule if foreign else None)
+            names = self._result(listing)
+            if isinstance(names, str | Mapping) or not isinstance(names, Iterable):
+                raise DoneListError(
+                    f"the listing of done steps answered {names!r:.200}, which is no list of names"
+                )
+            return SortedNames(names, by=rule if foreign else None)
         shared = self._shared()
         found = self._listed() if shared is None else SortedNames(shared)
         return found if self._rule == rule else SortedNames(found.given, by=rule)
