@@ -84,7 +84,7 @@ class RandomSwf:
             futures.wait(self.submit(Group(*(Chain(*links(*it)) for it in enumerate(case.chains)))))
 
         def on_task_failure(self: Any, context: TaskFailureContext) -> TaskFailureContext:
-            if context.task_name.endswith("DoneTask"):
+            if (context.task_name or "").endswith("DoneTask"):
                 context.decision = context.Decision.retry_later if later else context.Decision.retry_now
                 context.retry_wait_timeout = 5
             return context

@@ -22,6 +22,7 @@ from simpleflow import activity, futures
 from simpleflow.history import History
 
 from asyncsteps._errors import FINAL_ERRORS, StoreError
+from asyncsteps._plan.names import NameRule
 from asyncsteps.swf import _simpleflow as sf
 from asyncsteps.swf._constants import MAX_LISTINGS, SNAPSHOT_WAITS
 from asyncsteps.swf._done.payload import BEFORE_ALL_NAMES, Part, Snapshot, SortedNames, read_form
@@ -68,7 +69,7 @@ class DoneList:
         self._recorded = tuple(recorded)
         self._first = next((listing for listing in self._recorded if not listing.by_simpleflow), None)
         # The rule of the first listing stays that of all, though the workflow's may change meanwhile.
-        self._rule = rule_of(workflow) if self._first is None else self._first.step_names
+        self._rule: NameRule = rule_of(workflow) if self._first is None else self._first.step_names
 
     def fetch(self) -> SortedNames:
         """Return the names; what breaks the workflow's rule of names is given with them, and is no step.

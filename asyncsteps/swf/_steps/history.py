@@ -3,7 +3,7 @@
 import json
 import logging
 from collections import defaultdict, deque
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from itertools import takewhile
 from typing import Any
@@ -228,12 +228,9 @@ def has_new_failures(history: History) -> bool:
 def has_new_refusals(history: History) -> bool:
     """Whether SWF refused to schedule a withdrawal in what the last decision asked for."""
     last = last_seen(history)
-    return any(
-        event.type == "ActivityTask"
-        and event.state == "schedule_failed"
-        and event.activity_type["name"] == _WITHDRAW
-        for event in takewhile(lambda event: event.id > last, reversed(history.events))
-    )
+    new: Iterator[Any] = takewhile(lambda event: event.id > last, reversed(history.events))
+    refused = (event for event in new if (event.type, event.state) == ("ActivityTask", "schedule_failed"))
+    return any(event.activity_type["name"] == _WITHDRAW for event in refused)
 
 
 def warn_of_length(history: History, workflow: Any) -> None:
