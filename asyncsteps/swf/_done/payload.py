@@ -14,7 +14,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from asyncsteps._plan.names import EVERYTHING, SIMPLEFLOW, check_step_name
+from asyncsteps._plan.names import EVERYTHING, SIMPLEFLOW, NameRule, check_step_name, is_step_name
 from asyncsteps.swf._constants import MAX_RESULT_CHARS
 from asyncsteps.swf._errors import DoneListError
 
@@ -59,11 +59,16 @@ class Part:
 
 
 class SortedNames:
-    """An immutable set of names that keeps them sorted, and as they were given, too."""
+    """An immutable set of names that keeps them sorted, and as they were given, too.
 
-    def __init__(self, names: Iterable[str]) -> None:
+    Args:
+        names: The names.
+        by: The rule of names; what breaks it is kept as given, and is no member. None: all are members.
+    """
+
+    def __init__(self, names: Iterable[str], *, by: NameRule | None = None) -> None:
         self.given = list(names)
-        self.sorted = sorted(set(self.given))
+        self.sorted = sorted({name for name in self.given if by is None or is_step_name(name, by=by)})
         self._names = frozenset(self.sorted)
 
     def __contains__(self, name: str) -> bool:

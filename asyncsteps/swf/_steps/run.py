@@ -17,7 +17,14 @@ from asyncsteps.swf import _simpleflow as sf
 from asyncsteps.swf._done.payload import listed_names
 from asyncsteps.swf._steps.done_list import NotListedYet
 from asyncsteps.swf._steps.entered import hooks_of
-from asyncsteps.swf._steps.history import Listing, Place, has_new_failures, listings, warn_of_length
+from asyncsteps.swf._steps.history import (
+    Listing,
+    Place,
+    has_new_failures,
+    has_new_refusals,
+    listings,
+    warn_of_length,
+)
 from asyncsteps.swf._steps.marker_log import MarkerLog, recordable
 from asyncsteps.swf._steps.name_rule import selectors_of_workflow
 from asyncsteps.swf._steps.prefix_state import Addition, PrefixState
@@ -48,6 +55,7 @@ class StepsRun:
         self.over = False
         self._history: Any = None
         self._failed: bool | None = None
+        self._withdrawal_was_refused = False
         self._additions: list[Addition] = []
         self._states: dict[Place, PrefixState] = {}
         self._listings: list[Listing] = []
@@ -64,6 +72,7 @@ class StepsRun:
         if history is not None and self._history is None:
             self._history = history
             self._listings = listings(history)
+            self._withdrawal_was_refused = has_new_refusals(history)
             self.markers.read(history)
             warn_of_length(history, self.workflow)
 
@@ -213,6 +222,10 @@ class StepsRun:
 
     def _decide(self, rules: StepRules, state: PrefixState, *, done: bool) -> Decision | None:
         """Decide a submission, or give None while a pending withdrawal keeps it waiting."""
+        if self._withdrawal_was_refused:
+            # What is refused tells no names; the step that withdraws them asks again in this decision.
+            sf.wake_up(self.workflow.executor)
+            return None
         if state.done.has_pending_withdrawal(rules.name):
             return None
         self._honour_overridden_getters()
