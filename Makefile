@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 DEMO_STORE ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-long test-newest fuzz fuzz-guided simulate mutants check format bench dist clean
+.PHONY: help demo test test-long test-browser test-newest fuzz fuzz-guided simulate mutants check format docs bench dist clean
 
 help:  ## List the targets (the default).
 	@sed -En 's/^([a-z-]+):[^#]*## (.*)/make \1|\2/p' $(MAKEFILE_LIST) | awk -F'|' '{ printf "%-17s %s\n", $$1, $$2 }'
@@ -36,8 +36,17 @@ test: $(VENV)/.test.installed  ## Run the tests, against real servers and proces
 
 test-long: $(VENV)/.test.installed  ## Run the tests that take minutes.
 	$(BIN)/python -m pytest -n 2 --dist loadgroup -m long
+	$(BIN)/python -m pytest -n 2 tests/fuzz --hypothesis-profile long
 
-# Hostile input. `make test` plays the same examples each time, `--hypothesis-profile long` ten times as many.
+# The pages, in the system's Chromium; on Debian, as root, it is installed where it is missing.
+CHROMIUM ?= $(shell command -v chromium || command -v chromium-browser || command -v google-chrome)
+
+test-browser: $(VENV)/.browser.installed  ## Run the tests of pages, in headless Chromium.
+	@test -n "$(CHROMIUM)" || { apt-get update -qq && apt-get install -y -qq chromium; } >/dev/null 2>&1 || \
+		{ echo "make test-browser needs Chromium: install it (on Debian: the package chromium), or name one with CHROMIUM=..." >&2; exit 1; }
+	CHROMIUM="$(CHROMIUM)" $(BIN)/python -m pytest -n 2 --dist loadgroup -m browser tests/browser
+
+# Hostile input. `make test` plays the same examples each time, `make test-long` ten times as many.
 ROUNDS ?= 1000000
 
 fuzz: $(VENV)/.test.installed  ## Play hostile input at random, until a fault is found: ROUNDS=1, or without end.
@@ -81,6 +90,10 @@ format: $(VENV)/.dev.installed  ## Format, and fix what lint can fix.
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
 
+docs: $(VENV)/.docs.installed  ## Build the documentation as a site into site/; a broken link or docstring is an error.
+	$(BIN)/sphinx-build --quiet --fail-on-warning --keep-going -c docs -d $(VENV)/doctrees . site
+	@echo "site/docs/index.html"
+
 bench: $(VENV)/.bench.installed  ## Measure the quick set of benchmarks, within five minutes on two cores.
 	$(BIN)/python -m bench
 
@@ -88,4 +101,4 @@ dist: $(VENV)/.release.installed  ## Build the sdist and the wheel into dist/.
 	PIP_CONSTRAINT=constraints.txt $(BIN)/python -m build
 
 clean:  ## Remove the environment and the caches of the tools.
-	rm -rf $(VENV) .mypy_cache .pytest_cache .ruff_cache .hypothesis .coverage .coverage.*
+	rm -rf $(VENV) site .mypy_cache .pytest_cache .ruff_cache .hypothesis .coverage .coverage.*

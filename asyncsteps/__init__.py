@@ -1,4 +1,10 @@
-"""Resume, force and skip the steps of long workflows, on asyncio."""
+"""Resume, force and skip the steps of long workflows, on asyncio.
+
+Names are imported at their first use, so that the command's ``--help`` does not wait for what it does not need.
+"""
+
+import importlib
+import typing
 
 from asyncsteps._errors import (
     AccessDeniedError,
@@ -27,18 +33,22 @@ from asyncsteps._errors import (
     WorkflowIdError,
     WrongRegionError,
 )
-from asyncsteps._plan.model import STEP_MARKER, Action, Marker, Status, StepOutcome
-from asyncsteps._run.dry_run import Plan, PlannedStep
-from asyncsteps._run.run import StepRun
-from asyncsteps._run.workflow import Workflow, WorkflowOutcome
-from asyncsteps._tasks.activity import Activity, ActivityTask
-from asyncsteps._tasks.attributes import ActivityAttributes
-from asyncsteps._tasks.canvas import Chain, Group
-from asyncsteps._tasks.decorator import activity
-from asyncsteps._tasks.signals import MarkerTask, Signal, SignalTask, WaitForSignal
-from asyncsteps._tasks.step import Step
-from asyncsteps._tasks.submittable import Submittable
-from asyncsteps.store import DirectoryStore, MemoryStore, StepStore, open_store
+
+if typing.TYPE_CHECKING:
+    from asyncsteps._plan.model import STEP_MARKER, Action, Marker, Status, StepOutcome
+    from asyncsteps._run.dry_run import Plan, PlannedStep
+    from asyncsteps._run.run import StepRun
+    from asyncsteps._run.workflow import Workflow, WorkflowOutcome
+    from asyncsteps._tasks.activity import Activity, ActivityTask
+    from asyncsteps._tasks.attributes import ActivityAttributes
+    from asyncsteps._tasks.canvas import Chain, Group
+    from asyncsteps._tasks.decorator import activity
+    from asyncsteps._tasks.signals import MarkerTask, Signal, SignalTask, WaitForSignal
+    from asyncsteps._tasks.step import Step
+    from asyncsteps._tasks.submittable import Submittable
+    from asyncsteps.store import DirectoryStore, MemoryStore, StepStore, open_store
+
+    __version__: str
 
 __all__ = [
     "STEP_MARKER",
@@ -94,10 +104,49 @@ __all__ = [
     "open_store",
 ]
 
+_MODULES = {
+    "STEP_MARKER": "_plan.model",
+    "Action": "_plan.model",
+    "Activity": "_tasks.activity",
+    "ActivityAttributes": "_tasks.attributes",
+    "ActivityTask": "_tasks.activity",
+    "Chain": "_tasks.canvas",
+    "DirectoryStore": "store",
+    "Group": "_tasks.canvas",
+    "Marker": "_plan.model",
+    "MarkerTask": "_tasks.signals",
+    "MemoryStore": "store",
+    "Plan": "_run.dry_run",
+    "PlannedStep": "_run.dry_run",
+    "Signal": "_tasks.signals",
+    "SignalTask": "_tasks.signals",
+    "Status": "_plan.model",
+    "Step": "_tasks.step",
+    "StepOutcome": "_plan.model",
+    "StepRun": "_run.run",
+    "StepStore": "store",
+    "Submittable": "_tasks.submittable",
+    "WaitForSignal": "_tasks.signals",
+    "Workflow": "_run.workflow",
+    "WorkflowOutcome": "_run.workflow",
+    "activity": "_tasks.decorator",
+    "open_store": "store",
+}
+"""Where each name is, but for the errors."""
 
-def __getattr__(name: str) -> str:
-    if name != "__version__":
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    from importlib.metadata import version
+if not typing.TYPE_CHECKING:  # for type checkers, there is no name but those above
 
-    return version("asyncsteps")
+    def __getattr__(name: str) -> object:
+        if name == "__version__":
+            from importlib.metadata import version
+
+            return version(__name__)
+        if name == "store":  # a public package, there without an import of its own
+            return importlib.import_module(f"{__name__}.store")
+        if name not in _MODULES:
+            raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+        value = globals()[name] = getattr(importlib.import_module(f"{__name__}.{_MODULES[name]}"), name)
+        return value
+
+    def __dir__() -> list[str]:
+        return sorted({*globals(), *__all__})

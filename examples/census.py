@@ -7,27 +7,28 @@ and ``report.graph`` stand on top of them: whatever is counted anew forces them 
 """
 
 import ast
+import asyncio
 import importlib.machinery
+import multiprocessing
+import signal
 import sys
 import sysconfig
-import threading
 from collections import Counter
-from collections.abc import Collection, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Iterator
+from concurrent.futures import ProcessPoolExecutor
+from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
 from asyncsteps import Group, Step, StepRun
 
 SIDE_BY_SIDE = 8
-"""Steps under way at once: parsing takes the interpreter's lock, so more would only wait for it."""
+"""Steps under way at once: some are counted, on every core, while others are marked as done."""
 
 NOT_COUNTED = {"test", "tests", "idle_test", "__pycache__", "site-packages"}
 """Folders that are no part of the library: its tests hold files that are wrong on purpose."""
 
 Count = dict[str, Any]
-
-_PARSING = threading.Lock()
-"""Held while a file is parsed: before 3.11.8 and 3.12.2 Python fails at two at once (its issue 106905)."""
 
 
 def _library() -> Path:
@@ -81,7 +82,7 @@ def count_module(module: str) -> Count:
         source = path.read_bytes()
         counts["files"] += 1
         counts["lines"] += len(source.splitlines())
-        for node in statements(parse(source, path)):
+        for node in statements(ast.parse(source, filename=str(path))):
             match node:
                 case ast.FunctionDef() | ast.AsyncFunctionDef():
                     counts["functions"] += 1
@@ -95,12 +96,6 @@ def count_module(module: str) -> Count:
                     pass
     inside = sorted(imports & sys.stdlib_module_names - {module})
     return {"module": module, "kind": kind, **counts, "imports": inside}
-
-
-def parse(source: bytes, path: Path) -> ast.Module:
-    """The syntax tree of a file."""
-    with _PARSING:
-        return ast.parse(source, filename=str(path))
 
 
 def statements(tree: ast.Module) -> Iterator[ast.stmt]:
@@ -141,6 +136,21 @@ def graph(counts: Collection[Count], top: int) -> dict[str, Any]:
     return {"edges": len(edges), "most_imported": [{"module": name, "by": by} for name, by in ranked[:top]]}
 
 
+@asynccontextmanager
+async def counting() -> AsyncIterator[Callable[[str], Awaitable[Count]]]:
+    """Give `count_module` in as many processes as there are cores: parsing holds the interpreter's lock."""
+    with ProcessPoolExecutor(
+        mp_context=multiprocessing.get_context("spawn"),  # a fork would copy the locks that threads hold
+        initializer=signal.signal,
+        initargs=(signal.SIGINT, signal.SIG_IGN),  # an interrupt is for the run, which ends the processes
+    ) as pool:
+
+        async def count(module: str) -> Count:
+            return await asyncio.get_running_loop().run_in_executor(pool, count_module, module)
+
+        yield count
+
+
 async def census(run: StepRun, *, top: int = 5) -> dict[str, Any]:
     """Count every module, then report.
 
@@ -148,20 +158,12 @@ async def census(run: StepRun, *, top: int = 5) -> dict[str, Any]:
         run: The run that plays the steps.
         top: How many modules the reports name.
     """
-    outcomes = await run.submit(
-        Group(
-            *(
-                Step(
-                    f"census.{module}",
-                    (count_module, module),
-                    force_steps_if_executed=["report"],
-                    save_result=True,
-                )
-                for module in modules()
-            ),
-            max_parallel=SIDE_BY_SIDE,
-        )
-    )
+    async with counting() as count:
+        steps = [
+            Step(f"census.{module}", (count, module), force_steps_if_executed=["report"], save_result=True)
+            for module in modules()
+        ]
+        outcomes = await run.submit(Group(*steps, max_parallel=SIDE_BY_SIDE))
     # A module that fails is on run.failures; once it is counted after all, it forces the reports.
     counts = [outcome.result for outcome in outcomes if outcome.error is None]
     size = await run.submit(Step("report.largest", (largest, counts, top), save_result=True))

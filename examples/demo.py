@@ -6,24 +6,22 @@ left so.
 """
 
 import argparse
-import contextlib
-import http.client
 import json
 import os
-import re
 import shlex
 import subprocess
 import sys
 import tempfile
-import time
-from collections.abc import Callable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+
+from asyncsteps.testing import run_moto_server
 
 EXAMPLES = Path(__file__).resolve().parent
 COMMAND = Path(sys.executable).parent / "asyncsteps"
 TARGET = os.path.relpath(EXAMPLES / "census.py") + ":census"
-START_SECONDS = 60.0
 
 Json = dict[str, Any]
 
@@ -43,36 +41,64 @@ def check(holds: object, claim: str) -> None:
     print(f"  ✓ {claim}", flush=True)
 
 
+@dataclass(frozen=True, slots=True)
+class Started:
+    """A command that was started, perhaps beside others.
+
+    Attributes:
+        line: The command line, as it is shown.
+        output: What it writes to stdout, once it has ended.
+    """
+
+    line: str
+    output: Future[str]
+
+    def text(self) -> str:
+        """Show the command line; wait for a command that must end well, and give what it wrote."""
+        print(f"  $ {self.line}", flush=True)
+        return self.output.result()
+
+    def json(self) -> Any:
+        """The same, of a command that writes JSON."""
+        return json.loads(self.text())
+
+
 class Shell:
-    """Runs the installed command on one store and shows each command line.
+    """Runs the installed command on one store.
 
     Args:
         store: The store's URL.
         env: The environment of the commands.
+        pool: Has a thread for each command that runs beside others.
     """
 
-    def __init__(self, store: str, env: dict[str, str]) -> None:
+    def __init__(self, store: str, env: dict[str, str], pool: ThreadPoolExecutor) -> None:
         self.store = store
         self._env = env
+        self._pool = pool
 
-    def text(self, *arguments: str) -> str:
-        """What a command that must end well writes to stdout."""
-        print(f"  $ asyncsteps {shlex.join(arguments)}", flush=True)
-        return self._output_of(COMMAND, *arguments)
+    def start(self, *arguments: str, after: Started | None = None) -> Started:
+        """Start a command, once ``after`` has ended."""
+        return self._start(f"asyncsteps {shlex.join(arguments)}", [COMMAND, *arguments], {}, after)
 
-    def python(self, script: Path, *arguments: str, **env: str) -> Any:
-        """The JSON that a script writes, run with the variables ``env``."""
+    def start_python(self, script: Path, argument: str, env: dict[str, str], after: Started | None) -> Started:
+        """Start a script with the variables ``env``, once ``after`` has ended."""
         variables = "".join(f"{name}={shlex.quote(value)} " for name, value in env.items())
-        print(f"  $ {variables}python {os.path.relpath(script)} {shlex.join(arguments)}", flush=True)
-        return json.loads(self._output_of(sys.executable, script, *arguments, **env))
+        line = f"{variables}python {os.path.relpath(script)} {shlex.quote(argument)}"
+        return self._start(line, [sys.executable, script, argument], env, after)
 
-    def _output_of(self, *command: str | Path, **env: str) -> str:
-        ended = subprocess.run(
-            command, stdout=subprocess.PIPE, text=True, encoding="utf-8", env=self._env | env, check=False
-        )
-        if ended.returncode != 0:
-            raise NotAsSaidError(f"the command ends with 0, not {ended.returncode}")
-        return ended.stdout
+    def _start(self, line: str, command: list[str | Path], env: dict[str, str], after: Started | None) -> Started:
+        def run() -> str:
+            if after is not None:
+                after.output.result()
+            ended = subprocess.run(
+                command, stdout=subprocess.PIPE, text=True, encoding="utf-8", env=self._env | env, check=False
+            )
+            if ended.returncode != 0:
+                raise NotAsSaidError(f"the command ends with 0, not {ended.returncode}")
+            return ended.stdout
+
+        return Started(line, self._pool.submit(run))
 
     def run(self, workflow_id: str, *options: str) -> Json:
         """What ``asyncsteps run`` reports of one run of the census."""
@@ -82,8 +108,8 @@ class Shell:
         return report
 
     def json(self, *arguments: str) -> Any:
-        """What a command that must end well writes with ``--json``."""
-        return json.loads(self.text(*arguments, "--json"))
+        """What a command writes with ``--json``."""
+        return self.start(*arguments, "--json").json()
 
 
 def first_run(shell: Shell) -> Json:
@@ -132,10 +158,14 @@ def forced_run(shell: Shell, first: Json) -> None:
     check(report["result"] == first, "nothing changed in the library, so the results are the same")
 
 
-def a_plan(shell: Shell) -> None:
-    title("4. A plan: what a run would do, without doing it")
+def start_plan(shell: Shell) -> Started:
     options = ("--store", shell.store, "--workflow-id", "census-4", "--force", "census.json=as an example")
-    plan = shell.json("plan", TARGET, *options)
+    return shell.start("plan", TARGET, *options, "--json")
+
+
+def a_plan(started: Started) -> None:
+    title("4. A plan: what a run would do, without doing it")
+    plan = started.json()
     forced = {step["step"]: step["reasons"] for step in plan["steps"] if step["action"] == "run"}
     check(sorted(forced) == ["census.json", "report.graph", "report.largest"], "three steps would run")
     for name, reasons in forced.items():
@@ -144,35 +174,49 @@ def a_plan(shell: Shell) -> None:
     check(plan["complete"], "the plan reaches the workflow's end: no result that is not known was needed")
 
 
-def the_tree(shell: Shell, first: Json) -> None:
+def the_tree(listed: Started, shown: Started, first: Json) -> None:
     title("5. What the store holds")
-    shown = shell.text("ls", shell.store).splitlines()
-    for line in shown:
+    lines = listed.text().splitlines()
+    for line in lines:
         print(f"  {line}")
     modules = first["modules"]
     check(
-        shown[0].endswith(f": {modules + 2} done steps")
-        and shown[1:3] == [f"├── census ({modules})", "└── report (2)"],
+        lines[0].endswith(f": {modules + 2} done steps")
+        and lines[1:3] == [f"├── census ({modules})", "└── report (2)"],
         "one object for each step that is done, named as the step is",
     )
-    record = shell.json("show", shell.store, "census.asyncio")["record"]
+    record = shown.json()["record"]
     check(
         record["workflow_id"] == "census-3", "and each says who marked it: census.asyncio was marked by census-3"
     )
 
 
-def handed_to_simpleflow(shell: Shell, bucket: str) -> None:
-    title("6. The census handed to simpleflow, from asyncio over the bridge")
-    with tempfile.TemporaryDirectory() as folder:
-        first = shell.python(EXAMPLES / "bridge_census.py", folder, STEP_BUCKET=bucket, LOG_LEVEL="WARNING")
-        completed = [marker["step"] for marker in first if marker["status"] == "completed"]
-        check(completed and completed[-1] == "report.largest", f"simpleflow played {', '.join(completed)}")
-        check(
-            len(first) == 2 * len(completed), "and recorded a scheduled and a completed marker for each, in order"
-        )
-        again = shell.python(EXAMPLES / "bridge_census.py", folder, STEP_BUCKET=bucket, LOG_LEVEL="WARNING")
-        check({marker["status"] for marker in again} == {"skipped"}, "a second workflow run skipped them all")
-    listed = shell.json("ls", f"s3://{bucket}/census-simpleflow/steps")["steps"]
+@dataclass(frozen=True, slots=True)
+class Handed:
+    """Two workflow runs on simpleflow, one after the other, and a listing of what they have marked."""
+
+    first: Started
+    again: Started
+    listed: Started
+
+
+def hand_to_simpleflow(shell: Shell, bucket: str, folder: str) -> Handed:
+    script, env = EXAMPLES / "bridge_census.py", {"STEP_BUCKET": bucket, "LOG_LEVEL": "WARNING"}
+    first = shell.start_python(script, folder, env, after=None)
+    again = shell.start_python(script, folder, env, after=first)
+    listed = shell.start("ls", f"s3://{bucket}/census-simpleflow/steps", "--json", after=again)
+    return Handed(first, again, listed)
+
+
+def handed_to_simpleflow(handed: Handed) -> None:
+    title("6. The census handed to simpleflow meanwhile, from asyncio over the bridge")
+    first = handed.first.json()
+    completed = [marker["step"] for marker in first if marker["status"] == "completed"]
+    check(completed and completed[-1] == "report.largest", f"simpleflow played {', '.join(completed)}")
+    check(len(first) == 2 * len(completed), "and recorded a scheduled and a completed marker for each, in order")
+    again = handed.again.json()
+    check({marker["status"] for marker in again} == {"skipped"}, "a second workflow run skipped them all")
+    listed = handed.listed.json()["steps"]
     check(listed == sorted(completed), "the command lists what simpleflow's workflow has marked")
 
 
@@ -181,82 +225,40 @@ def play(shell: Shell) -> None:
     first = first_run(shell)
     second_run(shell, first)
     forced_run(shell, first)
-    a_plan(shell)
-    the_tree(shell, first)
-
-
-@contextlib.contextmanager
-def moto_server() -> Iterator[str]:
-    """A moto server on a free port of the loopback interface, as a process; stopped at the end. Gives its URL."""
-    with tempfile.TemporaryFile() as log:
-        process = subprocess.Popen(
-            [sys.executable, "-m", "moto.server", "-H", "127.0.0.1", "-p", "0"],
-            stdin=subprocess.DEVNULL,
-            stdout=log,
-            stderr=log,
-            env={**os.environ, "PYTHONUNBUFFERED": "1"},
-        )
-        try:
-            yield f"http://127.0.0.1:{_port_of(process, lambda: os.pread(log.fileno(), 100_000, 0))}"
-        finally:
-            process.terminate()
-            try:
-                process.wait(timeout=10)
-            except subprocess.TimeoutExpired:
-                process.kill()
-                process.wait()
-
-
-def _port_of(process: subprocess.Popen[bytes], written: Callable[[], bytes]) -> int:
-    """The port that the server says it listens on, polled for: the system picked it."""
-    deadline = time.monotonic() + START_SECONDS
-    while not (found := re.search(rb"Running on http://127\.0\.0\.1:(\d+)", written())):
-        if process.poll() is not None or time.monotonic() > deadline:
-            raise NotAsSaidError(f"the moto server starts; it wrote: {written().decode(errors='replace')}")
-        time.sleep(0.02)
-    return int(found.group(1))
-
-
-def create_bucket(endpoint: str, bucket: str) -> None:
-    """Create a bucket by plain HTTP, as moto checks no signatures."""
-    connection = http.client.HTTPConnection(endpoint.removeprefix("http://"), timeout=30)
-    with contextlib.closing(connection):
-        connection.request("PUT", f"/{bucket}")
-        status = connection.getresponse().status
-    check(status == http.HTTPStatus.OK, f"a moto server listens at {endpoint} and has the bucket {bucket!r}")
+    # What is left only reads, so that it runs side by side.
+    plan, listed = start_plan(shell), shell.start("ls", shell.store)
+    shown = shell.start("show", shell.store, "census.asyncio", "--json")
+    a_plan(plan)
+    the_tree(listed, shown, first)
 
 
 def on_moto() -> None:
     title("An S3 server of our own")
-    with moto_server() as endpoint:
-        create_bucket(endpoint, "library")
+    with run_moto_server() as server:
+        server.create_bucket("library")
+        print(f"  a moto server listens at {server.endpoint} and has the bucket 'library'")
         env = {name: value for name, value in os.environ.items() if not name.startswith("AWS_")}
-        env |= {
-            "AWS_ENDPOINT_URL_S3": endpoint,
-            "AWS_ACCESS_KEY_ID": "demo",
-            "AWS_SECRET_ACCESS_KEY": "demo",
-            "AWS_DEFAULT_REGION": "us-east-1",
-            "AWS_CONFIG_FILE": os.devnull,
-            "AWS_SHARED_CREDENTIALS_FILE": os.devnull,
-        }
-        shell = Shell("s3://library/steps", env)
-        play(shell)
-        handed_to_simpleflow(shell, "library")
+        with tempfile.TemporaryDirectory() as folder, ThreadPoolExecutor() as pool:
+            shell = Shell("s3://library/steps", env | server.environment, pool)
+            handed = hand_to_simpleflow(shell, "library", folder)
+            play(shell)
+            handed_to_simpleflow(handed)
 
 
 def on_store(store: str) -> None:
     """Play on a store that is empty, so that nothing of anybody else's is touched, and leave it empty."""
     title("A store of your own")
-    shell = Shell(store, dict(os.environ))
-    held = shell.json("ls", store)["count"]
-    check(
-        held == 0,
-        f"{store} is empty (if not: name another, or empty it: asyncsteps forget {shlex.quote(store)} '*')",
-    )
-    play(shell)
-    title("Nothing is left behind")
-    forgotten = shell.json("forget", store, "*", "--yes")["withdrawn"]
-    check(shell.json("ls", store)["count"] == 0, f"{len(forgotten)} done marks were withdrawn")
+    with ThreadPoolExecutor() as pool:
+        shell = Shell(store, dict(os.environ), pool)
+        held = shell.json("ls", store)["count"]
+        check(
+            held == 0,
+            f"{store} is empty (if not: name another, or empty it: asyncsteps forget {shlex.quote(store)} '*')",
+        )
+        play(shell)
+        title("Nothing is left behind")
+        forgotten = shell.json("forget", store, "*", "--yes")["withdrawn"]
+        check(shell.json("ls", store)["count"] == 0, f"{len(forgotten)} done marks were withdrawn")
 
 
 def main() -> int:
@@ -268,7 +270,7 @@ def main() -> int:
             on_moto()
         else:
             on_store(store)
-    except NotAsSaidError as error:
+    except (NotAsSaidError, RuntimeError) as error:  # RuntimeError: the server does not start
         print(f"  ✗ NOT AS SAID: {error}", file=sys.stderr)
         return 1
     except KeyboardInterrupt:

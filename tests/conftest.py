@@ -6,8 +6,10 @@ import uuid
 from collections.abc import AsyncIterator
 from typing import TYPE_CHECKING, Any
 
+import fuzz_timers
 import leaks
 import pytest
+import sendable_reports
 from hypothesis import HealthCheck, settings
 from servers import FaultProxy, MotoServer, run_fault_proxy
 
@@ -29,8 +31,9 @@ settings.load_profile("test")
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """Watch for leaks of credentials, and restore SIGINT where it is ignored, as in background jobs of a shell."""
-    config.pluginmanager.register(leaks, "leaks")
+    """Watch for leaks, make reports sendable, and restore SIGINT where it is ignored, as in background jobs."""
+    for plugin in (leaks, sendable_reports, fuzz_timers):
+        config.pluginmanager.register(plugin, plugin.__name__)
     if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
         signal.signal(signal.SIGINT, signal.default_int_handler)
 
@@ -82,6 +85,17 @@ def decider(s3_endpoint: str) -> "Decider":
     decider = Decider(s3_endpoint)
     decider.register()
     return decider
+
+
+@pytest.fixture
+def at_moto(s3_endpoint: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Both kinds of steps find S3 at the moto server; simpleflow's own keep the clients that they have made."""
+    import boto3
+    from simpleflow import storage
+
+    monkeypatch.setenv("AWS_ENDPOINT_URL", s3_endpoint)
+    resource: Any = boto3.resource("s3", endpoint_url=s3_endpoint)
+    monkeypatch.setattr(storage, "get_bucket", resource.Bucket)
 
 
 @pytest.fixture

@@ -50,8 +50,9 @@ ROOMS: dict[str, tuple[set[str], set[str]]] = {
     ),
     "swf._client": ({"_aws", "_errors", "_plan", "swf.base"}, {"anyio", *AWS}),
     "swf._doctor": (
-        {"_aws", "_errors", "store.contract", "store._s3", "swf.base", "swf._done", "swf._client"},
-        {"anyio", "aiobotocore", "botocore"},
+        {"_aws", "_errors", "_plan", "store.contract", "store._s3", "swf.base"}
+        | {"swf._sync", "swf._done", "swf._client"},
+        {"anyio", "aiobotocore"},
     ),
     "swf": (
         {
@@ -67,6 +68,7 @@ ROOMS: dict[str, tuple[set[str], set[str]]] = {
         set(),
     ),
     "": ({"_errors", "_plan", "_tasks", "_run", "store"}, set()),
+    "report": (set(), set()),
     "testing": ({"_errors"}, {"pytest"}),
     "cli": ({"", "store", "swf"}, {"anyio", "cyclopts", "pydantic", "rich"}),
 }

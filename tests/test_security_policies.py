@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from iam import Policy, policies, s3_guard, swf_guard, without_each
 from run_support import noop
-from servers import FaultProxy, MotoServer
+from servers import FaultProxy, MotoServer, error_answer
 from swf_client_support import Decider, Ingest, client
 
 from asyncsteps import AccessDeniedError, AsyncstepsError, Step, StepRun, open_store
@@ -163,6 +163,16 @@ async def test_a_policy_is_enough_for_its_feature_and_each_permission_is_needed_
         told = f"{caught.value} {caught.value.__cause__} {getattr(caught.value, '__notes__', '')} {caplog.text}"
         assert action in told, (action, resource, told)
         assert world.bucket in told
+
+
+async def test_what_the_key_of_an_encryption_needs_is_named(fault_proxy: FaultProxy, bucket: str) -> None:
+    async with open_store(f"s3://{bucket}/p", endpoint_url=fault_proxy.endpoint, sse="aws:kms") as store:
+        await store.mark_done("a", {})
+        fault_proxy.rule = lambda _: error_answer(403, "AccessDenied", "Access Denied")
+        with pytest.raises(AccessDeniedError, match=r"kms:GenerateDataKey and kms:Decrypt"):
+            await store.mark_done("a", {})
+        with pytest.raises(AccessDeniedError, match=r"kms:Decrypt"):
+            await store.read_done("a")
 
 
 async def control(swf: SwfClient) -> None:

@@ -20,6 +20,9 @@ NameRule = Literal["strict", "simpleflow"]
 STRICT: Final = "strict"
 SIMPLEFLOW: Final = "simpleflow"
 
+PROBES: Final = ".asyncsteps-doctor/"
+"""Where ``asyncsteps swf doctor`` tries permissions below a prefix: what lies there is no step by any rule."""
+
 _LEADS_OUT = {".", ".."}
 _UNSENDABLE = {"Cc", "Cs"}
 
@@ -56,11 +59,13 @@ def _broken_segment(name: str) -> str | None:
 
 
 def _broken_path(name: str) -> str | None:
-    """Return what leads the key of a name that simpleflow plays out of the steps' prefix, or None."""
+    """Return what keeps the key of a name that simpleflow plays from being a step under the prefix, or None."""
     if name.startswith("/"):
         return "it must not begin with '/', which would leave the steps' prefix"
     if not _LEADS_OUT.isdisjoint(name.split("/")):
         return "it must not have '.' or '..' between slashes, which may lead out of the steps' prefix"
+    if name.startswith(PROBES):
+        return f"it must not begin with {PROBES!r}, where `asyncsteps swf doctor` puts its probes"
     return None
 
 
@@ -75,7 +80,7 @@ def check_step_name(name: object, *, prefix: str = "", by: NameRule = STRICT) ->
     A step name is one or more segments joined by dots, each of one or more characters: no ``/``, no control
     characters, no empty segment, no segment ``*``; with its prefix at most 1,024 bytes of UTF-8. Under the
     rule ``simpleflow``, dots, ``*`` and ``/`` are ordinary characters, but the name must not begin with ``/`` or
-    have ``.`` or ``..`` between slashes.
+    `PROBES`, or have ``.`` or ``..`` between slashes.
 
     Args:
         name: The name to check.

@@ -33,6 +33,12 @@ class _Attempt:
             attempt = attempt.outer
         return attempt is None
 
+    def encloses(self, attempt: "_Attempt | None") -> bool:
+        """Whether ``attempt`` is this one, or was made within it."""
+        while attempt is not None and attempt is not self:
+            attempt = attempt.outer
+        return attempt is self
+
 
 _current: ContextVar[_Attempt | None] = ContextVar("asyncsteps_attempt", default=None)
 """The attempt that the current code was started by."""
@@ -98,9 +104,14 @@ class Failures:
         """Add a failure, unless it is listed or was made good; return whether it was added."""
         if id(error) in self._made_good:  # held, as those listed are, so that no other has its id
             return False
-        listed = id(error) in self._failures
-        self._failures[id(error)] = _Failure(error, _innermost())  # the last attempt that it came from decides
-        if listed:
+        listed = self._failures.get(id(error))
+        attempt = _current.get()
+        if listed is not None and attempt is not None and attempt.ended and attempt.encloses(listed.attempt):
+            return False  # it failed before the attempt ended, and only comes by here
+        self._failures[id(error)] = _Failure(
+            error, _innermost()
+        )  # else the last attempt that it came from decides
+        if listed is not None:
             return False
         if isinstance(error, StepFailedError):
             self._of_step.setdefault(error.step, []).append(id(error))

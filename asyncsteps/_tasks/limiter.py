@@ -273,10 +273,7 @@ class Slot:
             return await work()
         finally:
             self._submissions -= 1
-            if not (self._submissions or self.ended or self.holds):
-                self._relinquish()
-                if self.parked:
-                    await self._resume()
+            await self._resume()
 
     def _relinquish(self) -> None:
         """Leave the permit to what outlives the submission that it was yielded for, and take another one."""
@@ -288,15 +285,19 @@ class Slot:
             self.yielded_by, self.parked = None, True
 
     async def _resume(self) -> None:
-        """Take a permit again: one, however many tasks of the activity wait for that."""
-        if self._resuming is None:
+        """Take a permit again if it goes on without one: one, however many tasks of the activity wait for that."""
+        if self._submissions or self.ended or self.holds:
+            return
+        self._relinquish()
+        resuming = self._resuming
+        if resuming is None or resuming.done():
             if self.limiter.take(self):
                 return
-            self._resuming = asyncio.ensure_future(self.limiter.acquire(self, resuming=True))
-        resuming = self._resuming
+            resuming = self._resuming = asyncio.ensure_future(self.limiter.acquire(self, resuming=True))
         try:
             await uninterrupted(resuming)
         finally:
-            self._resuming = None if self._resuming is resuming else self._resuming
             if self.ended:
                 self.give_back()
+            elif not resuming.cancelled():
+                await self._resume()  # others may have the permit again, before this task has had its turn

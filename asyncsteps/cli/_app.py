@@ -1,19 +1,14 @@
 """The command line: its commands, and how errors end it."""
 
-import importlib.metadata
 from collections.abc import Sequence
 from typing import Final
 
 from cyclopts import App, CycloptsError, MissingArgumentError
 from rich.console import Console
 
+import asyncsteps
 from asyncsteps.cli import _output
-from asyncsteps.cli._check import check
 from asyncsteps.cli._exit import ExitCode, Interrupted, describe, leaves, report
-from asyncsteps.cli._run import plan, run
-from asyncsteps.cli._store import forget, ls, mark, show
-from asyncsteps.cli._swf_doctor import doctor
-from asyncsteps.cli._swf_execution import follow, history
 
 _HELP: Final = (
     "Run workflows of named steps, and look after the record of those that are done.\n\n"
@@ -38,20 +33,44 @@ app = App(
     console=_HelpConsole(),
     help=_HELP,
     help_format="plaintext",
-    version=lambda: importlib.metadata.version("asyncsteps"),
+    version=lambda: asyncsteps.__version__,
     result_action="return_value",
     suppress_keyboard_interrupt=False,
 )
 
-for _command in (run, plan, ls, check, show, mark, forget):
-    app.command(_command)
-app["ls"].usage = "Usage: asyncsteps ls [OPTIONS] STORE [SELECTOR]"  # cyclopts names no optional argument
+# A command is imported when it is run: --help shows the summaries that are given here, and imports none.
+_COMMANDS: Final = (
+    ("_run:run", "Play the steps of a workflow that are not done yet."),
+    ("_run:plan", "Show what a run would play, force and skip, and why; it plays nothing and writes nothing."),
+    ("_store:ls", "Show the steps that are done, as a tree."),
+    (
+        "_check:check",
+        (
+            "List the keys of a store that are not steps, and why; the exit code is 1 if there are any. "
+            "Writes nothing."
+        ),
+    ),
+    ("_store:show", "Show the record of a done step; the exit code is 1 when it is not done."),
+    ("_store:mark", "Mark steps as done without playing them; the record says who did, and when."),
+    ("_store:forget", "Withdraw done marks, so that the next run plays these steps again; says which, and asks."),
+)
+_OF_SWF: Final = (
+    ("_swf_doctor:doctor", "Check from this machine, with its credentials, what deciders and workers need."),
+    ("_swf_execution:follow", "Show an execution's steps as they are recorded, until it closes; then a summary."),
+    (
+        "_swf_execution:history",
+        "Show the steps of an execution as its history has them by now: decisions, durations, reasons, failures.",
+    ),
+)
+_USAGES: Final = {"_store:ls": "Usage: asyncsteps ls [OPTIONS] STORE [SELECTOR]"}
+"""Where cyclopts would name no optional argument."""
 
 _swf = App(
     name="swf", help="Look at executions on Amazon SWF, and at what they need.", result_action="return_value"
 )
-for _looking in (doctor, follow, history):
-    _swf.command(_looking)
+for _app, _commands in ((app, _COMMANDS), (_swf, _OF_SWF)):
+    for _where, _summary in _commands:
+        _app.command(f"asyncsteps.cli.{_where}", help=_summary, usage=_USAGES.get(_where))
 app.command(_swf)
 
 

@@ -1,13 +1,14 @@
 """The command check: which keys of a store are not steps, by asyncsteps' own rule or by simpleflow's."""
 
+from __future__ import annotations
+
 from dataclasses import asdict, dataclass
 from typing import Literal
 
 import asyncsteps
 from asyncsteps.cli import _output
-from asyncsteps.cli._exit import ExitCode, run_async
+from asyncsteps.cli._exit import ExitCode, UsageError, run_async
 from asyncsteps.cli._options import COMMON, Common
-from asyncsteps.store import check_step_name
 
 StepNames = Literal["strict", "simpleflow"]
 
@@ -58,8 +59,14 @@ def check(store: str, /, *, step_names: StepNames = "strict", common: Common = C
                 _output.emit(str(one))
 
         async with asyncsteps.open_store(store, endpoint_url=common.endpoint_url) as opened:
+            if step_names == "simpleflow" and _is_whole_bucket(opened):
+                raise UsageError(
+                    "--step-names simpleflow needs a prefix, as such a workflow does: s3://bucket/prefix"
+                )
             async for names in opened.iter_done(on_foreign=see):
                 steps += len(names)
+        if not steps and not unrecognised:
+            _output.warning(f"nothing is stored under {opened.url}; a store is a complete prefix")
         if common.json:
             keys = [asdict(one) for one in sorted(found, key=lambda one: one.key)]
             document = {"store": opened.url, "step_names": step_names, "steps": steps, "unrecognised": keys}
@@ -74,6 +81,8 @@ def check(store: str, /, *, step_names: StepNames = "strict", common: Common = C
 
 
 def _examine(key: str, store: asyncsteps.StepStore) -> _Unrecognised:
+    from asyncsteps.store import check_step_name
+
     if isinstance(store, asyncsteps.DirectoryStore):  # its files have encoded names
         return _Unrecognised(key, "no step is stored in such a file", simpleflow=False)
     try:
@@ -83,5 +92,10 @@ def _examine(key: str, store: asyncsteps.StepStore) -> _Unrecognised:
     try:
         check_step_name(key)
     except asyncsteps.StepNameError as error:
-        return _Unrecognised(key, error.rule, simpleflow=True)
+        return _Unrecognised(key, error.rule, simpleflow=not _is_whole_bucket(store))
     return _Unrecognised(key, "the store does not recognise it", simpleflow=False)
+
+
+def _is_whole_bucket(store: asyncsteps.StepStore) -> bool:
+    """Whether it is a bucket without a prefix, which ``step_names = "simpleflow"`` does not take."""
+    return getattr(store, "prefix", None) == ""

@@ -1,7 +1,8 @@
 """How the command ends: exit codes, errors, signals."""
 
+from __future__ import annotations
+
 import _thread
-import asyncio
 import contextlib
 import os
 import signal
@@ -11,10 +12,13 @@ import traceback
 from collections.abc import Callable, Coroutine, Iterator
 from enum import IntEnum
 from types import FrameType
-from typing import Any, Final, TypeVar
+from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 import asyncsteps
 from asyncsteps.cli import _output
+
+if TYPE_CHECKING:
+    import asyncio
 
 T = TypeVar("T")
 
@@ -239,6 +243,8 @@ def run_async(
         Interrupted: When a signal came, whatever ``main`` did when it was cancelled.
         BrokenOffError: When ``main`` raised ``SystemExit``, or anything else that is not an ``Exception``.
     """
+    import asyncio  # help does without
+
     stop = _Stop(grace, report)
 
     async def attached() -> T:

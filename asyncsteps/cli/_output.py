@@ -164,6 +164,11 @@ def one_line(text: str, *, at_most: int | None = None) -> str:
     return line if at_most is None or len(line) <= at_most else f"{line[:at_most]}…"
 
 
+def unbroken(text: str) -> str:
+    r"""Escape the tabs and ends of lines in a text that is part of a line, as ``\t`` and ``\n``."""
+    return text.replace("\t", r"\t").replace("\n", r"\n")
+
+
 def count(number: int, noun: str) -> str:
     """Return ``1 step``, ``2 steps``."""
     return f"{number:,} {noun}{'' if number == 1 else 's'}"

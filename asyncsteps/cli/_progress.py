@@ -1,19 +1,20 @@
 """The progress of a run on stderr: live on a terminal, plain lines elsewhere."""
 
+from __future__ import annotations
+
 import logging
 import sys
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import datetime
-from typing import Any, Final, Protocol
-
-from rich.console import Console
-from rich.live import Live
-from rich.text import Text
+from typing import TYPE_CHECKING, Any, Final, Protocol
 
 import asyncsteps
 from asyncsteps.cli import _output
+
+if TYPE_CHECKING:
+    from rich.text import Text
 
 _SHOWN_UNDER_WAY: Final = 6
 _SHOWN_REASONS: Final = 3
@@ -56,8 +57,9 @@ def because(reasons: Sequence[str], *, forced: bool = False) -> str:
     if forced and not reasons:
         return " (forced)"
     if len(reasons) > _SHOWN_REASONS + 1:
-        return f": {'; '.join(reasons[:_SHOWN_REASONS])}; and {len(reasons) - _SHOWN_REASONS:,} more"
-    return f": {'; '.join(reasons)}" if reasons else ""
+        shown = _output.unbroken("; ".join(reasons[:_SHOWN_REASONS]))
+        return f": {shown}; and {len(reasons) - _SHOWN_REASONS:,} more"
+    return f": {_output.unbroken('; '.join(reasons))}" if reasons else ""
 
 
 class Plain(Follower):
@@ -71,7 +73,7 @@ class Plain(Follower):
         details = step_details(marker)
         if details is None:
             return
-        step, status = details["step"], details["status"]
+        step, status = _output.unbroken(details["step"]), details["status"]
         if status == "scheduled":
             self._scheduled[step] = marker.at
             forced = f" (forced{because(details['reasons'])})" if details["forced"] else ""
@@ -102,6 +104,8 @@ class Lively(Follower):
 
     def __rich__(self) -> Text:
         """Render the line."""
+        from rich.text import Text
+
         text = Text(no_wrap=True, overflow="ellipsis")
         text.append(f"played {self._counts['completed']:,}", style="green")
         text.append(f" · skipped {self._counts['skipped']:,}")
@@ -112,7 +116,7 @@ class Lively(Follower):
             text.append(f" · queued {queued:,}", style="dim")
         if names:
             more = f" +{len(names) - _SHOWN_UNDER_WAY:,}" if len(names) > _SHOWN_UNDER_WAY else ""
-            shown = _output.printable(", ".join(names[:_SHOWN_UNDER_WAY]))
+            shown = _output.printable(_output.unbroken(", ".join(names[:_SHOWN_UNDER_WAY])))
             text.append(f" · running {len(names):,}: {shown}{more}", style="dim")
         return text
 
@@ -134,6 +138,10 @@ def followed(*, quiet: bool, with_traceback: bool) -> Iterator[Follower]:
         with _logs_to(_output.say, with_traceback=with_traceback):
             yield Follower() if quiet else Plain()
         return
+    from rich.console import Console
+    from rich.live import Live
+    from rich.text import Text
+
     console = Console(stderr=True, soft_wrap=True, markup=False, highlight=False)
     lively = Lively()
     live = Live(lively, console=console, transient=True, redirect_stdout=sys.stdout.isatty(), refresh_per_second=8)

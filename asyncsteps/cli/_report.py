@@ -1,5 +1,7 @@
 """The report of a run or a plan, as JSON and as text, with the reasons."""
 
+from __future__ import annotations
+
 from collections import Counter
 from collections.abc import Iterable
 from dataclasses import asdict, dataclass, field
@@ -177,12 +179,15 @@ def alike(word: str, told: Iterable[tuple[str, str]]) -> list[str]:
     left: list[str] = []
     for why, names in by_why.items():
         shown = names if len(names) <= _NAMED else [_tree.roll_up(names)]
+        shown = [_output.unbroken(each) for each in shown]
         if len(lines) + len(shown) > _LINES:
             left += names
         else:
             lines += [f"  {word} {name}{why}" for name in shown]
     if left:
-        lines.append(f"  {word} too, each for its own reason, which --json tells: {_tree.roll_up(left)}")
+        lines.append(
+            f"  {word} too, each for its own reason, which --json tells: {_output.unbroken(_tree.roll_up(left))}"
+        )
     return lines
 
 

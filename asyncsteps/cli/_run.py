@@ -1,5 +1,7 @@
 """The commands that run a workflow's code: run and plan."""
 
+from __future__ import annotations
+
 import asyncio
 import contextlib
 import os
@@ -30,7 +32,6 @@ from asyncsteps.cli._exit import (
     run_async,
 )
 from asyncsteps.cli._options import COMMON, Common, Flag, Selection
-from asyncsteps.cli._params import bind
 from asyncsteps.cli._progress import Follower, followed
 from asyncsteps.cli._report import RunReport, write_plan
 from asyncsteps.cli._targets import Target, load
@@ -123,6 +124,8 @@ def _code(target: str, selection: Selection, common: Common) -> _Code:
     Raises:
         UsageError: When the target, its parameters or the store is at fault.
     """
+    from asyncsteps.cli._params import bind  # imports pydantic, which help does without
+
     loaded = load(target)
     if selection.store is None and not loaded.has_hooks:
         raise UsageError(

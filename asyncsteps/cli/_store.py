@@ -1,7 +1,8 @@
 """The commands that manage what a store holds: ls, show, mark, forget."""
 
+from __future__ import annotations
+
 import getpass
-import json
 import socket
 import sys
 import uuid
@@ -16,6 +17,7 @@ from cyclopts import Parameter
 import asyncsteps
 from asyncsteps.cli import _output, _tree
 from asyncsteps.cli._exit import ExitCode, UsageError, run_async
+from asyncsteps.cli._json import to_json
 from asyncsteps.cli._options import COMMON, Common, Flag
 
 MARKED_BY: Final = "asyncsteps mark"
@@ -127,8 +129,9 @@ def show(store: str, name: str, /, *, common: Common = COMMON) -> int:
         elif record is None:
             _output.say(f"{name} is not done in {opened.url}")
         else:
-            width = max(map(len, record), default=0)
-            lines = [name, *(f"  {key:{width}}  {_inline(value)}" for key, value in record.items())]
+            told = {_inline(key): _inline(value) for key, value in record.items()}
+            width = max(map(len, told), default=0)
+            lines = [name, *(f"  {key:{width}}  {value}" for key, value in told.items())]
             _output.emit("\n".join(lines))
         return ExitCode.OK if record is not None else ExitCode.FAILED
 
@@ -138,7 +141,7 @@ def show(store: str, name: str, /, *, common: Common = COMMON) -> int:
 def _inline(value: Any) -> str:
     if isinstance(value, str) and value.isprintable():
         return value
-    return json.dumps(value, ensure_ascii=False)
+    return to_json(value)
 
 
 def mark(

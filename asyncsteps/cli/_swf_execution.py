@@ -159,7 +159,8 @@ def _write(workflow_id: str, steps: ExecutionSteps, common: SwfCommon, *, code: 
     lines = [f"{how} · {told} in {seconds:.1f} s (workflow {workflow_id}, {run})"]
     for status, word in _WORDS.items():
         alike_steps = [step for step in steps.steps if step.status == status]
-        lines += alike(word, ((step.step, because(step.reasons, forced=step.forced)) for step in alike_steps))
+        told_apart = ((it.step, it.under + because(it.reasons, forced=it.forced)) for it in alike_steps)
+        lines += alike(word, told_apart)
     lines += _failures(steps.failures)
     if steps.reason:
         lines.append(f"{how}: {_output.one_line(steps.reason)}")
@@ -169,7 +170,7 @@ def _write(workflow_id: str, steps: ExecutionSteps, common: SwfCommon, *, code: 
 
 
 def _errors(steps: ExecutionSteps) -> list[str]:
-    errors = [f"step {step.step}: {step.error or 'it did not end'}" for step in steps.failed]
+    errors = [f"step {step.step}{step.under}: {step.error or 'it did not end'}" for step in steps.failed]
     if steps.status not in {OPEN, "COMPLETED"}:
         errors.append(f"the execution closed as {steps.status}" + (f": {steps.reason}" if steps.reason else ""))
     return errors

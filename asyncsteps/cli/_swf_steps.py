@@ -3,7 +3,7 @@
 import json
 from collections import Counter
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import TYPE_CHECKING, Any, Final
 
@@ -47,6 +47,10 @@ FAILED: Final = "failed"
 UNFINISHED: Final = "unfinished"
 
 
+class HistoryError(asyncsteps.AsyncstepsError):
+    """A history is none of SWF's."""
+
+
 @dataclass(frozen=True, slots=True)
 class Failure:
     """An activity or a child workflow that ended badly, retried or not; or a decision that SWF refused.
@@ -74,6 +78,27 @@ class Failure:
 
 
 @dataclass(slots=True)
+class PlacedStep(StepReport):
+    """One submission of a step.
+
+    Attributes:
+        store: The URL of its done marks; None under the prefix that the execution listed first, which no marker
+            tells.
+    """
+
+    store: str | None = None
+
+    @property
+    def under(self) -> str:
+        """What tells it from a namesake under the first prefix, as a suffix to its name."""
+        return f" under {_output.one_line(self.store)}" if self.store is not None else ""
+
+    def as_json(self) -> dict[str, Any]:
+        """Convert to the documented JSON."""
+        return {**StepReport.as_json(self), "store": self.store}
+
+
+@dataclass(slots=True)
 class ExecutionSteps:
     """What the events of an execution tell, taken one after the other.
 
@@ -92,21 +117,21 @@ class ExecutionSteps:
     status: str = OPEN
     workflow: tuple[str, str] = ("", "")
     run_ids: list[str] = field(default_factory=list)
-    steps: list[StepReport] = field(default_factory=list)
+    steps: list[PlacedStep] = field(default_factory=list)
     failures: list[Failure] = field(default_factory=list)
     result: Any = None
     reason: str | None = None
     started: datetime | None = None
     newest: datetime | None = None
     _place: str = ""
-    _under_way: dict[tuple[str, str], StepReport] = field(default_factory=dict)
-    _last: dict[tuple[str, str], StepReport] = field(default_factory=dict)
+    _under_way: dict[tuple[str, str], PlacedStep] = field(default_factory=dict)
+    _last: dict[tuple[str, str], PlacedStep] = field(default_factory=dict)
     _names: dict[int, str] = field(default_factory=dict)
 
     @property
     def under_way(self) -> tuple[str, ...]:
         """The steps that are scheduled and have not completed, as far as the history tells."""
-        return tuple(name for _, name in self._under_way)
+        return tuple(step.step + step.under for step in self._under_way.values())
 
     @property
     def queued(self) -> tuple[str, ...]:
@@ -119,12 +144,27 @@ class ExecutionSteps:
         return Counter(step.status for step in self.steps)
 
     @property
-    def failed(self) -> list[StepReport]:
+    def failed(self) -> list[PlacedStep]:
         """The steps whose last submission did not complete though the execution went on, or closed."""
         return [step for step in self._last.values() if step.status in {FAILED, UNFINISHED}]
 
-    def take(self, event: "HistoryEvent") -> asyncsteps.Marker | Failure | None:
-        """Take the next event; give the marker of a step, or the failure, that it tells."""
+    def take(self, event: "HistoryEvent") -> "asyncsteps.Marker | Failure | None":
+        """Take the next event; give the marker of a step, or the failure, that it tells.
+
+        The step of the marker is its name with what tells it from namesakes.
+
+        Raises:
+            HistoryError: When SWF records no such event.
+        """
+        try:
+            return self._take(event)
+        except (AttributeError, KeyError, TypeError) as error:
+            raise HistoryError(
+                f"event {event.id} of type {event.type} cannot be read ({type(error).__name__}: {error}), so it "
+                "is not SWF's; check the endpoint"
+            ) from error
+
+    def _take(self, event: "HistoryEvent") -> "asyncsteps.Marker | Failure | None":
         self.newest = event.at
         attributes = event.attributes
         match event.type:
@@ -154,7 +194,7 @@ class ExecutionSteps:
             kind = event.attributes["workflowType"]
             self.started, self.workflow = event.at, (kind["name"], kind["version"])
 
-    def _marker(self, event: "HistoryEvent") -> asyncsteps.Marker | None:
+    def _marker(self, event: "HistoryEvent") -> "asyncsteps.Marker | None":
         text = event.attributes.get("details")
         if event.attributes["markerName"] == _PLACE_MARKER:
             self._place = str(text)
@@ -164,24 +204,24 @@ class ExecutionSteps:
         details = decoded(text)
         if not _is_of_a_step(details):
             return None
-        marker = asyncsteps.Marker(asyncsteps.STEP_MARKER, details, event.at)
         status = details["status"]
         key = place, str(details["step"])
         before = self._under_way.pop(key, None)
         if before is not None and status == "completed":
             before.status, before.finished = status, event.at
-            return replace(marker, started=before.started)
+            return _shown(before, details, event.at, started=before.started)
         if before is not None:
             # Decided again without having completed: its activities had failed.
             before.status, before.error = FAILED, _UNTOLD
         begun = event.at if status == "scheduled" else None
-        step = StepReport(key[1], status, details["forced"], details["reasons"], event.at, begun, event.at)
+        step = PlacedStep(key[1], status, details["forced"], details["reasons"], event.at, begun, event.at)
+        step.store = _store_of(place)
         if status == "scheduled":
             step.status = RUNNING
             self._under_way[key] = step
         self._last[key] = step
         self.steps.append(step)
-        return marker
+        return _shown(step, details, event.at)
 
     def _fail(self, what: str, how: str, event: "HistoryEvent") -> Failure:
         given = event.attributes
@@ -204,11 +244,26 @@ class ExecutionSteps:
 _UNTOLD: Final = "it was scheduled and did not complete (see the failures of activities)"
 
 
+def _shown(
+    step: PlacedStep, details: Mapping[str, Any], at: datetime, *, started: datetime | None = None
+) -> asyncsteps.Marker:
+    told = {**details, "step": step.step + step.under}
+    return asyncsteps.Marker(asyncsteps.STEP_MARKER, told, at, started)
+
+
+def _store_of(place: str) -> str | None:
+    """The URL of the store that a marker of a place tells."""
+    match decoded(place):
+        case {"bucket": str(bucket), "prefix": str(prefix)}:
+            return f"s3://{bucket.rpartition('/')[2]}/{prefix}"  # the bucket may come with a host
+    return None
+
+
 def decoded(payload: str | None) -> Any:
     """Decode a payload: JSON, else the text."""
     try:
         return json.loads(payload) if payload else None
-    except ValueError:
+    except (ValueError, RecursionError):
         return payload
 
 
@@ -216,7 +271,8 @@ def _is_of_a_step(details: Any) -> bool:
     return (
         isinstance(details, dict)
         and isinstance(details.get("step"), str)
-        and details.get("status") in {"scheduled", "skipped", "completed"}
+        and details.get("status") in ("scheduled", "skipped", "completed")
         and isinstance(details.get("forced"), bool)
-        and isinstance(details.get("reasons"), list)
+        and isinstance(reasons := details.get("reasons"), list)
+        and all(isinstance(reason, str) for reason in reasons)
     )

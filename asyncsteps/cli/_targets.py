@@ -1,5 +1,7 @@
 """Loading a TARGET: ``module:name`` or ``path/file.py:name``."""
 
+from __future__ import annotations
+
 import asyncio
 import importlib
 import importlib.util

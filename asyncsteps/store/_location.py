@@ -54,7 +54,7 @@ def parse_url(url: str | os.PathLike[str]) -> Location:
         StoreURLError: When ``url`` is none of these.
     """
     if isinstance(url, os.PathLike):
-        return _directory(os.fspath(url), url)
+        return _directory(os.fsdecode(url), url)
     if not isinstance(url, str):
         raise StoreURLError(f"a store's URL must be a str or a path, not {type(url).__name__}; {_ACCEPTED}")
     scheme = _SCHEME.match(url)
@@ -92,13 +92,23 @@ def _file(rest: str, url: str) -> DirectoryLocation:
 
 
 def _directory(path: str, given: object) -> DirectoryLocation:
+    check_path(path, given=given)
+    return DirectoryLocation(Path(os.path.abspath(path)))  # noqa: PTH100 -- keeps symbolic links as they are
+
+
+def check_path(path: str, *, given: object) -> None:
+    """Check that ``path`` can be that of a directory; errors show ``given``.
+
+    Raises:
+        StoreURLError: When it cannot.
+    """
+    shown = redacted_url(str(given))
     if not path or "\0" in path:
-        raise StoreURLError(f"{redacted_url(str(given))!r} is no path of a directory; {_ACCEPTED}")
+        raise StoreURLError(f"{shown!r} is no path of a directory; {_ACCEPTED}")
     try:
         os.fsencode(path)
-    except UnicodeEncodeError as error:
-        raise StoreURLError(f"{given!r} is no path that the operating system can have: {error}") from error
-    return DirectoryLocation(Path(os.path.abspath(path)))  # noqa: PTH100 -- keeps symbolic links as they are
+    except UnicodeEncodeError as error:  # which itself holds all of the path
+        raise StoreURLError(f"{shown!r} is no path that the operating system can have: {error}") from None
 
 
 def normalise_prefix(prefix: str) -> str:

@@ -78,22 +78,28 @@ class RunSyncTimeoutError(AsyncstepsError, TimeoutError):
 
 @contextmanager
 def short_reasons() -> Iterator[None]:
-    """Shorten the messages of our errors that leave the block, so that SWF takes them as reasons.
-
-    The permissions, the bucket and the step that a message names come first. The whole message becomes a note: it
-    comes with the traceback in the details of the failure.
-    """
+    """Shorten the messages of our errors that leave the block, so that SWF takes them as reasons."""
     try:
         yield
     except AsyncstepsError as error:
-        message = str(error)
-        room = MAX_REASON_CHARS - len(f"{type(error).__name__}: ")
-        if len(message) > room:
-            places = [(label, getattr(error, label, None)) for label in ("bucket", "step")]
-            first = [
-                *dict.fromkeys(re.findall(r"\bs3:[A-Z]\w+", message)),
-                *(f"{label} {value!r}" for label, value in places if value is not None),
-            ]
-            error.args = (f"{', '.join(first)}: {message}"[: room - 3].removeprefix(": ") + "...",)
-            error.add_note(message)
+        shorten(error)
         raise
+
+
+def shorten(error: AsyncstepsError) -> None:
+    """Shorten the message of an error, so that SWF takes it as a reason.
+
+    The permissions, the bucket and the step that it names come first. The whole message becomes a note: it comes
+    with the traceback in the details of the failure.
+    """
+    message = str(error)
+    room = MAX_REASON_CHARS - len(f"{type(error).__name__}: ")
+    if len(message) <= room:
+        return
+    places = [(label, getattr(error, label, None)) for label in ("bucket", "step")]
+    first = [
+        *dict.fromkeys(re.findall(r"\bs3:[A-Z]\w+", message)),
+        *(f"{label} {value!r}" for label, value in places if value is not None),
+    ]
+    error.args = (f"{', '.join(first)}: {message}"[: room - 3].removeprefix(": ") + "...",)
+    error.add_note(message)

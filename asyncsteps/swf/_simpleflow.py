@@ -93,6 +93,11 @@ def start_timer(executor: SwfExecutor, timer_id: str, seconds: int) -> None:
     executor.schedule_task(timer)
 
 
+def wake_up(executor: SwfExecutor) -> None:
+    """Make sure that another replay follows this one, by a timer."""
+    executor._append_timer = True  # noqa: SLF001 - see the module's docstring
+
+
 def make_room(executor: SwfExecutor, *, decisions: int, chars: int) -> None:
     """Make sure that the response still has room for some decisions that belong together.
 
@@ -110,7 +115,7 @@ def make_room(executor: SwfExecutor, *, decisions: int, chars: int) -> None:
         and len(json.dumps(taken)) + chars < constants.MAX_REQUEST_SIZE - REQUEST_MARGIN
     )
     if taken and not fits:
-        executor._append_timer = True  # noqa: SLF001 - see the module's docstring
+        wake_up(executor)
         raise ExecutionBlocked
 
 
@@ -124,7 +129,7 @@ def flush_markers(executor: SwfExecutor) -> None:
     """
     context = executor._decisions_and_context  # noqa: SLF001 - see the module's docstring
     context.decisions = [decision for decision in context.decisions if decision["decisionType"] == "RecordMarker"]
-    executor._append_timer = True  # noqa: SLF001 - see the module's docstring
+    wake_up(executor)
     raise ExecutionBlocked
 
 
@@ -138,8 +143,8 @@ def activity_task(executor: Executor, activity: Any, task_id: str, *args: Any, *
 
 
 def task_id(executor: SwfExecutor, activity: Any, *args: Any, **kwargs: Any) -> str:
-    """The id that simpleflow gives an idempotent activity with these arguments."""
-    task: Any = SwfActivityTask(activity, *args, **kwargs)
+    """The id that simpleflow gives an activity with these arguments where it is idempotent."""
+    task: Any = SwfActivityTask(Activity(activity.callable, activity.name, idempotent=True), *args, **kwargs)
     executor.make_task_id(task, *args, **kwargs)
     return str(task.id)
 

@@ -132,9 +132,10 @@ class WithdrawStepsDoneTask:
         self.bucket = bucket
         self.path = path
         self.names = [names] if isinstance(names, str) else list(names)
-        self.under = as_selectors(under, by=step_names)
+        with short_reasons():
+            self.under = as_selectors(under, by=step_names)
+            self.keep = frozenset(unpack(keep) if keep else ())
         self.step_names: NameRule = step_names if self.under else _rule_for(*self.names)
-        self.keep = frozenset(unpack(keep) if keep else ())
 
     def execute(self) -> int:
         """Withdraw the marks, and return how many there were.

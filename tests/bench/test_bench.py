@@ -146,6 +146,23 @@ def test_an_engine_that_is_not_installed_is_named_and_left_out(monkeypatch: pyte
     assert result.notes[-1] == "Not installed, and so not measured: asyncio."
 
 
+def test_starts_are_measured_beside_that_of_asyncio(tmp_path: Path) -> None:
+    found = tmp_path / "found.json"
+    done = bench("start", "--repeat", "1", "--json", str(found))
+    assert found.exists(), done.stderr
+    result = json.loads(found.read_text())["results"][0]
+    rows = {row["start"]: row for row in result["tables"][0]["rows"]}
+    assert not any("error" in row for row in rows.values()), rows
+    assert rows["import asyncio"]["ratio"] == 1
+    assert all(row["cpu_s"] > 0 for row in rows.values())
+    assert [goal["what"].partition(":")[0] for goal in result["goals"]] == [
+        "import asyncsteps",
+        "from asyncsteps import *",
+        "asyncsteps --version",
+        "asyncsteps --help",
+    ]
+
+
 @pytest.mark.parametrize(
     ("words", "said"),
     [

@@ -95,6 +95,23 @@ def test_a_missing_store_and_bad_usage_have_their_codes(s3_endpoint: str) -> Non
     assert command("check", "steps", "--step-names", "lax").code == 2
 
 
+def test_a_whole_bucket_is_nothing_that_simpleflows_rule_takes(mixed: str, s3_endpoint: str) -> None:
+    whole, where = mixed.removesuffix("/steps"), ("--endpoint-url", s3_endpoint)
+    refused = command("check", whole, "--step-names", "simpleflow", *where)
+    assert (refused.code, refused.out) == (2, "")
+    assert "needs a prefix" in refused.err
+    strict = command("check", whole, *where)
+    assert strict.code == 1
+    assert 'step_names = "simpleflow"' not in strict.out
+
+
+def test_a_prefix_with_nothing_under_it_is_told(mixed: str, s3_endpoint: str) -> None:
+    ended = command("check", f"{mixed}3", "--endpoint-url", s3_endpoint)
+    assert (ended.code, ended.out) == (0, f"{mixed}3/: 0 done steps, 0 unrecognised keys\n")
+    assert f"nothing is stored under {mixed}3/" in ended.err
+    assert command("check", mixed, "--endpoint-url", s3_endpoint).err == ""
+
+
 def test_control_characters_in_keys_do_not_reach_the_terminal(moto_server: MotoServer, bucket: str) -> None:
     moto_server.put(bucket, "steps/a\x1b[2Jb")
     ended = command("check", f"s3://{bucket}/steps", "--endpoint-url", moto_server.endpoint)

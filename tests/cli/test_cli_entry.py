@@ -38,3 +38,9 @@ def test_without_the_extra_json_says_so_too() -> None:
     )
     ended = python("-c", start)
     assert ended.returncode == json.loads(ended.stdout)["exit_code"] == 2
+
+
+def test_without_the_extra_the_version_is_told_all_the_same() -> None:
+    missing = "import sys; sys.modules['cyclopts'] = None"
+    start = f"{missing}; from asyncsteps.cli import main; sys.exit(main(['--version']))"
+    assert python("-c", start).stdout == installed("--version").out

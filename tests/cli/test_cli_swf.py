@@ -7,50 +7,24 @@ from typing import Any
 
 import pytest
 from commands import Ended, command, installed
-from servers import Fault, FaultProxy, MotoServer, Request
-from swf_client_support import Decider, Ingest, PagedHistories, complete, fail, marker, operation_of, refusal
+from servers import Fault, FaultProxy, Request
+from swf_client_support import (
+    Decider,
+    Ingest,
+    PagedHistories,
+    complete,
+    fail,
+    marker,
+    operation_of,
+    refusal,
+    schedule,
+)
 
 from asyncsteps.swf._steps.history import PLACE_MARKER
 
 
-@pytest.fixture
-def decider(moto_server: MotoServer) -> Decider:
-    decider = Decider(moto_server.endpoint)
-    decider.register()
-    return decider
-
-
-def start(decider: Decider, workflow_id: str) -> str:
-    return str(
-        decider.swf.start_workflow_execution(
-            domain=decider.domain,
-            workflowId=workflow_id,
-            workflowType={"name": Ingest.name, "version": Ingest.version},
-            taskList={"name": "ingest"},
-            executionStartToCloseTimeout="600",
-            taskStartToCloseTimeout="60",
-            childPolicy="TERMINATE",
-        )["runId"]
-    )
-
-
 def step(name: str, status: str, *reasons: str, forced: bool = False) -> dict[str, Any]:
     return marker({"step": name, "status": status, "forced": forced, "reasons": list(reasons)})
-
-
-def schedule(activity_id: str) -> dict[str, Any]:
-    return {
-        "decisionType": "ScheduleActivityTask",
-        "scheduleActivityTaskDecisionAttributes": {
-            "activityId": activity_id,
-            "activityType": {"name": "ingest.load", "version": "1"},
-            "taskList": {"name": "workers"},
-            **{
-                f"{timeout}Timeout": "60"
-                for timeout in ("scheduleToClose", "scheduleToStart", "startToClose", "heartbeat")
-            },
-        },
-    }
 
 
 def swf(decider: Decider, *arguments: str, endpoint: str | None = None) -> Ended:
@@ -61,13 +35,13 @@ def swf(decider: Decider, *arguments: str, endpoint: str | None = None) -> Ended
 def played(decider: Decider, workflow_id: str = "w") -> str:
     """An execution with a step of every fate, that has closed."""
     decider.swf.register_activity_type(domain=decider.domain, name="ingest.load", version="1")
-    run_id = start(decider, workflow_id)
+    run_id = decider.start(workflow_id)
     decider.decide(
         [
             step("load", "scheduled", "asked for", forced=True),
             step("census", "skipped", "Step was already played"),
             step("broken", "scheduled"),
-            schedule("broken-1"),
+            schedule("ingest.load", "broken-1", version="1"),
         ]
     )
     task = decider.swf.poll_for_activity_task(domain=decider.domain, taskList={"name": "workers"})
@@ -113,7 +87,7 @@ class TestHistory:
         assert (shown["result"], shown["exit_code"]) == ({"rows": 3}, 0)
 
     def test_steps_of_one_name_under_several_prefixes_keep_apart(self, decider: Decider) -> None:
-        start(decider, "w")
+        decider.start("w")
         place = marker({"bucket": "bucket", "prefix": "other/"}, PLACE_MARKER)
         begun = [step("a", "scheduled"), place, step("a", "scheduled")]
         decider.decide([*begun, place, step("b", "scheduled"), step("b", "skipped"), step("a", "completed")])
@@ -124,10 +98,45 @@ class TestHistory:
         decider.decide([place, step("a", "completed"), complete()])
         shown = swf(decider, "history", "w", "--json").json
         assert [it["status"] for it in shown["steps"]] == ["completed", "completed", "failed", "skipped"]
-        assert [it.partition(":")[0] for it in shown["errors"]] == ["step b"]
+        assert [it.partition(": ")[0] for it in shown["errors"]] == ["step b under s3://bucket/other/"]
+        assert [it["store"] for it in shown["steps"]] == [None, *["s3://bucket/other/"] * 2, None]
+
+    @pytest.mark.parametrize("told", ["no JSON", "[1]", '{"bucket": 1}'])
+    def test_places_of_other_forms_keep_apart(self, decider: Decider, told: str) -> None:
+        decider.start("w")
+        place = marker(told, PLACE_MARKER)
+        decider.decide([step("a", "scheduled"), place, step("a", "scheduled"), step("a", "completed"), complete()])
+        shown = swf(decider, "history", "w", "--json")
+        assert shown.code == 0
+        assert [(it["status"], it["store"]) for it in shown.json["steps"]] == [
+            ("completed", None),
+            ("failed", None),
+        ]
+
+    def test_namesakes_are_told_apart(self, decider: Decider) -> None:
+        decider.start("w")
+        place = marker({"bucket": "s3.amazonaws.com/b", "prefix": "x/steps"}, PLACE_MARKER)
+        begun = [step("a", "scheduled", "asked", forced=True), place, step("a", "scheduled")]
+        decider.decide([*begun, place, step("a", "completed"), place, step("c", "skipped", "why")])
+        told = swf(decider, "history", "w").out.splitlines()[1:]
+        assert told == [
+            "  played a under s3://b/x/steps",
+            "  skipped c under s3://b/x/steps: why",
+            "  running a: asked",
+        ]
+        decider.wake("w")
+        decider.decide([step("a", "completed"), complete()])
+        lines = [line.partition(" in ")[0] for line in swf(decider, "follow", "w").err.splitlines()]
+        assert lines == [
+            "scheduled a (forced: asked)",
+            "scheduled a under s3://b/x/steps",
+            "played a under s3://b/x/steps",
+            "skipped c under s3://b/x/steps: why",
+            "played a",
+        ]
 
     def test_an_open_execution_is_shown_as_it_is_now(self, decider: Decider) -> None:
-        start(decider, "w")
+        decider.start("w")
         decider.decide([step("a", "scheduled")])
         shown = swf(decider, "history", "w")
         assert shown.code == 0
@@ -135,7 +144,7 @@ class TestHistory:
         assert "  running a\n" in shown.out
 
     def test_a_name_that_is_decided_again_had_failed_before(self, decider: Decider) -> None:
-        start(decider, "w")
+        decider.start("w")
         decider.decide([step("a", "scheduled")])
         decider.wake("w")
         decider.decide([step("a", "scheduled"), step("a", "completed"), complete()])
@@ -144,14 +153,14 @@ class TestHistory:
         assert (shown.code, shown.json["errors"]) == (0, [])
 
     def test_the_newest_of_an_id_is_shown(self, decider: Decider) -> None:
-        start(decider, "w")
+        decider.start("w")
         decider.decide([complete("first")])
-        start(decider, "w")
+        decider.start("w")
         assert swf(decider, "history", "w", "--json").json["status"] == "OPEN"
 
     @pytest.mark.parametrize("details", ['"text"', "no json", '{"step": 1}', '{"step": "a"}', "[]"])
     def test_markers_of_other_forms_are_left_out(self, decider: Decider, details: str) -> None:
-        start(decider, "w")
+        decider.start("w")
         decider.decide([marker(details), marker({"step": "a"}, name="my.own"), complete()])
         assert swf(decider, "history", "w", "--json").json["steps"] == []
 
@@ -201,7 +210,7 @@ class TestFollow:
         assert swf(decider, "follow", "w", "--quiet").err.splitlines() == told[3:4]
 
     def test_an_execution_that_failed(self, decider: Decider) -> None:
-        start(decider, "w")
+        decider.start("w")
         decider.decide([step("a", "scheduled"), fail("broken", "details")])
         ended = swf(decider, "follow", "w", "--json")
         assert (ended.code, ended.json["exit_code"], ended.json["reason"]) == (1, 1, "broken")
@@ -213,7 +222,7 @@ class TestFollow:
 
     @pytest.mark.parametrize("how", ["terminated", "canceled"])
     def test_an_execution_that_was_ended(self, decider: Decider, how: str) -> None:
-        start(decider, "w")
+        decider.start("w")
         if how == "terminated":
             decider.swf.terminate_workflow_execution(domain=decider.domain, workflowId="w", reason="enough")
         else:
@@ -230,7 +239,7 @@ class TestFollow:
         self, decider: Decider, fault_proxy: FaultProxy
     ) -> None:
         """The execution advances with each poll, so its markers are recorded while it is followed."""
-        start(decider, "w")
+        decider.start("w")
         advances = iter(
             [
                 [step("a", "scheduled")],
@@ -266,9 +275,9 @@ class TestFollow:
     async def test_a_run_that_continues_as_new_is_followed(
         self, decider: Decider, fault_proxy: FaultProxy
     ) -> None:
-        first = start(decider, "first")
+        first = decider.start("first")
         decider.decide([step("a", "scheduled"), step("a", "completed")])
-        second = start(decider, "second")
+        second = decider.start("second")
         decider.decide([step("a", "skipped", "Step was already played"), complete("end")])
         histories = PagedHistories(decider)
         histories.extra[first] = [
@@ -290,7 +299,7 @@ class TestFollow:
             assert ended.json["result"] == "end"
 
     async def test_what_does_not_pass_ends_it(self, decider: Decider, fault_proxy: FaultProxy) -> None:
-        run_id = start(decider, "w")
+        run_id = decider.start("w")
 
         def deny(request: Request) -> Fault | None:
             return refusal("AccessDeniedException") if operation_of(request).startswith("Get") else None

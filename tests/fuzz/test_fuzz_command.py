@@ -8,7 +8,7 @@ import pytest
 from canary import snapshot
 from cli_flow import write_flow
 from commands import Ended, command, installed
-from fuzzing import examples, hostile_text
+from fuzzing import bodies, examples, hostile_text
 from hypothesis import example, given
 from hypothesis import strategies as st
 
@@ -153,6 +153,61 @@ def test_any_command_line_ends_as_documented(folder: Path, line: list[str]) -> N
     check(ended, line)
     assert snapshot(folder.parent, but=folder) == around
     assert (folder / "store" / "no step").read_text() == "mine"
+
+
+@examples(60)
+@given(body=bodies)
+@example(body=b'{"a\\nforged": "b\\nforged", "\\u001b[2J": 1, "c": NaN}')
+@example(body=b'{"a": ' + b"[" * 900 + b"]" * 900 + b"}")
+def test_any_record_is_shown_or_told_to_be_damaged(folder: Path, body: bytes) -> None:
+    (folder / "store" / "a.b").write_bytes(body)
+    for line in (["show", "./store", "a.b"], ["show", "./store", "a.b", "--json"]):
+        ended = command(*line, env=ENVIRONMENT, cwd=folder)
+        check(ended, line)
+        assert ended.code in {0, 2}
+        assert ended.code or len(line) == 4 or len(ended.out.splitlines()) == 1 + len(json.loads(body))
+
+
+@examples(20)
+@given(reason=hostile_text.map(lambda text: text.replace("\0", "")))
+@example(reason="a\nscheduled forged")
+def test_a_reason_makes_no_line_of_its_own(folder: Path, reason: str) -> None:
+    line = ["run", "flow.py:main", "--workflow-id", "w", "--store", "./store", "--skip", f"*={reason}"]
+    ended = command(*line, env=ENVIRONMENT, cwd=folder)
+    plain = command(*line[:-1], "*=because", env=ENVIRONMENT, cwd=folder)
+    check(ended, line)
+    assert ended.code == plain.code
+    assert len(ended.out.split("\n")) == len(plain.out.split("\n"))
+    assert len(ended.err.split("\n")) == len(plain.err.split("\n"))
+
+
+swf_lines = st.tuples(
+    st.sampled_from(["doctor", "follow", "history", "bogus", ""]),
+    arguments,
+    st.sampled_from(
+        [
+            ["--domain", ""],
+            ["--domain", "d", "--swf-endpoint-url", f"https://u:{NEEDLE}@h"],
+            ["--domain", "d", f"--swf-endpoint-url=https://h?X-Amz-Security-Token={NEEDLE}"],
+            ["--domain", "d", "--store", f"s3://AKIA:{NEEDLE}@bucket/steps"],
+            ["--domain", "d", "--store", "memory:"],
+            ["--domain", "d", "--store", "s3://b/p", "--workflow-type", "\x1b[2J:"],
+            ["--domain", "d", "--bogus"],
+        ]
+    ),
+    flags,
+).map(lambda drawn: ["swf", drawn[0], drawn[1], *drawn[2], *drawn[3]])
+"""Command lines of ``asyncsteps swf`` that are refused before anything is sent."""
+
+
+@examples(60)
+@given(line=swf_lines)
+@example(line=["swf", "history", "w", "--domain", "d", "--swf-endpoint-url", f"u:{NEEDLE}@h", "--json"])
+@example(line=["swf", "follow", "w", "--run-id", "", "--domain", "d", "--region", "\x1b[2J", "--json"])
+def test_any_command_line_of_swf_ends_as_documented(folder: Path, line: list[str]) -> None:
+    ended = command(*line, env=ENVIRONMENT, cwd=folder)
+    check(ended, line)
+    assert ended.code == 2 or {"", "--help", "-h"} & set(line)
 
 
 LINES: list[list[bytes]] = [

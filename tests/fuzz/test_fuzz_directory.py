@@ -2,15 +2,15 @@
 
 import os
 import shutil
-import socket
-from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 
+import pytest
 from canary import snapshot
 from fuzzing import examples, hostile_text, step_names
 from hypothesis import example, given
 from hypothesis import strategies as st
+from odd_files import KINDS, here
 
 from asyncsteps import DirectoryStore, StoreError
 from asyncsteps._plan.names import is_step_name
@@ -20,58 +20,6 @@ from asyncsteps.store._directory.files import TEMPORARY
 RECORD = {"run_id": "r"}
 LONG = "x" * 200
 
-
-def here(path: bytes) -> Path:
-    return Path(os.fsdecode(path))
-
-
-def a_file(path: bytes, _: Path) -> None:
-    here(path).write_bytes(b'{"run_id": "here"}')
-
-
-def no_json(path: bytes, _: Path) -> None:
-    here(path).write_bytes(b"\xff[[")
-
-
-def a_sparse_file(path: bytes, _: Path) -> None:
-    with here(path).open("xb") as file:
-        file.truncate(2**33)
-
-
-def a_full_directory(path: bytes, outside: Path) -> None:
-    here(path).mkdir()
-    a_file(path + b"/inside", outside)
-
-
-def a_socket(path: bytes, _: Path) -> None:
-    with socket.socket(socket.AF_UNIX) as server:
-        folder = os.open(here(path).parent, os.O_RDONLY)
-        try:
-            server.bind(b"/proc/self/fd/%d/%b" % (folder, os.fsencode(here(path).name)))
-        finally:
-            os.close(folder)
-
-
-def unreadable(path: bytes, outside: Path) -> None:
-    a_file(path, outside)
-    here(path).chmod(0)
-
-
-KINDS: dict[str, Callable[[bytes, Path], None]] = {
-    "file": a_file,
-    "no JSON": no_json,
-    "sparse": a_sparse_file,
-    "directory": lambda path, _: here(path).mkdir(),
-    "full directory": a_full_directory,
-    "FIFO": lambda path, _: os.mkfifo(path),
-    "socket": a_socket,
-    "unreadable": unreadable,
-    "link out": lambda path, outside: here(path).symlink_to(outside / "secret"),
-    "link to a directory": lambda path, outside: here(path).symlink_to(outside),
-    "link up": lambda path, _: here(path).symlink_to(".."),
-    "link to itself": lambda path, _: here(path).symlink_to(here(path)),
-    "dangling": lambda path, _: here(path).symlink_to("nowhere"),
-}
 
 file_names = st.one_of(
     step_names.map(encode_name).map(os.fsencode),
@@ -83,9 +31,15 @@ file_names = st.one_of(
         [b"a", b"A", b"a~", b"%41", b"+a", b"..", b".hidden", TEMPORARY.encode(), f"{LONG}~".encode()]
     ),
 )
-entries = st.dictionaries(file_names, st.sampled_from(sorted(KINDS)), max_size=5)
+inner_names = st.sampled_from([f"{LONG}~/{below}".encode() for below in ("y", f"{LONG}~", f"{LONG}~/y", "~", "z")])
+"""What lies in the directories of a long name."""
+
+entries = st.dictionaries(file_names | inner_names, st.sampled_from(sorted(KINDS)), max_size=5)
 wanted = st.lists(
-    step_names | st.sampled_from(["a", "A", LONG + "y", "x" * 1_024]), min_size=1, max_size=4, unique=True
+    step_names | st.sampled_from(["a", "A", LONG + "y", 2 * LONG + "y", "x" * 1_024]),
+    min_size=1,
+    max_size=4,
+    unique=True,
 )
 
 
@@ -94,14 +48,24 @@ def build(root: Path, outside: Path, given_entries: dict[bytes, str]) -> None:
     outside.mkdir()
     (outside / "secret").write_text('{"outside": true}')
     (outside / "y").write_text('{"outside": true}')
-    for name, kind in given_entries.items():
+    os.mkfifo(outside / "fifo")
+    (outside / f"{LONG}~").mkdir()
+    for name, kind in sorted(given_entries.items()):
+        path = os.fsencode(root) + b"/" + (name if b"~/" in name else name.replace(b"/", b""))
         with suppress(OSError, ValueError):  # no name of a file here
-            KINDS[kind](os.fsencode(root) + b"/" + name.replace(b"/", b""), outside)
+            if (above := here(path).parent) != root and not above.is_symlink():
+                above.mkdir(parents=True, exist_ok=True)
+            if above.resolve().is_relative_to(root):
+                KINDS[kind](path, outside)
 
 
 @examples(80)
 @given(given_entries=entries, names=wanted)
 @example(given_entries={f"{LONG}~".encode(): "link to a directory"}, names=[LONG + "y"])
+@example(given_entries={f"{LONG}~".encode(): "link to a directory"}, names=[2 * LONG + "y"])
+@example(given_entries={f"{LONG}~".encode(): "link to a directory"}, names=["x" * 1_024])
+@example(given_entries={f"{LONG}~".encode(): "FIFO"}, names=[LONG + "y"])
+@example(given_entries={f"{LONG}~".encode(): "link to a FIFO"}, names=[LONG + "y"])
 @example(given_entries={TEMPORARY.encode(): "link to a directory"}, names=["a"])
 @example(given_entries={b"a": "link out", b"A": "file"}, names=["a", "A"])
 async def test_what_is_no_step_stays_and_nothing_outside_is_touched(
@@ -152,3 +116,33 @@ def held_at(path: Path) -> object:
 
 def is_one_of(path: Path, root: Path, names: list[str]) -> bool:
     return any(root / encode_name(name) == path for name in names)
+
+
+BASES = {kind: make for kind, make in KINDS.items() if "directory" not in kind and kind != "sparse"}
+
+
+@pytest.mark.parametrize("below", ["", "/below", "/below/../x"])
+@pytest.mark.parametrize("kind", BASES)
+async def test_what_is_no_directory_is_no_store_and_holds_nothing_up(
+    tmp_path: Path, kind: str, below: str
+) -> None:
+    outside = tmp_path / "outside"
+    build(tmp_path / "unused", outside, {})
+    try:
+        BASES[kind](os.fsencode(tmp_path / "steps"), outside)
+    except PermissionError:
+        pytest.skip("only root makes devices")
+    around = snapshot(tmp_path)
+    async with DirectoryStore(f"{tmp_path}/steps{below}") as store:
+        for call in (
+            lambda: store.list_done(on_foreign=lambda _: None),
+            lambda: store.is_done("a"),
+            lambda: store.read_done("a"),
+            lambda: store.withdraw(["a", LONG + "y"]),
+            lambda: store.mark_done("a", RECORD),
+            lambda: store.mark_done(LONG + "y", RECORD, first_wins=True),
+        ):
+            with suppress(StoreError):
+                await call()
+    if kind != "link up":  # which is a directory
+        assert snapshot(tmp_path) == around

@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from fuzzing import examples, hostile_json, hostile_text, json_values, refused, values
+from fuzzing import bodies, examples, hostile_text, json_values, refused, values
 from hypothesis import example, given
 from hypothesis import strategies as st
 from run_support import noop
@@ -13,17 +13,6 @@ from run_support import noop
 from asyncsteps import DirectoryStore, RecordError, Step, StepDefinitionError, StepRun
 from asyncsteps._run.markers import MarkerLog
 from asyncsteps.store._records import decode_record, encode_record
-
-bodies = (
-    st.binary(max_size=40)
-    | hostile_text.map(lambda text: text.encode(errors="surrogatepass"))
-    | hostile_json.map(str.encode)
-    | json_values.map(lambda value: json.dumps(value).encode())
-    | st.tuples(st.sampled_from(["utf-16", "utf-32", "utf-8-sig"]), st.just('{"a": 1}')).map(
-        lambda pair: pair[1].encode(pair[0])
-    )
-)
-"""What may be stored for a step."""
 
 
 @examples(300)

@@ -6,6 +6,7 @@ import json
 import zlib
 from collections.abc import AsyncIterator
 from contextlib import aclosing, asynccontextmanager
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -23,7 +24,14 @@ from asyncsteps.swf._client.records import JumboField
 from asyncsteps.swf._client.wire import decode, encode
 from asyncsteps.swf._done.payload import FORM, VERSION, Part, Snapshot, pack, part_form, read_form
 from asyncsteps.swf._errors import DoneListError
-from asyncsteps.swf._steps.history import MarkerIndex
+from asyncsteps.swf._steps.history import (
+    _LISTINGS,
+    _MARK,
+    _WITHDRAW,
+    MarkerIndex,
+    listings,
+    own_changes,
+)
 from asyncsteps.swf.tasks import GetStepsDoneTask, MarkStepDoneTask, WithdrawStepsDoneTask
 
 marker_fields = st.fixed_dictionaries(
@@ -59,6 +67,37 @@ def test_any_marker_of_a_history_is_a_decision_or_is_none_of_ours(texts: list[st
                         or isinstance(taken, str)
                         or all(isinstance(reason, str) for reason in taken.decision.reasons)
                     )
+
+
+calls = st.fixed_dictionaries(
+    {},
+    optional={
+        "args": st.lists(hostile_text | json_values, max_size=3) | json_values,
+        "kwargs": st.dictionaries(
+            st.sampled_from(["again", "after", "compact", "or_count", "names"]),
+            st.booleans() | hostile_text | st.lists(hostile_text, max_size=2) | json_values,
+        )
+        | json_values,
+    },
+)
+activities = st.fixed_dictionaries(
+    {"name": st.sampled_from([*_LISTINGS, _MARK, _WITHDRAW, "other"])},
+    optional={"input": calls | json_values},
+)
+
+
+@examples(100)
+@given(st.lists(activities, max_size=3))
+@example([{"name": _WITHDRAW, "input": {"args": ["b", "p"]}}, {"name": _MARK, "input": {"args": ["b", "p"]}}])
+@example([{"name": name, "input": {"args": [[], {}], "kwargs": {"compact": True}}} for name in _LISTINGS])
+@example([{"name": name, "input": "no JSON"} for name in (*_LISTINGS, _MARK, _WITHDRAW)])
+def test_any_input_of_an_activity_in_a_history_is_a_call_of_ours_or_is_none(scheduled: list[Any]) -> None:
+    history: Any = SimpleNamespace(activities=dict(enumerate(scheduled)))
+    for listing in listings(history):
+        assert [type(part) for part in listing.place] == [str, str]
+        assert (type(listing.again), type(listing.after), hash(listing)) == (int, str, hash(listing))
+    for names in own_changes(history, ("b", "p"), until=9):
+        assert all(isinstance(name, str) for name in names)
 
 
 @examples(200)
@@ -107,6 +146,14 @@ forms = st.one_of(
     ).map(lambda pairs: packed("\n".join(f"{shared}\t{rest}" for shared, rest in pairs))),
     st.lists(step_names, max_size=3).map(lambda names: pack(set(names))),
 )
+LONG = {
+    "form": FORM,
+    "version": VERSION,
+    "count": 1,
+    "packed": base64.b85encode(zlib.compress(b"\n" * 2**27)).decode(),
+}
+"""128 MiB in 130 kB, as long as a snapshot may be."""
+
 BOMB = packed(f"0\t{'a' * 100_000}\n" + "\n".join(["ffffff\ta"] * 100_000))
 
 
@@ -120,9 +167,12 @@ BOMB = packed(f"0\t{'a' * 100_000}\n" + "\n".join(["ffffff\ta"] * 100_000))
 @example(pack(["a", "b"]) | {"through": "a"})
 @example([5])
 @example(BOMB)
+@example(LONG)
+@example(pack(["a"]) | {"packed": base64.b85encode(zlib.compress(b"0\ta")[:-5]).decode()})
 def test_any_result_of_a_listing_is_a_list_or_is_refused(form: Any) -> None:
     read: list[Part | Snapshot] = []
-    refused(lambda: read.append(read_form(form)), DoneListError)
+    error = refused(lambda: read.append(read_form(form)), DoneListError)
+    assert form is not LONG or "does not end within" in str(error)
     for each in read:
         if isinstance(each, Part):
             assert all(isinstance(name, str) for name in each.names)
@@ -240,10 +290,21 @@ answers = st.one_of(
 @example(status=200, body=b'{"executionInfo": {}}')
 @example(status=200, body=b'{"events": []}')
 @example(status=200, body=b"[]")
+@example(status=200, body=b'{"events": [{"eventId": 0, "eventTimestamp": 0, "eventType": "MarkerRecorded"}]}')
 async def test_any_answer_is_read_or_is_an_error_of_the_client(status: int, body: bytes) -> None:
+    asked = 0
+
+    def reply(request: Any) -> Reply:
+        nonlocal asked
+        asked += b"GetWorkflowExecutionHistory" in request.headers["X-Amz-Target"]
+        if asked > 3:  # an execution that tells nothing is followed without end
+            return Reply(400, b'{"__type": "UnknownResourceFault", "message": "gone"}')
+        return Reply(status, body)
+
+    options: dict[str, Any] = {"poll_patience": 0, "polls_per_second": 10_000, "min_poll_interval": 0.001}
     async with (
-        stub_client("swf", lambda _: Reply(status, body)) as client,
-        SwfClient("domain", client=client, poll_patience=0, polls_per_second=10_000) as swf,
+        stub_client("swf", reply) as client,
+        SwfClient("domain", client=client, **options) as swf,
     ):
         execution = swf.get("w", "r")
 
@@ -257,13 +318,19 @@ async def test_any_answer_is_read_or_is_an_error_of_the_client(status: int, body
                 async for _ in found:
                     break
 
+        async def events() -> None:
+            async with aclosing(execution.events(live=False, follow_runs=False)) as found:
+                async for _ in found:
+                    pass
+
         for call in (
             lambda: swf.start("name", version="v", workflow_id="w", task_list="t"),
             lambda: swf.find_open("w"),
             execution.describe,
             lambda: execution.signal("s"),
             listed,
-            markers if b"MarkerRecorded" in body or b"Completed" in body or status != 200 else listed,
+            events,
+            markers,
         ):
             with contextlib.suppress(SwfError):
                 await call()

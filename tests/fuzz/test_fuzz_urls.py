@@ -1,14 +1,16 @@
 """URLs of stores, buckets and endpoints: opened or refused, without a word of the credentials in them."""
 
+from contextlib import suppress
+from pathlib import PurePosixPath
 from typing import Any
 from urllib.parse import quote
 
 import pytest
-from fuzzing import examples, hostile_text, refused, told_by
+from fuzzing import examples, hostile_text, refused, told_by, values
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from asyncsteps import StoreError, open_store
+from asyncsteps import DirectoryStore, StoreError, open_store
 from asyncsteps._aws.redaction import redacted, redacted_url
 from asyncsteps.store import open_bucket
 from asyncsteps.store._location import normalise_prefix, parse_url, split_bucket
@@ -134,6 +136,35 @@ def test_any_text_names_a_store_or_is_refused(url: str) -> None:
     assert error is None or str(error)
     if error is None:
         assert repr(open_store(url))
+
+
+class Named:
+    """A path whose name is in bytes, as those of `os.scandir` of bytes are."""
+
+    def __init__(self, path: bytes) -> None:
+        self.path = path
+
+    def __fspath__(self) -> bytes:
+        return self.path
+
+
+@examples(150)
+@given(hostile_text | hostile_text.map(PurePosixPath) | st.binary(max_size=8).map(Named) | values)
+@example("a\0b")
+@example("")
+@example(f"here/user:{NEEDLE}@host\ud800")
+@example(Named(b"/tmp/a\xff"))
+async def test_any_path_is_that_of_a_store_or_is_refused(path: Any) -> None:
+    stores: list[DirectoryStore] = []
+    error = refused(lambda: stores.append(DirectoryStore(path)), StoreError)
+    check_told(error)
+    for store in stores:
+        assert repr(store)
+        async with store:
+            with suppress(StoreError):
+                assert await store.is_done("no.such.step") is False
+    if not isinstance(path, str):
+        refused(lambda: open_store(path), StoreError)
 
 
 @examples(200)

@@ -27,6 +27,7 @@ from asyncsteps import (
 )
 from asyncsteps._run.dispatch import Dispatch
 from asyncsteps._run.done_marks import finish
+from asyncsteps._tasks.signals import MarkerTask
 
 
 async def test_leaving_by_an_exception_cancels_and_awaits_what_other_tasks_have_under_way() -> None:
@@ -294,9 +295,14 @@ class TickingLoop(asyncio.SelectorEventLoop):
 
 
 @pytest.mark.parametrize("container", [Chain, Group])
-@pytest.mark.parametrize("done", [True, False])
-def test_what_does_not_wait_lets_other_tasks_have_turns(container: type[Group], done: bool) -> None:
+@pytest.mark.parametrize("kind", ["skipped", "activities", "markers"])
+def test_what_does_not_wait_lets_other_tasks_have_turns(container: type[Group], kind: str) -> None:
     names = [f"s.{number}" for number in range(1_000)]
+    members = {
+        "skipped": lambda name: Step(name, noop),
+        "activities": lambda _: noop,
+        "markers": lambda name: MarkerTask(name, {}),
+    }
     turns: list[float] = []
 
     async def count() -> None:
@@ -308,9 +314,9 @@ def test_what_does_not_wait_lets_other_tasks_have_turns(container: type[Group], 
         async with run_over(MemoryStore({name: {} for name in names})) as run:
             await run.submit(Step(names[0], noop))
             counting = asyncio.ensure_future(count())
-            members = container(*(Step(name, noop) if done else noop for name in names))
-            members.max_parallel = 20
-            await run.submit(members)
+            played = container(*map(members[kind], names))
+            played.max_parallel = 20
+            await run.submit(played)
             counting.cancel()
 
     with asyncio.Runner(loop_factory=TickingLoop) as runner:

@@ -1,5 +1,6 @@
 """What the fuzzed properties share: how many examples, hostile text, and which errors are documented."""
 
+import json
 import traceback
 from collections.abc import Callable
 from typing import Any
@@ -73,6 +74,18 @@ hostile_json = st.sampled_from(
     ["[" * 100_000, '{"a":' * 50_000, "9" * 5_000, "NaN", '"\\ud800"', "{} {}", "\ufeff{}", '{"a":1,"a":2}']
 )
 """Texts that break readers of JSON."""
+
+bodies: st.SearchStrategy[bytes] = (
+    st.binary(max_size=40)
+    | hostile_text.map(lambda text: text.encode(errors="surrogatepass"))
+    | hostile_json.map(str.encode)
+    | json_values.map(lambda value: json.dumps(value).encode())
+    | st.dictionaries(hostile_text, json_values, max_size=4).map(lambda value: json.dumps(value).encode())
+    | st.tuples(st.sampled_from(["utf-16", "utf-32", "utf-8-sig"]), st.just('{"a": 1}')).map(
+        lambda pair: pair[1].encode(pair[0])
+    )
+)
+"""What may be stored for a step."""
 
 values: st.SearchStrategy[Any] = json_values | st.binary(max_size=8) | st.tuples(hostile_text) | st.builds(object)
 """What Python callers may pass."""

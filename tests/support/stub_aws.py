@@ -45,7 +45,7 @@ Replies = Callable[[Any], Reply]
 
 
 @functools.cache
-def _session() -> aioboto3.Session:
+def shared_session() -> aioboto3.Session:
     """One session for all: loading botocore's models takes longer than most tests."""
     return aioboto3.Session()
 
@@ -60,6 +60,6 @@ async def stub_client(service: Literal["s3", "swf"], replies: Replies) -> AsyncI
         return AioAWSResponse(request.url, reply.status, headers, _Raw(reply.body))
 
     config = AioConfig(retries={"total_max_attempts": 1})
-    async with _session().client(service, endpoint_url="http://127.0.0.1:9", config=config) as client:
+    async with shared_session().client(service, endpoint_url="http://127.0.0.1:9", config=config) as client:
         client.meta.events.register(f"before-send.{service}", answer)
         yield client

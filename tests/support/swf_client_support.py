@@ -57,6 +57,19 @@ class Decider:
     def register(self, name: str = Ingest.name, version: str = VERSION, **defaults: Any) -> None:
         self.swf.register_workflow_type(domain=self.domain, name=name, version=version, **defaults)
 
+    def start(self, workflow_id: str) -> str:
+        """Start an execution of `Ingest`, and return its run id."""
+        started = self.swf.start_workflow_execution(
+            domain=self.domain,
+            workflowId=workflow_id,
+            workflowType={"name": Ingest.name, "version": Ingest.version},
+            taskList={"name": Ingest.task_list},
+            executionStartToCloseTimeout="600",
+            taskStartToCloseTimeout="60",
+            childPolicy=Ingest.child_policy,
+        )
+        return str(started["runId"])
+
     def decide(self, decisions: Iterable[Mapping[str, Any]], task_list: str = "ingest") -> str:
         """Answer the next decision task, and return its workflow id."""
         task = self.swf.poll_for_decision_task(domain=self.domain, taskList={"name": task_list})
@@ -85,6 +98,21 @@ def marker(details: Any, name: str = "log.step") -> dict[str, Any]:
     return {
         "decisionType": "RecordMarker",
         "recordMarkerDecisionAttributes": {"markerName": name, "details": text},
+    }
+
+
+def schedule(name: str, activity_id: str, *, version: str, given: Any = None) -> dict[str, Any]:
+    """The decision to schedule an activity for ``workers``."""
+    timeouts = ("scheduleToClose", "scheduleToStart", "startToClose", "heartbeat")
+    return {
+        "decisionType": "ScheduleActivityTask",
+        "scheduleActivityTaskDecisionAttributes": {
+            "activityId": activity_id,
+            "activityType": {"name": name, "version": version},
+            "taskList": {"name": "workers"},
+            **({"input": json.dumps(given)} if given is not None else {}),
+            **{f"{timeout}Timeout": "60" for timeout in timeouts},
+        },
     }
 
 

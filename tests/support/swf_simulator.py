@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from types import SimpleNamespace
 from typing import Any
 
+from simpleflow.constants import MAX_REASON_LENGTH
 from simpleflow.swf.executor import Executor
 from simpleflow.swf.mapper.models.domain import Domain
 from simpleflow.swf.mapper.models.event.factory import EventFactory
@@ -21,14 +22,26 @@ from simpleflow.swf.process.decider.base import DeciderWorker
 from simpleflow.swf.utils import DecisionsAndContext
 from simpleflow.utils import import_from_module
 
-from asyncsteps.swf._constants import MAX_RESULT_CHARS
+from asyncsteps.swf._constants import MAX_HISTORY_EVENTS, MAX_RESULT_CHARS
 from asyncsteps.swf._done.payload import short_form, size
 
 Play = Callable[["SimulatedSwf", str, list[Any], dict[str, Any]], Any]
 
 
+MAX_RESPONSE_CHARS = 1_000_000
+"""The longest response to a decision task."""
+
+
 class ActivityError(Exception):
-    """Raised by a simulated activity that is to fail."""
+    """Raised by a simulated activity that is to fail.
+
+    Attributes:
+        details: The details of its failure.
+    """
+
+    def __init__(self, reason: str, details: str | None = "{}") -> None:
+        super().__init__(reason)
+        self.details = details
 
 
 def play_activity(swf: "SimulatedSwf", name: str, args: list[Any], kwargs: dict[str, Any]) -> Any:
@@ -155,6 +168,8 @@ class SimulatedSwf:
         """One decision: replay, respond."""
         decisions = self.replay()
         assert len(decisions) <= 100, f"{len(decisions)} decisions in one response"
+        chars = len(json.dumps(decisions))
+        assert chars <= MAX_RESPONSE_CHARS, f"a response of {chars} characters"
         self.rounds += 1
         self.responses.append(decisions)
         self.history.add_decision_task_completed()
@@ -186,6 +201,9 @@ class SimulatedSwf:
                 self._signals.append((event, attributes))
             case "CompleteWorkflowExecution" | "FailWorkflowExecution" | "ContinueAsNewWorkflowExecution":
                 assert last, f"SWF wants the closing decision {kind} to be the last"
+                reason, *texts = (attributes.get(key) or "" for key in ("reason", "details", "result", "input"))
+                assert len(reason) <= MAX_REASON_LENGTH, f"a reason of {len(reason)} characters"
+                assert max(map(len, texts)) <= MAX_RESULT_CHARS, f"{kind} of {max(map(len, texts))} characters"
                 self.status = {"Comp": "completed", "Fail": "failed", "Cont": "continued"}[kind[:4]]
                 self.result = attributes
             case _:
@@ -193,6 +211,7 @@ class SimulatedSwf:
 
     def _schedule(self, attributes: dict[str, Any], completed: int) -> None:
         name = attributes["activityType"]["name"]
+        assert len(attributes["input"]) <= MAX_RESULT_CHARS, f"an input of {len(attributes['input'])} characters"
         if name in self.refuse_first:
             self.refuse_first.discard(name)
             self._event(
@@ -262,7 +281,7 @@ class SimulatedSwf:
         try:
             result = self.play(self, name, given["args"], given["kwargs"])
         except ActivityError as error:
-            self._event("ActivityTaskFailed", {**ids, "reason": str(error), "details": "{}"})
+            self._event("ActivityTaskFailed", {**ids, "reason": str(error), "details": error.details})
         else:
             text = json.dumps(result, separators=(",", ":"))
             assert len(text) <= 32_768, f"the result of {name} has {len(text)} characters"
@@ -282,6 +301,7 @@ class SimulatedSwf:
 
     def _event(self, kind: str, attributes: dict[str, Any]) -> int:
         number = len(self.history.events) + 1
+        assert number <= MAX_HISTORY_EVENTS, "SWF ends an execution whose history is longer"
         key = f"{kind[0].lower()}{kind[1:]}EventAttributes"
         self.history.events.append(
             EventFactory({"eventId": number, "eventType": kind, "eventTimestamp": 1.0 * number, key: attributes})

@@ -36,8 +36,9 @@ def task(what: Any = None) -> ActivityTask:
 
 def start(run: Callable[..., Any], *, done: Any = (), kwargs: Any = None, **options: Any) -> SimulatedSwf:
     attributes = options.pop("attributes", {})
+    activities = {**ACTIVITIES, **options.pop("activities", {})}
     workflow = workflow_class(Workflow, WorkflowStepMixin, run=run, **attributes)
-    return SimulatedSwf(workflow, {"kwargs": kwargs or {}}, done=set(done), activities=ACTIVITIES, **options)
+    return SimulatedSwf(workflow, {"kwargs": kwargs or {}}, done=set(done), activities=activities, **options)
 
 
 def play(run: Callable[..., Any], **options: Any) -> SimulatedSwf:

@@ -6,10 +6,9 @@ simpleflow's executor knows one workflow, the outermost, and asks its hooks, who
 from collections.abc import Callable
 from typing import Any
 
-import boto3
 import pytest
 from servers import MotoServer
-from simpleflow import Workflow, activity, futures, storage
+from simpleflow import Workflow, activity, futures
 from simpleflow.canvas import Chain
 from simpleflow.local import Executor
 from simpleflow.step.submittable import Step as TheirStep
@@ -24,13 +23,6 @@ SIDES = {"ours": (WorkflowStepMixin, Step), "theirs": (TheirMixin, TheirStep)}
 @activity.with_attributes(task_list="test", version="1")
 def work(number: int) -> int:
     return number
-
-
-@pytest.fixture
-def at_moto(s3_endpoint: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("AWS_ENDPOINT_URL", s3_endpoint)
-    resource: Any = boto3.resource("s3", endpoint_url=s3_endpoint)
-    monkeypatch.setattr(storage, "get_bucket", resource.Bucket)
 
 
 def prefix(path: str) -> dict[str, Any]:

@@ -21,10 +21,14 @@ class TestCosts:
         assert (more.rounds - few.rounds) / 20 == 2
         assert few.scheduled == [LIST, *["work", MARK] * 5]
 
-    def test_a_skipped_step_takes_little_more_than_its_marker(self) -> None:
-        few, more = play(sequence(names(10)), done=names(10)), play(sequence(names(510)), done=names(510))
-        assert (len(more.history.events) - len(few.history.events)) / 500 <= 1.06
-        assert few.scheduled == more.scheduled == [LIST]
+    def test_a_skipped_step_takes_its_marker_and_each_hundredth_a_decision_more(self) -> None:
+        few, some, more = (play(sequence(names(count)), done=names(count)) for count in (10, 90, 585))
+        assert (len(some.history.events) - len(few.history.events)) / 80 == 1
+        assert some.rounds == few.rounds
+        # A response holds 99 markers, and the decision after it takes 5 events, with its timer.
+        assert len(more.history.events) - len(some.history.events) == 495 + 5 * 5
+        assert more.rounds - some.rounds == 5
+        assert few.scheduled == some.scheduled == more.scheduled == [LIST]
 
     def test_the_done_steps_are_listed_once(self) -> None:
         swf = play(sequence(names(6)), done=names(6)[::2])

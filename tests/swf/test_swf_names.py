@@ -3,10 +3,9 @@
 from collections.abc import Iterator
 from typing import Any
 
-import boto3
 import pytest
 from servers import MotoServer
-from simpleflow import Workflow, activity, futures, storage
+from simpleflow import Workflow, activity, futures
 from simpleflow.canvas import Chain
 from simpleflow.local import Executor
 from simpleflow.step.submittable import Step as TheirStep
@@ -35,8 +34,8 @@ NAMES = [
 ]
 """What simpleflow plays under a prefix, and our own rule refuses."""
 
-REFUSED: list[Any] = ["", "/evil", "..", "../evil", "a/../../evil", "a/./b", "a\nb", 7]
-"""What leaves the prefix, or cannot be stored."""
+REFUSED: list[Any] = ["", "/evil", "..", "../evil", "a/../../evil", "a/./b", "a\nb", 7, ".asyncsteps-doctor/a"]
+"""What leaves the prefix, cannot be stored, or is a probe of the doctor."""
 
 SIDES = {"ours": WorkflowStepMixin, "theirs": TheirMixin}
 
@@ -44,13 +43,6 @@ SIDES = {"ours": WorkflowStepMixin, "theirs": TheirMixin}
 @activity.with_attributes(task_list="test", version="1")
 def work(name: str) -> str:
     return name
-
-
-@pytest.fixture
-def at_moto(s3_endpoint: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("AWS_ENDPOINT_URL", s3_endpoint)
-    resource: Any = boto3.resource("s3", endpoint_url=s3_endpoint)
-    monkeypatch.setattr(storage, "get_bucket", resource.Bucket)
 
 
 def as_simpleflow(**attributes: Any) -> dict[str, Any]:

@@ -1,16 +1,22 @@
 """An execution that began under simpleflow's own steps keeps the list of done steps that those recorded."""
 
+import json
 from typing import Any
 
 import pytest
 from simpleflow import Workflow, futures
 from simpleflow.step.workflow import WorkflowStepMixin as TheirMixin
+from simpleflow.task import ActivityTask
 from swf_simulator import ActivityError, SimulatedSwf, play_activity, workflow_class
-from swf_workflows import ACTIVITIES, LIST, task, told
+from swf_workflows import ACTIVITIES, LIST, WITHDRAW, play, sequence, task, told, work
 
+from asyncsteps._plan.names import is_step_name
 from asyncsteps.swf import WorkflowStepMixin
+from asyncsteps.swf._done.payload import short_form
+from asyncsteps.swf.tasks import WithdrawStepsDoneTask
 
-OURS = f"asyncsteps.swf.tasks.{LIST}"
+TASKS = "asyncsteps.swf.tasks"
+OURS = f"{TASKS}.{LIST}"
 THEIRS = f"simpleflow.step.tasks.{LIST}"
 
 
@@ -160,3 +166,134 @@ def test_the_hook_of_the_listing_gives_the_same() -> None:
     swf.run()
     assert swf.result == {"result": '[["old"],["old"]]'}
     assert listings(swf) == [THEIRS]
+
+
+@pytest.mark.parametrize(
+    ("step_names", "withdrawn"), [("strict", ["b", "b.c"]), ("simpleflow", ["2026/users", "b", "b.", "b.c"])]
+)
+def test_of_what_it_has_beside_steps_nothing_is_withdrawn(step_names: str, withdrawn: list[str]) -> None:
+    recorded = ["older", "", "/b", "2026/users", "b", "b.", "b.c", "a/../b", "older"]
+
+    def answer(swf: SimulatedSwf, name: str, args: list[Any], kwargs: dict[str, Any]) -> Any:
+        if LIST in name:
+            return recorded
+        if WITHDRAW in name:
+            WithdrawStepsDoneTask(*args, **kwargs)
+            withdrawals.append(kwargs["names"])
+        return play_activity(swf, name, args, kwargs)
+
+    def run(self: Any) -> Any:
+        futures.wait(self.submit(self.step("first", task("first"))))
+        futures.wait(self.submit(self.step("older", task("older"), force=True)))
+        futures.wait(self.submit(self.step("last", task("last"), force_steps_if_executed=["*"])))
+        return self.get_steps_done()
+
+    withdrawals: list[Any] = []
+    swf = steps(start(run, play=answer), 2)
+    swf.executor._workflow_class = workflow_class(
+        Workflow, WorkflowStepMixin, run=run, name=swf.workflow.name, step_names=step_names
+    )
+    swf.run()
+    assert swf.status == "completed", swf.result
+    assert withdrawals == [["older"], withdrawn]
+    assert json.loads(swf.result["result"]) == recorded
+
+
+def test_a_listing_of_the_users_own_has_nothing_withdrawn_beside_steps() -> None:
+    swf = play(
+        sequence(["a"], force_steps_if_executed=["*"]),
+        attributes={"get_steps_done_activity": lambda self: ActivityTask(work, ["b", "/b", ""])},
+    )
+    (withdrawal,) = (
+        it for it in swf.history.events if getattr(it, "activity_type", {}).get("name") == f"{TASKS}.{WITHDRAW}"
+    )
+    assert withdrawal.input["kwargs"]["names"] == ["b"]
+
+
+@pytest.mark.parametrize("answer", [None, "ab", 7, {"form": "other"}])
+def test_a_listing_of_the_users_own_that_answers_no_list_is_an_error_that_says_so(answer: Any) -> None:
+    own = {"get_steps_done_activity": lambda self: ActivityTask(work, answer)}
+    swf = play(sequence(["a"]), attributes=own)
+    assert swf.status == "failed"
+    assert f"DoneListError(the listing of done steps answered {answer!r}" in swf.result["reason"]
+
+
+# Deciders of two releases, or with two settings.
+
+
+def listed_in_full(swf: SimulatedSwf) -> None:
+    """A decider of an earlier release lists anew, in the compact form, under an id of its own."""
+    event = next(it for it in swf.history.events if getattr(it, "activity_type", {}).get("name") == OURS)
+    earlier = {
+        "activityId": f"activity-{OURS}-of-an-earlier-release",
+        "activityType": {"name": OURS, "version": "1.0"},
+        "input": json.dumps({"args": event.input["args"], "kwargs": {"compact": True}}),
+    }
+    swf.history.add_decision_task_completed()
+    swf._schedule(earlier, swf.history.last_id)
+    swf.advance()
+
+
+@pytest.mark.parametrize("rounds", range(2, 9))
+def test_the_first_one_stays_where_a_decider_of_an_earlier_release_lists_again(rounds: int) -> None:
+    def begin() -> SimulatedSwf:
+        workflow = workflow_class(Workflow, WorkflowStepMixin, run=count_up)
+        return SimulatedSwf(workflow, done={"old", "older"}, activities=ACTIVITIES)
+
+    swf = steps(begin(), rounds)
+    listed_in_full(swf)
+    swf.run()
+    assert swf.result == begin().run().result == {"result": '["old","older"]'}
+    assert listings(swf) == [OURS] * 2
+
+
+@pytest.mark.parametrize("rounds", range(1, 8))
+@pytest.mark.parametrize(("before", "after"), [("strict", "simpleflow"), ("simpleflow", "strict")])
+def test_the_list_stays_where_the_rule_of_names_changes(before: Any, after: Any, rounds: int) -> None:
+    done = [*(f"a.{number:05d}" for number in range(9_000)), "2026/users"]
+
+    def answer(swf: SimulatedSwf, name: str, args: list[Any], kwargs: dict[str, Any]) -> Any:
+        if LIST in name:
+            known = [it for it in sorted(swf.done) if is_step_name(it, by=kwargs.get("step_names", "strict"))]
+            return short_form(known) if kwargs.get("compact") else len(known)
+        if WITHDRAW in name:
+            WithdrawStepsDoneTask(*args, **kwargs)
+            withdrawals.append((kwargs["names"], kwargs.get("under")))
+            return 0
+        return play_activity(swf, name, args, kwargs)
+
+    def run(self: Any) -> Any:
+        for name in "bc":
+            futures.wait(
+                self.submit(
+                    self.step(name, task(name), force_steps_if_executed=["2026", "2026/users"][: self.both])
+                )
+            )
+        return len(self.get_steps_done())
+
+    def class_by(step_names: Any) -> Any:
+        both = 2 if step_names == "simpleflow" else 1
+        return workflow_class(Workflow, WorkflowStepMixin, run=run, name="ruled", step_names=step_names, both=both)
+
+    withdrawals: list[Any] = []
+    swf = steps(SimulatedSwf(class_by(before), done=set(done), activities=ACTIVITIES, play=answer), rounds)
+    counted = len(listings(swf))
+    swf.executor._workflow_class = class_by(after)
+    swf.run()
+    assert swf.status == "completed", swf.result
+    if counted == 2:
+        assert swf.result == {"result": str(9_000 + (before == "simpleflow"))}
+        assert len(listings(swf)) == 2
+
+
+def test_what_the_rule_of_names_has_made_no_step_meanwhile_is_not_withdrawn() -> None:
+    def class_by(step_names: Any) -> Any:
+        run = sequence(["a", "b"], force_steps_if_executed=["*"])
+        return workflow_class(Workflow, WorkflowStepMixin, run=run, name="ruled", step_names=step_names)
+
+    swf = SimulatedSwf(class_by("simpleflow"), done={"2026/users", "old"}, activities=ACTIVITIES)
+    swf.step()
+    swf.advance()
+    swf.executor._workflow_class = class_by("strict")
+    swf.run()
+    assert swf.done == {"2026/users", "a", "b"}

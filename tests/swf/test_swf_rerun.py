@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 from servers import MotoServer
-from swf_client_support import Decider, Ingest, complete
+from swf_client_support import Decider, complete, schedule
 
 from asyncsteps.swf._logging import import_simpleflow
 
@@ -30,30 +30,9 @@ def decider(moto_server: MotoServer, monkeypatch: pytest.MonkeyPatch) -> Iterato
 def scheduled(decider: Decider, workflow_id: str, name: str, *args: Any, **kwargs: Any) -> dict[str, Any]:
     """Schedule an activity in an execution that then completes; the execution's run, and the event."""
     decider.swf.register_activity_type(domain=decider.domain, name=f"{TASKS}.{name}", version="1.0")
-    run_id = decider.swf.start_workflow_execution(
-        domain=decider.domain,
-        workflowId=workflow_id,
-        workflowType={"name": Ingest.name, "version": Ingest.version},
-        taskList={"name": "ingest"},
-        executionStartToCloseTimeout="600",
-        taskStartToCloseTimeout="60",
-        childPolicy="TERMINATE",
-    )["runId"]
-    timeouts = ("scheduleToClose", "scheduleToStart", "startToClose", "heartbeat")
-    decider.decide(
-        [
-            {
-                "decisionType": "ScheduleActivityTask",
-                "scheduleActivityTaskDecisionAttributes": {
-                    "activityId": f"activity-{name}",
-                    "activityType": {"name": f"{TASKS}.{name}", "version": "1.0"},
-                    "taskList": {"name": "workers"},
-                    "input": json.dumps({"args": args, "kwargs": kwargs}),
-                    **{f"{timeout}Timeout": "60" for timeout in timeouts},
-                },
-            }
-        ]
-    )
+    run_id = decider.start(workflow_id)
+    given = {"args": args, "kwargs": kwargs}
+    decider.decide([schedule(f"{TASKS}.{name}", f"activity-{name}", version="1.0", given=given)])
     decider.wake(workflow_id)
     decider.decide([complete()])
     events = decider.history(workflow_id, run_id)

@@ -7,7 +7,7 @@ from run_support import run_over
 from virtual_time import run_virtually
 
 from asyncsteps import Chain, Group, MemoryStore
-from asyncsteps._tasks.limiter import Limiter
+from asyncsteps._tasks.limiter import Limiter, Slot
 
 
 def test_every_activity_around_one_that_waits_takes_a_slot_again() -> None:
@@ -104,3 +104,44 @@ async def test_a_slot_that_is_handed_a_permit_before_it_waits_for_one_takes_no_s
         assert limiter.free == 1
     await asyncio.gather(*left)
     assert limiter.free == 2
+
+
+async def test_a_permit_that_goes_on_to_others_before_its_activity_has_had_its_turn_is_taken_again() -> None:
+    """What an activity submits while it waits for a permit ends in the moment in which it is handed one."""
+    limiter = Limiter(1)
+    left: list[asyncio.Task[None]] = []
+    resumes, held = anyio.Event(), []
+
+    async def at_once() -> None:
+        async with limiter.slot():
+            pass
+
+    async def a_moment() -> None:
+        async with limiter.slot():
+            await anyio.sleep(0.001)
+
+    async def outlives() -> None:
+        async with limiter.slot() as slot:
+            await resumes.wait()
+            with limiter.blocked():
+                await slot.yielded(a_moment)
+
+    async def middle() -> None:
+        async with limiter.slot() as slot:
+            left.append(asyncio.create_task(slot.yielded(outlives)))
+            await asyncio.sleep(0)
+
+    async def beside(outer: Slot) -> None:
+        while limiter.free or not outer.parked:  # noqa: ASYNC110 - nothing tells
+            await asyncio.sleep(0)
+        resumes.set()
+        await outer.yielded(at_once)
+        held.append(outer.holds or outer.ended)
+
+    async with limiter.slot() as outer:
+        left.append(asyncio.create_task(beside(outer)))
+        await outer.yielded(middle)
+        held.append(outer.holds)
+    await asyncio.gather(*left)
+    assert held == [True, True]
+    assert limiter.free == 1

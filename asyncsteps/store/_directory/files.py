@@ -101,6 +101,12 @@ def _link_above(path: Path, base: Path) -> Path | None:
     return next((above for above in between if above.is_symlink()), None)
 
 
+def _refuse_link_above(path: Path, base: Path) -> None:
+    """Raise NotADirectoryError where a link is between ``base`` and ``path``."""
+    if (link := _link_above(path, base)) is not None:
+        raise NotADirectoryError(errno.ENOTDIR, os.strerror(errno.ENOTDIR), str(link))
+
+
 def _nothing_at(base: Path) -> bool:
     """Return False, unless something other than a directory is in the place of the store's directory."""
     if base.exists() and not base.is_dir():
@@ -154,9 +160,9 @@ def _move(temporary: Path, target: Path, base: Path, *, replace: bool) -> bool:
     """Move a temporary file to its final name; return False when that exists and ``replace`` is False."""
     for attempt in range(_MOVES):
         try:
+            _refuse_link_above(target, base)  # before directories are made below one, and after
             _make_directories(target.parent)
-            if (link := _link_above(target, base)) is not None:
-                raise NotADirectoryError(errno.ENOTDIR, os.strerror(errno.ENOTDIR), str(link))
+            _refuse_link_above(target, base)
             if replace:
                 os.replace(temporary, target)  # noqa: PTH105 -- os.link has its arguments in the same order
             else:
@@ -180,7 +186,8 @@ def remove(base: Path, names: Sequence[str]) -> list[str]:
     try:
         for name in names:
             target = base / encode_name(name)
-            parents.add(target.parent)  # of what is gone already too: who removed it may not have synchronised
+            if _link_above(target, base) is None:
+                parents.add(target.parent)  # of what is gone too: who removed it may not have synchronised
             if exists(base, name):
                 with contextlib.suppress(FileNotFoundError):  # another process was quicker
                     target.unlink()
@@ -236,7 +243,9 @@ def _make_directories(directory: Path) -> None:
 def _sync_up(directory: Path, base: Path) -> None:
     """Make the entries of ``directory`` durable, and its own, up to those of ``base``; other processes' too."""
     while True:
-        with contextlib.suppress(FileNotFoundError):  # removed meanwhile, which its parent tells
+        with contextlib.suppress(
+            FileNotFoundError, NotADirectoryError
+        ):  # removed meanwhile, which its parent tells
             _sync(directory)
         if directory == base:
             return
@@ -244,8 +253,8 @@ def _sync_up(directory: Path, base: Path) -> None:
 
 
 def _sync(directory: Path) -> None:
-    """Make a directory's entries durable."""
-    descriptor = os.open(directory, os.O_RDONLY)
+    """Make a directory's entries durable. What is none, such as a FIFO, is not opened."""
+    descriptor = os.open(directory, os.O_RDONLY | os.O_DIRECTORY)
     try:
         os.fsync(descriptor)
     finally:

@@ -1,5 +1,6 @@
 """The directory store: one readable file for each done step."""
 
+import os
 from collections.abc import AsyncGenerator, Callable, Iterable, Mapping
 from functools import partial
 from pathlib import Path
@@ -7,10 +8,11 @@ from typing import Any, TypeVar
 
 from anyio import CapacityLimiter, to_thread
 
-from asyncsteps._errors import AccessDeniedError, StoreError
+from asyncsteps._errors import AccessDeniedError, StoreError, StoreURLError
 from asyncsteps._plan.names import matches
 from asyncsteps.store._common import BaseStore, KeyFilter
 from asyncsteps.store._directory import files
+from asyncsteps.store._location import check_path
 from asyncsteps.store._protocol import DonePage, ListingProgress, OnProgress
 from asyncsteps.store._records import decode_record, encode_record
 
@@ -29,11 +31,18 @@ class DirectoryStore(BaseStore):
     Args:
         path: The directory.
         concurrency: The most operating system calls at once, each in a worker thread.
+
+    Raises:
+        StoreURLError: When ``path`` is no path of a directory.
     """
 
-    def __init__(self, path: str | Path, *, concurrency: int = 16) -> None:
+    def __init__(self, path: str | os.PathLike[str], *, concurrency: int = 16) -> None:
         super().__init__()
-        self._path = Path(path).absolute()
+        if not isinstance(path, (str, os.PathLike)):
+            raise StoreURLError(f"a store's directory must be a str or a path, not {type(path).__name__}")
+        text = os.fsdecode(path)
+        check_path(text, given=path)
+        self._path = Path(text).absolute()
         self._concurrency = concurrency
         self._limiter: CapacityLimiter | None = None
         self._prepared = False

@@ -193,8 +193,10 @@ def _denial(code: str, operation: str) -> str | None:
 
 def _permission(operation: str) -> str:
     needed = {
-        "put_object": "s3:PutObject (and what its encryption key needs)",
-        "get_object": "s3:GetObject, and s3:ListBucket on the bucket",
+        "put_object": "s3:PutObject (and kms:GenerateDataKey and kms:Decrypt on the key, where KMS encrypts)",
+        "get_object": (
+            "s3:GetObject, and s3:ListBucket on the bucket (and kms:Decrypt on the key, where KMS encrypts)"
+        ),
         "head_object": (
             "s3:GetObject, and s3:ListBucket on the bucket (without it S3 answers 403 for a missing key too); "
             "or they are no longer accepted, which S3 does not tell to a HEAD request"

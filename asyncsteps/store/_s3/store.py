@@ -60,9 +60,7 @@ class S3Store(BaseStore):
     ) -> None:
         super().__init__(normalise_prefix(prefix), step_names=step_names)
         self._bucket = check_bucket(bucket)
-        self._put_params: dict[str, object] = {"ContentType": "application/json"}
-        if sse:
-            self._put_params["ServerSideEncryption"] = _encryption(sse)
+        self._put_params = put_params(sse)
         self._options = ClientOptions() if options is None else options
         self._is_directory_bucket = bucket.endswith(_DIRECTORY_BUCKET)
         self._ordered = not self._is_directory_bucket
@@ -235,12 +233,18 @@ class S3Store(BaseStore):
         return Page(keys=keys, prefixes=prefixes, token=following)
 
 
-def _encryption(sse: bool | str) -> str:
-    """Return the name of a server-side encryption."""
+def put_params(sse: bool | str | None) -> dict[str, Any]:
+    """The parameters with which each mark is put, beside its key and body; ``sse`` is that of `S3Store`.
+
+    Raises:
+        StoreOptionError: When ``sse`` is no server-side encryption.
+    """
+    if not sse:
+        return {"ContentType": "application/json"}
     name = "AES256" if sse is True else sse
     if name not in _ENCRYPTIONS:
         raise StoreOptionError(f"sse={sse!r} is no server-side encryption: True (AES256) or one of {_ENCRYPTIONS}")
-    return str(name)
+    return {"ContentType": "application/json", "ServerSideEncryption": name}
 
 
 def _sendable(position: str, room: int) -> str:

@@ -29,7 +29,7 @@ class SwfClient(Lookups):
 
     All executions that are waited for or followed share one poller and one polling rate. An execution is polled
     often while it has news, and at growing intervals while it has none. Polling all of ``n`` executions once takes
-    at least ``n / polls_per_second`` seconds.
+    at least ``n / polls_per_second`` seconds. ::
 
         async with SwfClient("people") as swf:
             execution = await swf.start(IngestWorkflow, 42, workflow_id="ingest-42")

@@ -38,15 +38,9 @@ class Lookups(ABC):
         Raises:
             ExecutionNotFoundError: When SWF lists none.
         """
-        api, _ = self._open()
-        run_id = await newest_run(api, workflow_id, OPEN)
-        if run_id is None:
-            raise ExecutionNotFoundError(
-                "no open execution has this workflow id (yet, or any more)",
-                domain=self.domain,
-                workflow_id=workflow_id,
-            )
-        return self.get(workflow_id, run_id)
+        return await self._find(
+            workflow_id, OPEN, missing="no open execution has this workflow id (yet, or any more)"
+        )
 
     def list_open(
         self,
@@ -66,9 +60,7 @@ class Lookups(ABC):
             tag: Only executions with this tag.
             since: Only executions started since then; None: all.
         """
-        api, _ = self._open()
-        kind = workflow_type(workflow, version) if workflow is not None else None
-        return list_executions(api, OPEN, Selection(workflow_id, kind, tag), since=since)
+        return self._list(OPEN, workflow_id, workflow, version, tag, since)
 
     def list_closed(
         self,
@@ -80,9 +72,20 @@ class Lookups(ABC):
         since: dt.datetime | None = None,
     ) -> AsyncGenerator[ExecutionInfo, None]:
         """Iterate over closed executions, as far back as the domain keeps them; see `list_open`."""
+        return self._list(CLOSED, workflow_id, workflow, version, tag, since)
+
+    def _list(
+        self,
+        operation: str,
+        workflow_id: str | None,
+        workflow: object,
+        version: str | None,
+        tag: str | None,
+        since: dt.datetime | None,
+    ) -> AsyncGenerator[ExecutionInfo, None]:
         api, _ = self._open()
         kind = workflow_type(workflow, version) if workflow is not None else None
-        return list_executions(api, CLOSED, Selection(workflow_id, kind, tag), since=since)
+        return list_executions(api, operation, Selection(workflow_id, kind, tag), since=since)
 
     async def find(self, workflow_id: str) -> Execution:
         """Find the newest execution with this workflow id, open or closed.
@@ -92,16 +95,16 @@ class Lookups(ABC):
         Raises:
             ExecutionNotFoundError: When SWF lists none.
         """
+        missing = "no execution has this workflow id, open or closed: check the id and the domain"
+        return await self._find(workflow_id, OPEN, CLOSED, missing=missing)
+
+    async def _find(self, workflow_id: str, *operations: str, missing: str) -> Execution:
         api, _ = self._open()
-        for operation in (OPEN, CLOSED):
+        for operation in operations:
             run_id = await newest_run(api, workflow_id, operation)
             if run_id is not None:
                 return self.get(workflow_id, run_id)
-        raise ExecutionNotFoundError(
-            "no execution has this workflow id, open or closed: check the id and the domain",
-            domain=self.domain,
-            workflow_id=workflow_id,
-        )
+        raise ExecutionNotFoundError(missing, domain=self.domain, workflow_id=workflow_id)
 
     async def describe_domain(self) -> DomainInfo:
         """Describe the domain.

@@ -1,21 +1,24 @@
 """All checks, from versions to permissions."""
 
 from collections.abc import Sequence
-from contextlib import AsyncExitStack
-from typing import Any
+from contextlib import aclosing
 
 from aiobotocore.config import AioConfig
 
-from asyncsteps._aws.clients import open_client
-from asyncsteps._aws.redaction import redacted
 from asyncsteps._errors import StoreURLError
 from asyncsteps.store._location import S3Location, parse_url
+from asyncsteps.store._s3.bucket import BucketClient
+from asyncsteps.store._s3.options import ClientOptions
 from asyncsteps.swf._client.client import SwfClient
 from asyncsteps.swf._client.errors import SwfError
+from asyncsteps.swf._constants import STORE_SECONDS
 from asyncsteps.swf._doctor.check import Check, Verdict, failed, skipped
 from asyncsteps.swf._doctor.s3_checks import Prober
 from asyncsteps.swf._doctor.swf_checks import check_swf
 from asyncsteps.swf._doctor.versions import check_versions
+
+_ATTEMPTS = 2
+"""Fewer attempts than those of whoever works: a doctor says soon what is wrong."""
 
 
 async def diagnose(
@@ -30,7 +33,8 @@ async def diagnose(
 ) -> list[Check]:
     """Check, from this machine and with its credentials, what deciders and workers need.
 
-    Permissions on S3 are tried on an object of its own below the prefix, which is removed again. Of SWF only
+    Permissions on S3 are tried on an object of its own below the prefix, which is removed again, by the requests
+    that a workflow's store sends: with the encryption that ``SIMPLEFLOW_S3_SSE`` asks for. Of SWF only
     lookups are tried: polling would take tasks away from those who wait for them.
 
     Args:
@@ -47,11 +51,19 @@ async def diagnose(
 
     Raises:
         StoreURLError: When ``store`` is not on S3.
+        StoreOptionError: When the endpoint of S3 is no such thing.
         SwfInputError: When the domain or the endpoint of SWF is no such thing.
     """
     location = parse_url(store)
     if not isinstance(location, S3Location):
         raise StoreURLError("done steps on SWF are on S3: give s3://bucket/prefix")
+    options = ClientOptions(
+        endpoint_url=endpoint_url,
+        region_name=region_name,
+        timeout=STORE_SECONDS,
+        attempts=_ATTEMPTS,
+        transport="botocore",  # whose replies have the server's time
+    )
     swf = SwfClient(domain, region_name=region_name, endpoint_url=swf_endpoint_url, config=_config())
     versions = check_versions()
     checks = list(versions)
@@ -60,20 +72,19 @@ async def diagnose(
             checks += await check_swf(swf, task_lists=task_lists, workflow_types=workflow_types)
     except SwfError as error:
         checks.append(failed("swf", "client", str(error)))
-    async with AsyncExitStack() as stack:
-        try:
-            client = await _s3_client(stack, region_name, endpoint_url)
-        except Exception as error:  # noqa: BLE001 - whatever it is, it is the answer
-            return [*checks, failed("steps", "client", redacted(f"{type(error).__name__}: {error}"))]
+    is_usable = versions[-1].verdict is not Verdict.FAILED
+    client = BucketClient(location.bucket, url=f"s3://{location.bucket}/{location.prefix}", options=options)
+    async with aclosing(client):
         for_steps = "listing, marking and withdrawing"
-        prober = Prober(client, location.bucket, location.prefix, area="steps", needed_for=for_steps)
+        sse = _encryption() if is_usable else None
+        prober = Prober(client, location.prefix, sse=sse, area="steps", needed_for=for_steps)
         checks += await prober.check()
-        if versions[-1].verdict is Verdict.FAILED:
+        if not is_usable:
             return [*checks, skipped("snapshots", "all", "simpleflow cannot be used here")]
-        return checks + await _check_snapshots(client, location)
+        return checks + await _check_snapshots(client, location, sse)
 
 
-async def _check_snapshots(client: Any, location: S3Location) -> list[Check]:
+async def _check_snapshots(client: BucketClient, location: S3Location, sse: str | None) -> list[Check]:
     from asyncsteps.swf._done.snapshots import snapshot_prefix  # imports simpleflow
 
     prefix = snapshot_prefix(location.prefix)
@@ -81,20 +92,14 @@ async def _check_snapshots(client: Any, location: S3Location) -> list[Check]:
         said = "an empty prefix has no room for them: long lists come in parts"
         return [skipped("snapshots", "all", said)]
     for_lists = "long lists of done steps"
-    return await Prober(client, location.bucket, prefix, area="snapshots", needed_for=for_lists).check()
+    return await Prober(client, prefix, sse=sse, area="snapshots", needed_for=for_lists).check()
 
 
-async def _s3_client(stack: AsyncExitStack, region_name: str | None, endpoint_url: str | None) -> Any:
-    return await open_client(
-        "s3",
-        stack,
-        session=None,
-        endpoint_url=endpoint_url,
-        region_name=region_name,
-        config=_config(),
-    )
+def _encryption() -> str | None:
+    from asyncsteps.swf._sync.stores import encryption  # imports simpleflow
+
+    return encryption()
 
 
 def _config() -> AioConfig:
-    """Fewer attempts than those of whoever works: a doctor says soon what is wrong."""
-    return AioConfig(retries={"mode": "standard", "max_attempts": 2}, connect_timeout=5, read_timeout=20)
+    return AioConfig(retries={"mode": "standard", "max_attempts": _ATTEMPTS}, connect_timeout=5, read_timeout=20)

@@ -47,7 +47,9 @@ async def _domain(swf: SwfClient) -> list[Check]:
     if not domain.is_registered:
         said = f"{domain.name} is deprecated: no execution can start in it; use another one"
         return [failed(_AREA, "domain", said), clock]
-    said = f"{domain.name} is registered, and keeps closed executions for {domain.retention_days} days"
+    days = domain.retention_days
+    keeps = "no closed executions" if days in {"0", "NONE"} else f"closed executions for {_days(days)}"
+    said = f"{domain.name} is registered, and keeps {keeps}"
     return [ok(_AREA, "domain", said), clock]
 
 
@@ -95,16 +97,21 @@ async def _task_list(swf: SwfClient, task_list: str) -> Check:
         return _denied(what, error, "swf:CountPendingDecisionTasks and swf:CountPendingActivityTasks")
     except SwfError as error:
         return failed(_AREA, what, str(error))
-    said = (
-        f"{_count(pending, pending.decisions)} decisions and {_count(pending, pending.activities)} activities wait"
-    )
+    decisions = _count(pending, pending.decisions, "decision", "decisions")
+    activities = _count(pending, pending.activities, "activity", "activities")
+    said = f"{decisions} and {activities} wait"
     if pending.decisions or pending.activities:
         return warning(_AREA, what, f"{said}: where these numbers stay, nobody polls it, or too few do")
     return ok(_AREA, what, said)
 
 
-def _count(pending: Pending, number: int) -> str:
-    return f"{number:,}{' or more' if pending.truncated else ''}"
+def _count(pending: Pending, number: int, one: str, more: str) -> str:
+    least = " or more" if pending.truncated else ""
+    return f"{number:,}{least} {one if number == 1 and not least else more}"
+
+
+def _days(number: str) -> str:
+    return "1 day" if number == "1" else f"{number} days"
 
 
 def _denied(what: str, error: SwfAccessDeniedError, permission: str) -> Check:
@@ -112,6 +119,4 @@ def _denied(what: str, error: SwfAccessDeniedError, permission: str) -> Check:
     code = error_code(error.__cause__)
     if code is None or code in CREDENTIALS_CODES:
         return failed(_AREA, what, str(error))
-    return warning(
-        _AREA, what, f"not known: asking needs {permission}, which deciders and workers do not need; {error}"
-    )
+    return warning(_AREA, what, f"not known: asking needs {permission}, which deciders and workers do not need")

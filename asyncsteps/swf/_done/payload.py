@@ -6,6 +6,7 @@ written, the list in parts. The forms are versioned: a decider refuses one that 
 """
 
 import base64
+import io
 import json
 import zlib
 from bisect import bisect_left
@@ -13,12 +14,17 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from asyncsteps._plan.names import EVERYTHING, SIMPLEFLOW, check_step_name
+from asyncsteps._plan.names import EVERYTHING, SIMPLEFLOW, NameRule, check_step_name, is_step_name
 from asyncsteps.swf._constants import MAX_RESULT_CHARS
 from asyncsteps.swf._errors import DoneListError
 
 FORM = "asyncsteps.done"
 VERSION = 1
+
+MAX_LIST_BYTES = 64 * 2**20
+"""The longest packed list that is read, in bytes before compression. Some millions of names are no longer."""
+
+_REMEDY = "get_steps_done_activity() must give an activity whose result is a list of str"
 
 BEFORE_ALL_NAMES = "\x1f"
 """Where the first part of a list begins: no name has a control character, so every one comes after it."""
@@ -53,11 +59,16 @@ class Part:
 
 
 class SortedNames:
-    """An immutable set of names that keeps them sorted, and as they were given, too."""
+    """An immutable set of names that keeps them sorted, and as they were given, too.
 
-    def __init__(self, names: Iterable[str]) -> None:
+    Args:
+        names: The names.
+        by: The rule of names; what breaks it is kept as given, and is no member. None: all are members.
+    """
+
+    def __init__(self, names: Iterable[str], *, by: NameRule | None = None) -> None:
         self.given = list(names)
-        self.sorted = sorted(set(self.given))
+        self.sorted = sorted({name for name in self.given if by is None or is_step_name(name, by=by)})
         self._names = frozenset(self.sorted)
 
     def __contains__(self, name: str) -> bool:
@@ -108,11 +119,10 @@ def unpack(value: Mapping[str, Any]) -> list[str]:
         DoneListError: When it is damaged.
     """
     try:
-        text = zlib.decompress(base64.b85decode(value["packed"])).decode()
         names: list[str] = []
         previous = ""
-        for line in text.split("\n") if text else ():
-            shared, _, rest = line.partition("\t")
+        for line in io.BytesIO(_decompressed(base64.b85decode(value["packed"]))):
+            shared, _, rest = line.decode().removesuffix("\n").partition("\t")
             previous = previous[: int(shared, 16)] + rest
             names.append(check_step_name(previous, by=SIMPLEFLOW))
     except (KeyError, TypeError, ValueError, zlib.error) as error:
@@ -120,6 +130,19 @@ def unpack(value: Mapping[str, Any]) -> list[str]:
     if len(names) != value.get("count"):
         raise DoneListError(f"a packed list of {value.get('count')} done steps came out with {len(names)}")
     return names
+
+
+def _decompressed(data: bytes) -> bytes:
+    """Decompress a whole packed list.
+
+    Raises:
+        ValueError: When its end is missing, or it is longer than `MAX_LIST_BYTES`.
+    """
+    decompressor = zlib.decompressobj()
+    text = decompressor.decompress(data, MAX_LIST_BYTES)
+    if not decompressor.eof:
+        raise ValueError(f"it does not end within {MAX_LIST_BYTES:,} bytes")
+    return text
 
 
 def short_form(names: list[str], *, limit: int = MAX_RESULT_CHARS) -> list[str] | dict[str, Any] | None:
@@ -164,7 +187,7 @@ def read_form(result: Any) -> Part | Snapshot:
         DoneListError: When it is none of the forms.
     """
     if isinstance(result, list):
-        return Part(_checked(result), None)
+        return Part(listed_names(result), None)
     if not isinstance(result, Mapping) or result.get("form") != FORM:
         raise DoneListError(
             f"the listing of done steps answered neither names nor a form of them: {result!r:.200}"
@@ -185,12 +208,18 @@ def read_form(result: Any) -> Part | Snapshot:
     return Part(names, through)
 
 
-def _checked(names: list[Any]) -> list[str]:
-    """Return what a listing answered as names; a listing of the user's own may answer anything."""
-    for name in names:
+def listed_names(answer: Any) -> list[str]:
+    """Return what a listing answered as names; one of the user's own may answer anything.
+
+    Raises:
+        DoneListError: When it is not names.
+    """
+    if not isinstance(answer, list | tuple | set | frozenset):
+        raise DoneListError(f"the listing of done steps answered {answer!r:.200}; {_REMEDY}")
+    for name in answer:
         if not isinstance(name, str):
-            raise DoneListError(f"the listing of done steps answered {name!r:.200}, which is no name")
-    return names
+            raise DoneListError(f"the listing of done steps answered {name!r:.200} among the names; {_REMEDY}")
+    return list(answer)
 
 
 def _read_pointer(pointer: Any, count: Any) -> Snapshot:

@@ -18,17 +18,18 @@ import logging
 from collections.abc import Iterable
 from typing import Any
 
-from simpleflow import activity, futures, task
+from simpleflow import activity, futures
 from simpleflow.history import History
 
 from asyncsteps._errors import FINAL_ERRORS, StoreError
+from asyncsteps._plan.names import NameRule
 from asyncsteps.swf import _simpleflow as sf
 from asyncsteps.swf._constants import MAX_LISTINGS, SNAPSHOT_WAITS
-from asyncsteps.swf._done.payload import BEFORE_ALL_NAMES, Part, Snapshot, SortedNames, read_form
+from asyncsteps.swf._done.payload import BEFORE_ALL_NAMES, Part, Snapshot, SortedNames, listed_names, read_form
 from asyncsteps.swf._done.snapshots import read_snapshot
 from asyncsteps.swf._errors import DoneListError
 from asyncsteps.swf._steps.history import Listing, last_seen, own_changes
-from asyncsteps.swf._steps.name_rule import listing_options
+from asyncsteps.swf._steps.name_rule import listing_options, rule_of
 from asyncsteps.swf._sync.loop import run_sync
 from asyncsteps.swf.tasks import GetStepsDoneTask
 
@@ -66,20 +67,28 @@ class DoneList:
         self._workflow = workflow
         self._where = where
         self._recorded = tuple(recorded)
-        self._waiting = False
+        self._first = next((listing for listing in self._recorded if not listing.by_simpleflow), None)
+        # The rule of the first listing stays that of all, though the workflow's may change meanwhile.
+        self._rule: NameRule = rule_of(workflow) if self._first is None else self._first.step_names
 
     def fetch(self) -> SortedNames:
-        """Return the names.
+        """Return the names; what breaks the workflow's rule of names is given with them, and is no step.
 
         Raises:
             NotListedYet: While they are not known, or when the listing failed without ending the workflow.
         """
-        workflow = self._workflow
-        plain = not sf.runs_on_swf(workflow.executor) or (self._recorded and self._recorded[0].by_simpleflow)
-        if plain or workflow._overrides_hook("get_steps_done_activity"):  # noqa: SLF001 - the mixin's own
-            return SortedNames(self._result(workflow.get_steps_done_activity()))
-        names = self._shared()
-        return self._listed() if names is None else SortedNames(names)
+        workflow, rule = self._workflow, rule_of(self._workflow)
+        overridden = workflow._overrides_hook("get_steps_done_activity")  # noqa: SLF001 - the mixin's own
+        foreign = overridden or bool(self._recorded and self._recorded[0].by_simpleflow)
+        if foreign or not sf.runs_on_swf(workflow.executor):
+            listing = workflow.get_steps_done_activity()
+            if foreign and not overridden:
+                recorded = self._recorded[0].task_id
+                listing = sf.activity_task(workflow.executor, listing.activity, recorded, *self._where)
+            return SortedNames(listed_names(self._result(listing)), by=rule if foreign else None)
+        shared = self._shared()
+        found = self._listed() if shared is None else SortedNames(shared)
+        return found if self._rule == rule else SortedNames(found.given, by=rule)
 
     def _shared(self) -> list[str] | None:
         """List under the id of simpleflow's own listing, so that its deciders can go on with it.
@@ -90,10 +99,11 @@ class DoneList:
         executor = self._workflow.executor
         params = self._workflow._get_step_activity_params()  # noqa: SLF001 - the mixin's own
         listing = activity.Activity(GetStepsDoneTask, **params)
-        if not listing.idempotent or self._is_recorded():  # of this execution, or as an earlier release listed
+        # The first one that is recorded decides: earlier releases listed otherwise, and parameters may change.
+        if not (self._first.shared if self._first is not None else listing.idempotent):
             return None
         shared_id = sf.listing_id(executor, *self._where)
-        options = {"or_count": True} | listing_options(self._workflow)
+        options = {"or_count": True} | listing_options(self._rule)
         result = self._result(sf.activity_task(executor, listing, shared_id, *self._where, **options))
         if isinstance(result, int) and not isinstance(result, bool):
             return None
@@ -106,10 +116,10 @@ class DoneList:
         for again in range(MAX_LISTINGS):
             form = read_form(self._result(self._activity(again=again)))
             if isinstance(form, Part):
-                return self._with_further_parts(form, later=again > 0)
-            if self._is_recorded(again=again + 1):
+                return self._with_further_parts(form, again=again)
+            if self._find(again=again + 1):
                 continue
-            if self._is_recorded(after=BEFORE_ALL_NAMES):
+            if self._find(after=BEFORE_ALL_NAMES):
                 break
             try:
                 found = self._load(form)
@@ -117,12 +127,12 @@ class DoneList:
                 self._wait_or_give_up(form, error)
                 break
             if found is not None:
-                return found if again == 0 else SortedNames(self._as_at_first(found.given))
+                return found if again == 0 else self._as_at_first(found.given, self._find(again=again))
             self._warn_of_gone(form, again)
-        return self._with_further_parts(Part([], BEFORE_ALL_NAMES), later=True)
+        return self._with_further_parts(Part([], BEFORE_ALL_NAMES), again=MAX_LISTINGS)
 
-    def _with_further_parts(self, part: Part, *, later: bool) -> SortedNames:
-        names = list(part.names)
+    def _with_further_parts(self, part: Part, *, again: int) -> SortedNames:
+        names, last = list(part.names), self._find(again=again)
         while part.through is not None:
             form = read_form(self._result(self._activity(after=part.through)))
             if isinstance(form, Snapshot):
@@ -131,21 +141,36 @@ class DoneList:
                 raise DoneListError(
                     f"the listing of done steps after {part.through!r} goes on after {form.through!r}"
                 )
+            last = self._find(after=part.through)
             part = form
             names += part.names
-        return SortedNames(self._as_at_first(names) if later else names)
+        return self._as_at_first(names, last) if again else SortedNames(names)
 
-    def _as_at_first(self, names: Iterable[str]) -> list[str]:
-        """The names without those that the execution itself has added since it listed them first."""
+    def _as_at_first(self, names: Iterable[str], listing: Listing | None) -> SortedNames:
+        """The names of a later listing as the first one had them: less what the execution has changed before."""
         if not self._workflow.withdraw_invalidated:
-            return list(names)  # of what was played again, nothing tells whether it was done before
-        marked, withdrawn = own_changes(self._history(), self._where)
-        return sorted((set(names) - marked) | withdrawn)
+            return SortedNames(names)  # of what was played again, nothing tells whether it was done before
+        assert listing is not None  # it has a result
+        history = self._history()
+        until = history.activities[listing.task_id]["completed_id"]
+        marked, withdrawn = own_changes(history, self._where, until=until)
+        return SortedNames(sorted((set(names) - marked) | withdrawn))
 
-    def _activity(self, **given: Any) -> task.ActivityTask:
-        params = self._workflow._get_step_activity_params()  # noqa: SLF001 - the mixin's own
-        more = {key: value for key, value in given.items() if value} | listing_options(self._workflow)
-        return task.ActivityTask(activity.Activity(GetStepsDoneTask, **params), *self._where, compact=True, **more)
+    def _activity(self, *, again: int = 0, after: str = "") -> Any:
+        """The activity of a listing, under the id that is recorded, or else one that its arguments make.
+
+        simpleflow counts the ids of activities that are not idempotent, in the order of a replay's submissions;
+        but which of these there are depends on what has been recorded by then.
+        """
+        listing = activity.Activity(GetStepsDoneTask, **self._workflow._get_step_activity_params())  # noqa: SLF001 - the mixin's own
+        given = {"again": again, "after": after}
+        options = {key: value for key, value in given.items() if value} | listing_options(self._rule)
+        recorded = self._find(again=again, after=after)
+        executor = self._workflow.executor
+        task_id = (
+            recorded.task_id if recorded else sf.task_id(executor, listing, *self._where, compact=True, **options)
+        )
+        return sf.activity_task(executor, listing, task_id, *self._where, compact=True, **options)
 
     def _result(self, listing: Any) -> Any:
         future = self._workflow.submit(listing)
@@ -153,17 +178,16 @@ class DoneList:
             raise NotListedYet(future)
         return future.result
 
-    def _is_recorded(self, *, again: int = 0, after: str = "") -> bool:
-        return any(
-            (listing.again, listing.after) == (again, after) and not listing.shared for listing in self._recorded
-        )
+    def _find(self, *, again: int = 0, after: str = "") -> Listing | None:
+        listings = (listing for listing in self._recorded if not (listing.shared or listing.by_simpleflow))
+        return next((listing for listing in listings if (listing.again, listing.after) == (again, after)), None)
 
     # The snapshot.
 
     def _load(self, snapshot: Snapshot) -> SortedNames | None:
         key = (self._where[0], snapshot)
         if key not in _snapshots:
-            if self._waiting or any(timer["state"] == "started" for timer in self._timers().values()):
+            if any(timer["state"] == "started" for timer in self._timers().values()):
                 raise NotListedYet(futures.Future())
             names = run_sync(lambda: read_snapshot(*key))
             if names is None:
@@ -195,7 +219,6 @@ class DoneList:
             len(SNAPSHOT_WAITS) + 1,
             seconds,
         )
-        self._waiting = True
         sf.start_timer(self._workflow.executor, self._timer_id(attempt), seconds)
         raise NotListedYet(futures.Future())
 

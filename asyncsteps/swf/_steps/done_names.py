@@ -6,20 +6,25 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from simpleflow import activity
+from simpleflow import activity, futures
+from simpleflow.exceptions import ExecutionBlocked
 
 from asyncsteps._errors import StepDefinitionError
 from asyncsteps._plan.names import matches
 from asyncsteps.swf import _simpleflow as sf
 from asyncsteps.swf._constants import MAX_INPUT_CHARS
 from asyncsteps.swf._done.payload import SortedNames, pack, size, unpack
-from asyncsteps.swf._steps.done_list import DoneList
-from asyncsteps.swf._steps.history import Listing, Place
-from asyncsteps.swf._steps.name_rule import listing_options
+from asyncsteps.swf._steps.done_list import DoneList, NotListedYet
+from asyncsteps.swf._steps.history import Listing, Place, arguments_of
+from asyncsteps.swf._steps.name_rule import listing_options, rule_of
 from asyncsteps.swf.tasks import WithdrawStepsDoneTask
 
 _WITHDRAWAL_NAME = activity.Activity(WithdrawStepsDoneTask).name
 _WITHDRAWAL_ID = f"activity-{_WITHDRAWAL_NAME}-"
+
+
+Selected = tuple[tuple[str, ...], frozenset[str]]
+"""What a withdrawal selects in the store: its selectors, and the names that stay."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,6 +34,13 @@ class Withdrawal:
     task_id: str
     args: tuple[Any, ...]
     kwargs: dict[str, Any]
+
+    def submit(self, workflow: Any) -> futures.Future:
+        """Submit it, with the parameters of the workflow's step activities."""
+        withdrawing = activity.Activity(WithdrawStepsDoneTask, **workflow._get_step_activity_params())  # noqa: SLF001 - the mixin's own
+        task = sf.activity_task(workflow.executor, withdrawing, self.task_id, *self.args, **self.kwargs)
+        future: futures.Future = workflow.submit(task)
+        return future
 
 
 class DoneNames:
@@ -46,9 +58,12 @@ class DoneNames:
         self._where = (bucket, prefix)
         self._list = DoneList(workflow, self._where, recorded)
         self._listed: SortedNames | None = None
+        self._not_listed: futures.Future | None = None
         self._withdrawn: set[str] | None = None
         self._pending: set[str] = set()
-        self._pending_selectors: list[tuple[tuple[str, ...], frozenset[str]]] = []
+        self._selectors: list[Selected] = []
+        self._pending_selectors: list[Selected] = []
+        self._submitted: dict[str, futures.Future | Exception] = {}
 
     def listed(self) -> SortedNames:
         """The names as they were listed.
@@ -56,8 +71,15 @@ class DoneNames:
         Raises:
             NotListedYet: While they are not known, or when the listing failed without ending the workflow.
         """
+        if self._not_listed is not None:
+            raise NotListedYet(self._not_listed)
         if self._listed is None:
-            self._listed = self._list.fetch()
+            try:
+                self._listed = self._list.fetch()
+            except NotListedYet as blocked:
+                if sf.runs_on_swf(self._workflow.executor):
+                    self._not_listed = blocked.future  # nothing changes within a replay
+                raise
         return self._listed
 
     def is_done(self, name: str) -> bool:
@@ -65,8 +87,8 @@ class DoneNames:
         return name in self.listed() and name not in self._all_withdrawn()
 
     def is_withdrawn(self, name: str) -> bool:
-        """Whether the execution has withdrawn the mark of ``name`` that was listed, or is about to."""
-        return name in self._all_withdrawn()
+        """Whether the execution has withdrawn a mark of ``name``, listed or not, or is about to."""
+        return name in self._all_withdrawn() or _selects(self._selectors, name)
 
     def matching(self, selectors: Iterable[str]) -> list[str]:
         """The done names that the selectors match."""
@@ -76,10 +98,7 @@ class DoneNames:
     def has_pending_withdrawal(self, name: str) -> bool:
         """Whether a pending withdrawal may remove the mark of ``name``, even one that is made from now on."""
         self._all_withdrawn()
-        return name in self._pending or any(
-            name not in keep and any(matches(selector, name) for selector in under)
-            for under, keep in self._pending_selectors
-        )
+        return name in self._pending or _selects(self._pending_selectors, name)
 
     def have_pending_withdrawal(self, selectors: Iterable[str]) -> bool:
         """Whether a pending withdrawal removes marks of names that the selectors match."""
@@ -96,8 +115,8 @@ class DoneNames:
         event = history.activities.get(task_id) if history is not None else None
         if event is None:
             return None
-        given = event.get("input") or {}
-        return Withdrawal(task_id, tuple(given.get("args", ())), dict(given.get("kwargs", {})))
+        args, kwargs = arguments_of(event)
+        return Withdrawal(task_id, tuple(args), dict(kwargs))
 
     def new_withdrawal(
         self,
@@ -128,7 +147,7 @@ class DoneNames:
             arguments = {
                 "names": [own for own in names if own not in selected],
                 "under": list(under),
-                **listing_options(self._workflow),
+                **listing_options(rule_of(self._workflow)),
                 "keep": pack(kept for kept in keep if any(matches(selector, kept) for selector in under)),
             }
             if size(arguments) > MAX_INPUT_CHARS:
@@ -142,44 +161,77 @@ class DoneNames:
         self._apply(arguments, over=not sf.runs_on_swf(self._workflow.executor))
         return Withdrawal(_withdrawal_id(name, submission, place), self._where, arguments)
 
+    def submit(self, withdrawal: Withdrawal, workflow: Any) -> futures.Future:
+        """Submit a withdrawal of a step of ``workflow``."""
+        if not sf.runs_on_swf(workflow.executor):
+            return withdrawal.submit(workflow)
+        outcome = self._submit_once(withdrawal)
+        if isinstance(outcome, Exception):
+            raise outcome
+        return outcome
+
+    def _submit_once(self, withdrawal: Withdrawal) -> futures.Future | Exception:
+        """Submit a withdrawal, once in a replay, whoever asks first; what it raises is for the step to raise."""
+        if withdrawal.task_id not in self._submitted:
+            try:
+                self._submitted[withdrawal.task_id] = withdrawal.submit(self._workflow)
+            except ExecutionBlocked:
+                raise
+            except Exception as error:  # noqa: BLE001 - it is raised where the step submits it
+                self._submitted[withdrawal.task_id] = error
+        return self._submitted[withdrawal.task_id]
+
     def _all_withdrawn(self) -> set[str]:
         if self._withdrawn is None:
             history = sf.swf_history(self._workflow.executor)
-            events = [
-                event
+            withdrawals = [
+                (task_id, event, kwargs)
                 for task_id, event in (history.activities.items() if history is not None else ())
                 if task_id.startswith(_WITHDRAWAL_ID)
-                and "input" in event
-                and tuple(event["input"].get("args", ())) == self._where
+                for args, kwargs in [arguments_of(event)]
+                if tuple(args) == self._where
             ]
-            if any(event["input"]["kwargs"].get("under") for event in events):
-                self.listed()  # it may raise, so it comes before the state below
+            # Both may raise, so they come before the state below.
+            if any(kwargs.get("under") for _, _, kwargs in withdrawals):
+                self.listed()
+            over = {task_id: self._is_over(task_id, event) for task_id, event, _ in withdrawals}
             self._withdrawn = set()
-            for event in events:
-                over = self._is_over(event)
-                if not over or event["state"] == "completed":
-                    self._apply(event["input"]["kwargs"], over=over)
+            for task_id, event, kwargs in withdrawals:
+                if not over[task_id] or event["state"] == "completed":
+                    self._apply(kwargs, over=over[task_id])
         return self._withdrawn
 
     def _apply(self, arguments: dict[str, Any], *, over: bool) -> None:
         assert self._withdrawn is not None
-        names = set(arguments.get("names", ()))
-        under = tuple(arguments.get("under", ()))
+        names = set(_texts(arguments.get("names")))
+        under = tuple(_texts(arguments.get("under")))
         if under:
-            keep = frozenset(unpack(arguments["keep"]))
+            keep = frozenset(unpack(arguments.get("keep", {})))
             names.update(name for name in self.listed().matching(under) if name not in keep)
+            self._selectors.append((under, keep))
             if not over:
                 self._pending_selectors.append((under, keep))
         self._withdrawn |= names
         if not over:
             self._pending |= names
 
-    def _is_over(self, event: Mapping[str, Any]) -> bool:
-        """Whether an activity has ended for good, that is, with no retry of simpleflow's to come."""
-        if event["state"] in {"failed", "timed_out"}:
-            retries = self._workflow._get_step_activity_params()["retry"]  # noqa: SLF001 - the mixin's own
-            return bool(event.get("retry", 0) >= retries)
-        return event["state"] not in {"scheduled", "schedule_failed", "started"}
+    def _is_over(self, task_id: str, event: Mapping[str, Any]) -> bool:
+        """Whether a withdrawal has ended for good; one that failed is tried again here, where that is to be."""
+        if event["state"] not in {"failed", "timed_out"}:
+            return event["state"] not in {"scheduled", "schedule_failed", "started"}
+        # Its retry does not tell: `on_task_failure` may give up earlier, and may try again as long as it likes.
+        args, kwargs = arguments_of(event)
+        outcome = self._submit_once(Withdrawal(task_id, tuple(args), kwargs))
+        return isinstance(outcome, Exception) or outcome.done
+
+
+def _selects(selected: Iterable[Selected], name: str) -> bool:
+    return any(name not in keep and any(matches(selector, name) for selector in under) for under, keep in selected)
+
+
+def _texts(given: object) -> list[str]:
+    """The texts in a list, which a history may hold as anything."""
+    return [text for text in given if isinstance(text, str)] if isinstance(given, list | tuple) else []
 
 
 def _withdrawal_id(name: str, submission: int, place: Place | None) -> str:

@@ -3,8 +3,9 @@
 import json
 import logging
 from collections import defaultdict, deque
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from itertools import takewhile
 from typing import Any
 
 from simpleflow import activity
@@ -12,6 +13,7 @@ from simpleflow.history import History
 from simpleflow.step.tasks import GetStepsDoneTask as TheirGetStepsDoneTask
 
 from asyncsteps._plan.model import STEP_MARKER, Action, Decision, Status
+from asyncsteps._plan.names import SIMPLEFLOW, STRICT, NameRule
 from asyncsteps.swf._constants import HISTORY_WARNING_EVENTS, HISTORY_WARNING_INTERVAL, MAX_HISTORY_EVENTS
 from asyncsteps.swf.tasks import GetStepsDoneTask, MarkStepDoneTask, WithdrawStepsDoneTask
 
@@ -49,12 +51,17 @@ class MarkerIndex:
 
     The k-th submission of a name takes the k-th ``scheduled`` or ``skipped`` marker of that name, its k-th
     completion the k-th ``completed`` one; where markers tell their place, those of each place apart.
+
+    Attributes:
+        refused: How many markers SWF refused.
+        played: The names that were decided to be played, by place.
     """
 
     def __init__(self, markers: Mapping[str, list[dict[str, Any]]]) -> None:
         self._decided: defaultdict[tuple[str, Place | None], deque[Recorded]] = defaultdict(deque)
         self._completed: defaultdict[tuple[str, Place | None], deque[str]] = defaultdict(deque)
         self.refused = 0
+        self.played: defaultdict[Place | None, set[str]] = defaultdict(set)
         place: Place | None = None
         for event in _in_order(markers):
             if event["state"] != "recorded":
@@ -78,6 +85,8 @@ class MarkerIndex:
             action = Action.RUN if status == Status.SCHEDULED else Action.SKIP
             decision = Decision(action, bool(details.get("forced")), tuple(details.get("reasons") or ()))
             self._decided[key].append(Recorded(decision, text))
+            if action is Action.RUN:
+                self.played[place].add(key[0])
 
     def take_decision(self, name: str, place: Place | None) -> Recorded | None:
         """Take the recorded decision of the next submission of ``name``, or give None."""
@@ -111,7 +120,7 @@ def _step_details(text: str | None) -> dict[str, Any] | None:
         return None
     reasons = details.get("reasons") or []
     texts = [details.get("step"), details.get("status"), *(reasons if isinstance(reasons, list) else [None])]
-    return details if all(isinstance(text, str) for text in texts) else None
+    return details if _are_texts(*texts) else None
 
 
 def _parsed(text: str | None) -> dict[str, Any] | None:
@@ -134,44 +143,87 @@ class Listing:
         after: Where its part of the list begins.
         by_simpleflow: Whether it is that of simpleflow's own steps.
         shared: Whether it is ours under the id of that one: names, or a number where they do not fit.
+        step_names: The rule of the names that it lists.
+        task_id: The id of its activity.
     """
 
     place: Place
-    again: int = 0
-    after: str = ""
-    by_simpleflow: bool = False
-    shared: bool = False
+    again: int
+    after: str
+    by_simpleflow: bool
+    shared: bool
+    step_names: NameRule
+    task_id: str
 
 
 def listings(history: History) -> list[Listing]:
     """The listings in a history, in the order in which each was scheduled first."""
     found = []
-    for event in history.activities.values():
+    for task_id, event in history.activities.items():
         by_simpleflow = _LISTINGS.get(event.get("name", ""))
         if by_simpleflow is None:
             continue
-        given = event["input"]
-        args, kwargs = given.get("args", ()), given.get("kwargs", {})
+        args, kwargs = arguments_of(event)
         shared = bool(kwargs.get("or_count"))
-        if len(args) == len(("bucket", "prefix")) and (by_simpleflow or shared or kwargs.get("compact")):
-            again, after = kwargs.get("again", 0), kwargs.get("after", "")
-            found.append(Listing(tuple(args), again, after, by_simpleflow, shared))
+        again, after, step_names = (
+            kwargs.get("again", 0),
+            kwargs.get("after", ""),
+            kwargs.get("step_names", STRICT),
+        )
+        if not (by_simpleflow or shared or kwargs.get("compact")):
+            continue
+        if not (_are_texts(*args, after) and len(args) == len(("bucket", "prefix")) and type(again) is int):
+            continue
+        if step_names in (STRICT, SIMPLEFLOW):
+            found.append(Listing(tuple(args), again, after, by_simpleflow, shared, step_names, task_id))
     return found
 
 
-def own_changes(history: History, place: Place) -> tuple[set[str], set[str]]:
-    """What the execution itself has changed: the names that it marked anew, and those of older marks withdrawn."""
+def arguments_of(event: Mapping[str, Any]) -> tuple[list[Any], dict[str, Any]]:
+    """The positional and the keyword arguments of an activity in a history, which may be anybody's."""
+    given = event.get("input")
+    args, kwargs = (given.get("args"), given.get("kwargs")) if isinstance(given, Mapping) else (None, None)
+    return list(args) if isinstance(args, list | tuple) else [], kwargs if isinstance(kwargs, dict) else {}
+
+
+def _are_texts(*values: object) -> bool:
+    return all(isinstance(value, str) for value in values)
+
+
+def markings(history: History, *args: str) -> list[str]:
+    """The ids of our activities that mark a name, given as bucket, prefix and name, in order of scheduling."""
+    return [
+        task_id
+        for task_id, event in history.activities.items()
+        if event.get("name") == _MARK and tuple(arguments_of(event)[0]) == args
+    ]
+
+
+def own_changes(history: History, place: Place, *, until: int) -> tuple[set[str], set[str]]:
+    """What the execution itself has changed: the names that it marked anew, and those of older marks withdrawn.
+
+    Names that were withdrawn by selectors are not recorded.
+
+    Args:
+        history: The history.
+        place: Where the marks lie.
+        until: The number of an event; what was first tried after it does not count.
+    """
     marked: set[str] = set()
     withdrawn: set[str] = set()
     for event in history.activities.values():
-        changes = event.get("name") in {_MARK, _WITHDRAW}
-        if not changes or tuple(event["input"]["args"][:2]) != place:
+        args, kwargs = arguments_of(event)
+        if event.get("name") not in {_MARK, _WITHDRAW} or tuple(args[:2]) != place:
             continue
-        given = event["input"]
+        if event.get("scheduled_id", 0) >= until and "retry" not in event:
+            continue
+        names = kwargs.get("names") if event["name"] == _WITHDRAW else args[2:3]
+        if not isinstance(names, list | tuple) or not _are_texts(*names):
+            continue
         if event["name"] == _WITHDRAW:
-            withdrawn.update(name for name in given["kwargs"].get("names", ()) if name not in marked)
-        elif given["args"][2] not in withdrawn:
-            marked.add(given["args"][2])
+            withdrawn.update(name for name in names if name not in marked)
+        else:
+            marked.update(name for name in names if name not in withdrawn)
     return marked, withdrawn
 
 
@@ -189,6 +241,14 @@ def has_new_failures(history: History) -> bool:
     last = last_seen(history)
     tasks = (*history.activities.values(), *history.child_workflows.values())
     return any(task.get(end, 0) > last for task in tasks for end in _ENDS_BADLY)
+
+
+def has_new_refusals(history: History) -> bool:
+    """Whether SWF refused to schedule a withdrawal in what the last decision asked for."""
+    last = last_seen(history)
+    new: Iterator[Any] = takewhile(lambda event: event.id > last, reversed(history.events))
+    refused = (event for event in new if (event.type, event.state) == ("ActivityTask", "schedule_failed"))
+    return any(event.activity_type["name"] == _WITHDRAW for event in refused)
 
 
 def warn_of_length(history: History, workflow: Any) -> None:

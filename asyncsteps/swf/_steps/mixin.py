@@ -144,7 +144,7 @@ class WorkflowStepMixin(metaclass=abc.ABCMeta):  # noqa: B024 - it has simpleflo
             activity.Activity(listing, **self._get_step_activity_params()),
             self.get_step_bucket(),
             self.get_step_path_prefix(),
-            **(listing_options(self) if listing is GetStepsDoneTask else {}),
+            **(listing_options(rule_of(self)) if listing is GetStepsDoneTask else {}),
         )
 
     def get_steps_done(self) -> list[str]:

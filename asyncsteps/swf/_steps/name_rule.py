@@ -25,9 +25,8 @@ def rule_of(workflow: Any) -> NameRule:
     return rule
 
 
-def listing_options(workflow: Any) -> dict[str, Any]:
-    """The arguments that tell the listing and withdrawing activities of the workflow's rule; none for our own."""
-    rule = rule_of(workflow)
+def listing_options(rule: NameRule) -> dict[str, Any]:
+    """The arguments that tell the listing and withdrawing activities of a rule; none for our own."""
     return {} if rule == STRICT else {"step_names": rule}
 
 

@@ -1,5 +1,6 @@
 """What a run knows of the steps under one bucket and prefix; most workflows have but one."""
 
+from collections import Counter
 from collections.abc import Iterable
 from typing import Any
 
@@ -30,6 +31,7 @@ class PrefixState:
         done: The names that were done before.
         marked: The names that this run has marked done.
         playing: The names that this run is playing.
+        markings: How often each name has come to its mark in this run.
     """
 
     def __init__(
@@ -50,6 +52,7 @@ class PrefixState:
         self.done = DoneNames(workflow, bucket, prefix, recorded)
         self.marked: set[str] = set()
         self.playing: set[str] = set()
+        self.markings: Counter[str] = Counter()
         for addition in additions:
             self.add(addition)
 

@@ -14,9 +14,17 @@ from simpleflow.step.tasks import GetStepsDoneTask as TheirGetStepsDoneTask
 from asyncsteps._errors import StepDeadlockError
 from asyncsteps._plan.model import Action, Decision, StepRules
 from asyncsteps.swf import _simpleflow as sf
+from asyncsteps.swf._done.payload import listed_names
 from asyncsteps.swf._steps.done_list import NotListedYet
 from asyncsteps.swf._steps.entered import hooks_of
-from asyncsteps.swf._steps.history import Listing, Place, has_new_failures, listings, warn_of_length
+from asyncsteps.swf._steps.history import (
+    Listing,
+    Place,
+    has_new_failures,
+    has_new_refusals,
+    listings,
+    warn_of_length,
+)
 from asyncsteps.swf._steps.marker_log import MarkerLog, recordable
 from asyncsteps.swf._steps.name_rule import selectors_of_workflow
 from asyncsteps.swf._steps.prefix_state import Addition, PrefixState
@@ -47,6 +55,7 @@ class StepsRun:
         self.over = False
         self._history: Any = None
         self._failed: bool | None = None
+        self._withdrawal_was_refused = False
         self._additions: list[Addition] = []
         self._states: dict[Place, PrefixState] = {}
         self._listings: list[Listing] = []
@@ -63,6 +72,7 @@ class StepsRun:
         if history is not None and self._history is None:
             self._history = history
             self._listings = listings(history)
+            self._withdrawal_was_refused = has_new_refusals(history)
             self.markers.read(history)
             warn_of_length(history, self.workflow)
 
@@ -143,10 +153,11 @@ class StepsRun:
 
         Raises:
             ExecutionBlocked: While the listing is under way.
+            DoneListError: When an overridden listing gives no names.
         """
         self.bind()
         if not sf.runs_on_swf(self.workflow.executor):
-            return list(self.workflow.submit(self.workflow.get_steps_done_activity()).result)
+            return listed_names(self.workflow.submit(self.workflow.get_steps_done_activity()).result)
         try:
             return list(self._state().done.listed().given)
         except NotListedYet as blocked:
@@ -211,6 +222,10 @@ class StepsRun:
 
     def _decide(self, rules: StepRules, state: PrefixState, *, done: bool) -> Decision | None:
         """Decide a submission, or give None while a pending withdrawal keeps it waiting."""
+        if self._withdrawal_was_refused:
+            # What is refused tells no names; the step that withdraws them asks again in this decision.
+            sf.wake_up(self.workflow.executor)
+            return None
         if state.done.has_pending_withdrawal(rules.name):
             return None
         self._honour_overridden_getters()

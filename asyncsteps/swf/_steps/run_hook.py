@@ -7,8 +7,8 @@ from typing import Any
 from simpleflow.exceptions import ExecutionBlocked
 
 from asyncsteps.swf import _simpleflow as sf
-from asyncsteps.swf._errors import short_reasons
 from asyncsteps.swf._steps.entered import entering, is_entered
+from asyncsteps.swf._steps.reasons import with_short_reason
 from asyncsteps.swf._steps.run import start_run
 
 _WRAPPED = "_asyncsteps_run_hook"
@@ -25,13 +25,15 @@ def around_run(run: Callable[..., Any]) -> Callable[..., Any]:
             steps = start_run(self)
             steps.markers.piggybacks = sf.runs_on_swf(self.executor)
             try:
-                with short_reasons():
-                    result = run(self, *args, **kwargs)
+                result = run(self, *args, **kwargs)
             except ExecutionBlocked:
                 raise
-            except Exception:
+            except Exception as error:
                 steps.markers.flush()
-                raise
+                short = with_short_reason(error) if sf.runs_on_swf(self.executor) else error
+                if short is error:
+                    raise
+                raise short from short.__cause__
             else:
                 steps.markers.flush()
                 steps.warn_of_unmatched()

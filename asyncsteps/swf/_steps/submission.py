@@ -24,11 +24,11 @@ from asyncsteps._plan.model import (
 from asyncsteps.swf import _simpleflow as sf
 from asyncsteps.swf._done.payload import size
 from asyncsteps.swf._steps.done_names import Withdrawal
-from asyncsteps.swf._steps.history import Recorded
+from asyncsteps.swf._steps.history import Recorded, markings
 from asyncsteps.swf._steps.marker_log import MarkerLog
 from asyncsteps.swf._steps.prefix_state import PrefixState
 from asyncsteps.swf._steps.step import Step
-from asyncsteps.swf.tasks import MarkStepDoneTask, WithdrawStepsDoneTask
+from asyncsteps.swf.tasks import MarkStepDoneTask
 
 _DECISION_CHARS = 2_000
 """An upper bound of what the JSON of a decision takes beside its details or input, in characters."""
@@ -120,6 +120,7 @@ class Submission:
     # Marking and markers.
 
     def _mark(self) -> futures.Future:
+        self.state.markings[self.step.step_name] += 1
         # A recorded completion proves that the mark was made, by whichever activity: an execution that began under
         # simpleflow's own steps goes on here.
         self._completion = self.markers.recorded.take_completion(self.step.step_name, self.state.place)
@@ -128,24 +129,36 @@ class Submission:
         return self.workflow.submit(self._marking())
 
     def _marking(self) -> Any:
-        """The activity that marks the step, under an id of its own for each submission.
-
-        The first one has the id that simpleflow's steps give theirs, so that deciders of either kind find it. Not
-        so after a withdrawal: a repair answers an id that a former execution has completed, and marks nothing.
-        """
-        executor, marking = self.workflow.executor, self._activity(MarkStepDoneTask)
+        """The activity that marks the step, under an id that is fixed by its submission."""
+        executor = self.workflow.executor
         args = (self.state.bucket, self.state.prefix, self.step.step_name)
-        if not (sf.runs_on_swf(executor) and marking.idempotent):
+        marking = self._activity(MarkStepDoneTask)
+        if not sf.runs_on_swf(executor):
             return ActivityTask(marking, *args)
-        own_id = sf.task_id(executor, marking, *args)
-        shared_id = sf.marking_id(executor, *args)
-        if self.number == 1:
-            for known_id in (shared_id, own_id):  # our own is of an execution that began under an earlier release
+        return sf.activity_task(executor, marking, self._mark_id(marking, args), *args)
+
+    def _mark_id(self, marking: Any, args: tuple[str, str, str]) -> str:
+        """The id of the marking: a recorded one, else simpleflow's for the first of a name, else one of its own.
+
+        Under simpleflow's id deciders of either kind find it. Not so after a withdrawal: a repair answers an id
+        that a former execution has completed, and marks nothing.
+        """
+        executor, before = self.workflow.executor, self.state.markings[self.step.step_name] - 1
+        plain_id, shared_id = sf.task_id(executor, marking, *args), sf.marking_id(executor, *args)
+        own_id = f"{plain_id[:_ID_CHARS]}-{self.number}"
+        if sf.activity_type(executor, own_id) is not None:
+            return own_id
+        if not marking.idempotent:
+            # An earlier release let simpleflow count the ids.
+            counted = [it for it in markings(executor.history, *args) if not it.startswith(plain_id[:_ID_CHARS])]
+            return counted[before] if before < len(counted) else own_id
+        if before == 0:
+            for known_id in (shared_id, plain_id):  # the latter is of an earlier release
                 if sf.activity_type(executor, known_id) is not None:
-                    return sf.activity_task(executor, marking, known_id, *args)
+                    return known_id
             if not self.state.done.is_withdrawn(self.step.step_name):
-                return sf.activity_task(executor, marking, shared_id, *args)
-        return sf.activity_task(executor, marking, f"{own_id[:_ID_CHARS]}-{self.number}", *args)
+                return shared_id
+        return own_id
 
     def _complete(self, phase: RecordStatus) -> futures.Future:
         self._ended = True
@@ -177,7 +190,8 @@ class Submission:
         names = state.planner.invalidated(phase, [*own, *state.done.matching(phase.dependents)])
         if not names:
             return None
-        keep = [kept for kept in state.marked | state.playing if kept != phase.own]
+        # What comes later in the code may have been played before.
+        keep = (state.marked | state.playing | self.markers.recorded.played[state.place]).difference(names)
         return state.done.new_withdrawal(
             name, self.number, state.place, names=names, under=phase.dependents, keep=keep
         )
@@ -194,15 +208,7 @@ class Submission:
             chars = size(phase.details) + size([withdrawal.args, withdrawal.kwargs]) + 2 * _DECISION_CHARS
             sf.make_room(executor, decisions=2 if self.state.place is None else 3, chars=chars)
         marker = self._record(phase, recorded)
-        withdrawing = self.workflow.submit(
-            sf.activity_task(
-                executor,
-                self._activity(WithdrawStepsDoneTask),
-                withdrawal.task_id,
-                *withdrawal.args,
-                **withdrawal.kwargs,
-            )
-        )
+        withdrawing = self.state.done.submit(withdrawal, self.workflow)
         if withdrawing.finished and withdrawing.exception is None:
             return marker
         return withdrawing

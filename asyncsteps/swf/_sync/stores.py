@@ -20,8 +20,13 @@ def use_store(
     botocore reads endpoint, region and credentials from stays the same.
     """
     environment = frozenset(item for item in os.environ.items() if item[0].startswith("AWS_"))
-    sse = "AES256" if settings.SIMPLEFLOW_S3_SSE else None
+    sse = encryption()
     return shared(
         ("store", bucket, prefix, sse, step_names, environment),
         lambda: open_bucket(bucket, prefix, sse=sse, timeout=STORE_SECONDS, step_names=step_names),
     )
+
+
+def encryption() -> str | None:
+    """The server-side encryption that workflows ask of S3, by simpleflow's setting ``SIMPLEFLOW_S3_SSE``."""
+    return "AES256" if settings.SIMPLEFLOW_S3_SSE else None

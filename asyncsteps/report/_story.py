@@ -1,0 +1,186 @@
+"""The story of a run, put together from its events: one span for each submission of a step that was decided."""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from typing import Any, Self
+
+Event = Mapping[str, Any]
+"""A line of a run's journal, decoded."""
+
+_LONGEST = 1e9
+"""Seconds; whatever lasts longer is not believed."""
+
+_ENDS = ("completed", "failed", "cancelled", "skipped")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StepSpan:
+    """One submission of a step, from its decision to its end.
+
+    Attributes:
+        step: The step's name.
+        status: ``completed``, ``failed``, ``cancelled``, ``skipped``; ``scheduled`` where no end is known.
+        forced: Whether it was forced or skipped on purpose.
+        reasons: Why, in full.
+        queued: When it was submitted, in UTC.
+        started: When its first activity began to run; None where none did.
+        ended: When it ended; None where no end is known.
+        attempts: When further attempts at one of its activities were decided, in order.
+        error: What it failed with, or None.
+    """
+
+    step: str
+    status: str
+    forced: bool = False
+    reasons: tuple[str, ...] = ()
+    queued: datetime
+    started: datetime | None = None
+    ended: datetime | None = None
+    attempts: tuple[datetime, ...] = ()
+    error: str | None = None
+
+    @property
+    def seconds(self) -> float | None:
+        """How long it ran, in seconds; None where it did not, or no end is known."""
+        return None if self.started is None or self.ended is None else (self.ended - self.started).total_seconds()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RunStory:
+    """What happened in a run.
+
+    Attributes:
+        run_id: The run's id.
+        workflow_id: The workflow's.
+        began: When the run began, in UTC.
+        ended: When it ended, or the last that is known of one that has not.
+        outcome: ``completed``, ``failed``, ``cancelled``; None where it has not ended, or was killed.
+        about: What else its first event tells, such as host and versions.
+        spans: The submissions that were decided, in the order of their decisions.
+        notes: What is missing or odd, for people.
+    """
+
+    run_id: str
+    workflow_id: str
+    began: datetime
+    ended: datetime
+    outcome: str | None = None
+    about: Mapping[str, Any] = field(default_factory=dict)
+    spans: tuple[StepSpan, ...] = ()
+    notes: tuple[str, ...] = ()
+
+    @classmethod
+    def of(cls, events: Iterable[Event]) -> Self:
+        """Put together the story of one run from the events of its journal, in order.
+
+        What is not understood is left out, so journals of later versions can be shown.
+
+        Raises:
+            ValueError: When no event has a time.
+        """
+        return cls(**_Telling(events).told())
+
+
+class _Telling:
+    """Collects the parts of a story, event by event."""
+
+    def __init__(self, events: Iterable[Event]) -> None:
+        self._head: dict[str, Any] = {}
+        self._end: Event = {}
+        self._lists: dict[object, tuple[str, ...]] = {}
+        self._open: dict[str, dict[str, Any]] = {}
+        self._spans: list[dict[str, Any]] = []
+        self._times: list[datetime] = []
+        self._lost = 0
+        for event in events:
+            at = _time(event.get("at"))
+            if at is not None:
+                self._times.append(at)
+                self._take(event, at)
+        if not self._times:
+            raise ValueError("there is nothing to tell: no event has a time")
+
+    def _take(self, event: Event, at: datetime) -> None:
+        kind = event.get("event")
+        if kind == "started":
+            for key, value in event.items():
+                self._head.setdefault(key, value)
+        elif kind == "ended":
+            self._end = event
+        elif kind == "reasons":
+            self._lists[event.get("list")] = _texts(event.get("reasons"))
+        elif kind == "lost":
+            self._lost += 1
+        elif isinstance(step := event.get("step"), str):
+            self._take_step(str(kind), step, event, at)
+
+    def _take_step(self, kind: str, step: str, event: Event, at: datetime) -> None:
+        span = self._open.get(step)
+        if kind == "retrying" and span is not None:
+            span["attempts"] += (at,)
+        elif kind == "scheduled":
+            self._begin(step, event, at)
+        elif kind in _ENDS:
+            if span is None:
+                span = self._begin(step, event, at)
+            del self._open[step]
+            span |= {"status": kind, "ended": at, "error": event.get("error")}
+            seconds = _seconds(event.get("seconds"))
+            if seconds is not None:
+                span["started"] = max(span["queued"], at - seconds)
+
+    def _begin(self, step: str, event: Event, at: datetime) -> dict[str, Any]:
+        reasons = self._lists.get(event.get("list")) or _texts(event.get("reasons"))
+        span = {
+            "step": step,
+            "status": "scheduled",
+            "forced": event.get("forced") is True,
+            "reasons": reasons,
+            "queued": at - (_seconds(event.get("queue_seconds")) or timedelta()),
+            "attempts": (),
+        }
+        self._open[step] = span
+        self._spans.append(span)
+        return span
+
+    def told(self) -> dict[str, Any]:
+        """Return the fields of the story."""
+        first, last = min(self._times), max(self._times)
+        known = {"event", "at", "run", "workflow", "journal", "segment"}
+        notes = []
+        if not self._end:
+            notes.append("No end is recorded: the run goes on, or its process was killed.")
+        if self._lost:
+            notes.append("Some events are missing: they could not be written at the time.")
+        outcome = self._end.get("outcome")
+        return {
+            "run_id": str(self._head.get("run", "")),
+            "workflow_id": str(self._head.get("workflow", "")),
+            "began": first,
+            "ended": last,
+            "outcome": outcome if isinstance(outcome, str) else None,
+            "about": {key: value for key, value in self._head.items() if key not in known},
+            "spans": tuple(StepSpan(**span) for span in self._spans),
+            "notes": tuple(notes),
+        }
+
+
+def _time(value: object) -> datetime | None:
+    if not isinstance(value, str):
+        return None
+    try:
+        at = datetime.fromisoformat(value)
+    except ValueError:
+        return None
+    return at if at.tzinfo is not None else at.replace(tzinfo=UTC)
+
+
+def _seconds(value: object) -> timedelta | None:
+    if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value <= _LONGEST:
+        return None
+    return timedelta(seconds=value)
+
+
+def _texts(value: object) -> tuple[str, ...]:
+    return tuple(each for each in value if isinstance(each, str)) if isinstance(value, list) else ()
