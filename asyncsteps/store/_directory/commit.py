@@ -15,7 +15,7 @@ import contextlib
 import errno
 import os
 import uuid
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -33,7 +33,7 @@ from asyncsteps.store._directory.files import (
 _MOVES = 100
 """How often to recreate a directory that other processes remove because it is empty."""
 
-SyncFiles = Callable[[Sequence[int]], Iterable[OSError | None]]
+SyncFiles = Callable[[Sequence[int]], list[OSError | None]]
 """Synchronises open files, several at once; returns the error of each in the same order."""
 
 
@@ -89,13 +89,17 @@ def commit(base: Path, marks: Sequence[Mark], sync_files: SyncFiles) -> None:
         os.close(directory)
 
 
-def sync_file(descriptor: int) -> OSError | None:
-    """Synchronise an open file; return the error."""
-    try:
-        os.fsync(descriptor)
-    except OSError as error:
-        return error
-    return None
+def sync_each(descriptors: Sequence[int]) -> list[OSError | None]:
+    """Synchronise open files one after the other; return the error of each."""
+    errors: list[OSError | None] = []
+    for descriptor in descriptors:
+        try:
+            os.fsync(descriptor)
+        except OSError as error:
+            errors.append(error)
+        else:
+            errors.append(None)
+    return errors
 
 
 def _write_and_move(base: Path, marks: Sequence[Mark], sync_files: SyncFiles, temporary: int) -> None:

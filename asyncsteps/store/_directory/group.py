@@ -2,14 +2,14 @@
 
 import asyncio
 from collections import deque
-from collections.abc import Awaitable, Callable, Iterable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from pathlib import Path
 
 from anyio import CancelScope
 
-from asyncsteps.store._directory.commit import Mark, commit, sync_file
+from asyncsteps.store._directory.commit import Mark, commit, sync_each
 from asyncsteps.store._directory.files import prepare
 
 MOST = 64
@@ -113,9 +113,15 @@ class CommitGroup:
             self._prepared = True
         commit(self._base, marks, self._sync_files)
 
-    def _sync_files(self, descriptors: Sequence[int]) -> Iterable[OSError | None]:
-        if len(descriptors) == 1:  # nothing to wait for beside it
-            return [sync_file(descriptors[0])]
+    def _sync_files(self, descriptors: Sequence[int]) -> list[OSError | None]:
+        """Synchronise files in as many threads as are allowed."""
+        threads = min(len(descriptors), self._concurrency)
+        if threads < 2:
+            return sync_each(descriptors)
         if self._threads is None:
             self._threads = ThreadPoolExecutor(self._concurrency, "asyncsteps-fsync")
-        return self._threads.map(sync_file, descriptors)
+        errors: list[OSError | None] = [None] * len(descriptors)
+        parts = [descriptors[first::threads] for first in range(threads)]
+        for first, part in enumerate(self._threads.map(sync_each, parts)):
+            errors[first::threads] = part
+        return errors
