@@ -1,10 +1,9 @@
-"""Gathers the marks that are under way together, so that they share a worker thread and a commit."""
+"""Gathers the marks that are under way together into commits."""
 
 import asyncio
 from collections import deque
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
-from functools import partial
 from pathlib import Path
 
 from anyio import CancelScope
@@ -13,14 +12,11 @@ from asyncsteps.store._directory.commit import Mark, commit, sync_each
 from asyncsteps.store._directory.files import prepare
 
 MOST = 64
-"""The most marks in one commit, which has as many files open at once."""
-
-RunInThread = Callable[[Callable[[], None]], Awaitable[None]]
-"""Runs a blocking function in a worker thread."""
+"""The most marks of one commit, which has as many files open at once."""
 
 
 class _Waiting:
-    """A mark that waits for its commit, and later for the commit's end."""
+    """A mark that waits for its commit."""
 
     __slots__ = ("done", "mark", "scope")
 
@@ -31,27 +27,26 @@ class _Waiting:
 
 
 class CommitGroup:
-    """Commits marks in the order they come, one commit after the other; all that wait join the next one.
+    """Commits marks in the order they come, one commit after the other. All that wait share the next one.
 
     Args:
         base: The store's directory.
-        run_in_thread: Runs each commit.
-        concurrency: The most files of a commit that are synchronised at once.
+        threads: The most worker threads.
     """
 
-    def __init__(self, base: Path, run_in_thread: RunInThread, *, concurrency: int) -> None:
+    def __init__(self, base: Path, *, threads: int) -> None:
         self._base = base
-        self._run_in_thread = run_in_thread
-        self._concurrency = concurrency
+        self._threads = threads
+        self._executor = ThreadPoolExecutor(threads, "asyncsteps-marks")
         self._waiting: deque[_Waiting] = deque()
         self._commits: asyncio.Task[None] | None = None
-        self._threads: ThreadPoolExecutor | None = None
         self._prepared = False
 
     async def make(self, mark: Mark) -> None:
-        """Make a mark, which holds its outcome afterwards.
+        """Make a mark, and set its outcome.
 
-        If cancelled, a mark whose commit has not begun is not made. Afterwards the commit is waited for.
+        A mark that is cancelled before its commit has begun is not made. Later on, a cancelled scope waits for the
+        end of the commit.
         """
         waiting = _Waiting(mark)
         self._waiting.append(waiting)
@@ -65,8 +60,7 @@ class CommitGroup:
         with CancelScope(shield=True):
             while self._commits is not None:
                 await asyncio.wait([self._commits])
-        if self._threads is not None:
-            self._threads.shutdown()
+        self._executor.shutdown()
 
     async def _commit_all(self) -> None:
         try:
@@ -76,7 +70,7 @@ class CommitGroup:
             self._commits = None
 
     def _next(self) -> list[_Waiting]:
-        """Take the marks of the next commit, leaving out those that were cancelled."""
+        """Take the marks of the next commit; those that were cancelled are left out."""
         together: list[_Waiting] = []
         while self._waiting and len(together) < MOST:
             waiting = self._waiting.popleft()
@@ -86,16 +80,17 @@ class CommitGroup:
         return together
 
     async def _commit_together(self, together: Sequence[_Waiting]) -> None:
+        marks = [waiting.mark for waiting in together]
         failure: Exception | None = None
         try:
-            await self._run_in_thread(partial(self._commit, [waiting.mark for waiting in together]))
+            await asyncio.get_running_loop().run_in_executor(self._executor, self._commit, marks)
         except asyncio.CancelledError:  # the event loop ends
             for waiting in together:
                 waiting.done.cancel()
             raise
         except OSError as error:
-            for waiting in together:
-                waiting.mark.error = error
+            for mark in marks:
+                mark.error = error
         except Exception as error:  # noqa: BLE001 -- raised to each
             failure = error
         for waiting in together:
@@ -107,21 +102,20 @@ class CommitGroup:
                 waiting.done.set_exception(failure)
 
     def _commit(self, marks: Sequence[Mark]) -> None:
-        """Commit the marks, in a worker thread."""
+        """Commit marks, in a worker thread."""
         if not self._prepared:
             prepare(self._base)
             self._prepared = True
         commit(self._base, marks, self._sync_files)
 
     def _sync_files(self, descriptors: Sequence[int]) -> list[OSError | None]:
-        """Synchronise files in as many threads as are allowed."""
-        threads = min(len(descriptors), self._concurrency)
-        if threads < 2:
+        """Synchronise files in this worker thread and in others."""
+        threads = min(len(descriptors), self._threads)
+        if threads <= 1:
             return sync_each(descriptors)
-        if self._threads is None:
-            self._threads = ThreadPoolExecutor(self._concurrency, "asyncsteps-fsync")
-        errors: list[OSError | None] = [None] * len(descriptors)
         parts = [descriptors[first::threads] for first in range(threads)]
-        for first, part in enumerate(self._threads.map(sync_each, parts)):
-            errors[first::threads] = part
+        others = self._executor.map(sync_each, parts[1:])  # begins at once
+        errors: list[OSError | None] = [None] * len(descriptors)
+        for first, found in enumerate([sync_each(parts[0]), *others]):
+            errors[first::threads] = found
         return errors

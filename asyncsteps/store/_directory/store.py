@@ -79,7 +79,7 @@ class DirectoryStore(BaseStore):
         self._checked(name)
         mark = Mark(name, encode_record(name, record, indent=2) + b"\n", first_wins=first_wins)
         if self._commits is None:
-            self._commits = CommitGroup(self._path, self._in_thread, concurrency=self._concurrency)
+            self._commits = CommitGroup(self._path, threads=self._concurrency)
             self._stack.push_async_callback(self._commits.aclose)
         await self._commits.make(mark)
         if mark.error is not None:
@@ -98,15 +98,12 @@ class DirectoryStore(BaseStore):
 
     async def _call(self, step: str | None, function: Callable[[], _T]) -> _T:
         """Run a blocking function in a worker thread, to its end, and map its errors."""
-        try:
-            return await self._in_thread(function)
-        except OSError as error:
-            raise self._mapped(error, step=step) from error
-
-    async def _in_thread(self, function: Callable[[], _T]) -> _T:
         if self._limiter is None:
             self._limiter = CapacityLimiter(self._concurrency)
-        return await to_thread.run_sync(function, limiter=self._limiter)
+        try:
+            return await to_thread.run_sync(function, limiter=self._limiter)
+        except OSError as error:
+            raise self._mapped(error, step=step) from error
 
     def _mapped(self, error: OSError, *, step: str | None, path: str = "") -> StoreError:
         """Return the error to raise for one of the operating system, which may not name a file by itself."""
