@@ -38,8 +38,8 @@ _LISTING = (
 _NOTES = (
     (
         "Each row is the quickest of several rounds, in which all take turns, each in a process of its own. A "
-        "commit for each is what marking was before marks shared one: 16 threads, two fsyncs a mark. In memory fsync "
-        "costs nothing, so those rows show the cost of everything else."
+        "commit for each is what marking was before marks shared one: 16 threads, two fsyncs a mark. In memory "
+        "fsync costs nothing, so those rows show the cost of everything else."
     ),
 )
 
