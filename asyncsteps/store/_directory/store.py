@@ -24,13 +24,14 @@ class DirectoryStore(BaseStore):
     """Keeps each done step as a file named after it, which holds an indented JSON object.
 
     Ordinary names are file names as they are; `asyncsteps.store._directory.filenames` describes how others are
-    encoded. The first mark creates the directory. A mark is written to a temporary file, synchronised and renamed:
-    readers in any process see the whole mark or none, and it survives a crash once `mark_done` has returned. Other
+    encoded. The first mark creates the directory. A mark is written to a temporary file, synchronised and renamed,
+    and the directory synchronised: readers in any process see the whole mark or none, and it survives a loss of
+    power once `mark_done` has returned. Marks under way together share the synchronisation of the directory. Other
     files in the directory are reported as unrecognised and never touched.
 
     Args:
         path: The directory.
-        concurrency: The most operating system calls at once, each in a worker thread.
+        concurrency: The most worker threads for marks, and as many for everything else.
     """
 
     def __init__(self, path: str | Path, *, concurrency: int = 16) -> None:
