@@ -42,6 +42,7 @@ async def test_a_mark_that_fails_leaves_the_others_alone(tmp_path: Path, calls: 
         outcomes = await mark_all(store, names)
         [failed] = [outcome for outcome in outcomes if outcome is not True]
         assert isinstance(failed, StoreError)
+        assert failed.step is not None
         assert failed.step == names[outcomes.index(failed)]
         assert failed.key == str(tmp_path / failed.step)
         assert "Input/output error" in str(failed)
