@@ -14,7 +14,7 @@ from programs import SUPPORT, told_by
 
 from asyncsteps.store import open_store
 
-QUICK = ("overwrite", "withdraw several")
+QUICK = ("overwrite", "first wins, twice", "withdraw several")
 
 
 def _no_problems(base: Path, titles: tuple[str, ...]) -> None:
@@ -90,7 +90,7 @@ def test_the_shim_refuses_changes_that_it_does_not_know(tmp_path: Path) -> None:
 
 _CALL = re.compile(r"^\d+ +(\w+)\((.*)")
 _READS = {"newfstatat", "stat", "lstat", "statx", "access", "faccessat2", "readlink", "readlinkat", "getdents64"}
-_READS |= {"close", "read", "lseek", "fcntl", "ioctl", "fstat", "statfs", "execve", "getcwd", "chdir"}
+_READS |= {"close", "read", "lseek", "fcntl", "ioctl", "fstat", "statfs", "execve", "getcwd", "chdir", "fadvise64"}
 _NAMES = {"openat": "open", "rename": "replace", "renameat": "replace", "renameat2": "replace", "linkat": "link"}
 _NAMES |= {"mkdirat": "mkdir", "unlinkat": "unlink"}
 

@@ -163,6 +163,18 @@ def test_starts_are_measured_beside_that_of_asyncio(tmp_path: Path) -> None:
     ]
 
 
+def test_marks_in_a_directory_share_what_they_cost(tmp_path: Path) -> None:
+    found = tmp_path / "found.json"
+    done = bench("directory", "--keys", "128,50", "--repeat", "1", "--json", str(found))
+    assert found.exists(), done.stderr
+    marking, listing_ = json.loads(found.read_text())["results"][0]["tables"]
+    rows = [row for row in marking["rows"] if row["place"] == "disk"]
+    assert [row["peer"] for row in rows] == ["asyncsteps", "a commit for each", "one by one"]
+    assert [row["directory_fsyncs"] for row in rows] == [2 / 128, 1, 1]
+    assert [row["file_fsyncs"] for row in rows] == [1, 1, 1]
+    assert all(row["wall_s"] > 0 and row["files"] == 50 for row in listing_["rows"])
+
+
 @pytest.mark.parametrize(
     ("words", "said"),
     [

@@ -139,15 +139,15 @@ async def test_a_linked_directory_of_a_long_name_leads_nowhere(root: Path, outsi
 async def test_a_directory_that_becomes_a_link_as_it_is_made_is_refused(
     root: Path, outside: Path, monkeypatch: pytest.MonkeyPatch, first_wins: bool
 ) -> None:
-    make = files._make_directories
+    make = os.mkdir
 
-    def make_directories(directory: Path) -> None:
-        make(directory)
-        if directory.name.endswith("~") and not directory.is_symlink():
-            directory.rmdir()
-            directory.symlink_to(outside)
+    def mkdir(directory: str | Path, mode: int = 0o777) -> None:
+        make(directory, mode)
+        if (made := Path(directory)).name.endswith("~"):
+            made.rmdir()
+            made.symlink_to(outside)
 
-    monkeypatch.setattr(files, "_make_directories", make_directories)
+    monkeypatch.setattr(os, "mkdir", mkdir)
     before = snapshot(outside)
     async with open_store(root) as store:
         with pytest.raises(StoreError, match="Not a directory"):

@@ -9,7 +9,7 @@ import json
 import os
 import shutil
 import sys
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Iterable, Mapping
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -19,7 +19,7 @@ from forking import Tell, forked
 from power_loss import PowerLoss
 from system_calls import Call, SystemCalls
 
-from asyncsteps import DirectoryStore, Step, StepRun, StepStore, open_store
+from asyncsteps import DirectoryStore, Step, StepRun, StepStore
 from asyncsteps.store._directory.filenames import encode_name
 from asyncsteps.store._directory.files import TEMPORARY
 
@@ -27,6 +27,7 @@ LONG = "Long " * 90 + "a", "Long " * 90 + "b"  # 3 directories deep, in common
 OLD, NEW = {"run_id": "old", "padding": "o" * 5_000}, {"run_id": "new", "padding": "n" * 9_000}
 RESULT = {"rows": [1, 2, 3]}
 Work = Callable[[StepStore], Awaitable[object]]
+_ACKNOWLEDGED = ("marked", "withdrawn")
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,6 +41,7 @@ class Scenario:
         after: The records of the names when it has ended.
         is_repeated: Whether a fresh process that does the same makes good, durably, what a killed one left: a run
             does not, which takes a mark that it sees for one.
+        at_once: The most marks under way at once.
     """
 
     names: tuple[str, ...]
@@ -47,6 +49,7 @@ class Scenario:
     work: Work
     after: Mapping[str, Any]
     is_repeated: bool = True
+    at_once: int = 1
 
 
 def _mark(name: str, *, first_wins: bool = False) -> Work:
@@ -55,6 +58,18 @@ def _mark(name: str, *, first_wins: bool = False) -> Work:
 
 def _withdraw(*names: str) -> Work:
     return lambda store: store.withdraw(names)
+
+
+def _together(*works: Work) -> Work:
+    return lambda store: asyncio.gather(*(work(store) for work in works))
+
+
+async def _one_beside_the_other(store: StepStore) -> None:
+    """Mark ``b`` while the commit of ``a`` is under way."""
+    first = asyncio.ensure_future(store.mark_done("a", NEW))
+    await asyncio.sleep(0)  # the mark waits for a commit
+    await asyncio.sleep(0)  # which has begun
+    await asyncio.gather(first, _mark("b")(store))
 
 
 async def _play_with_result(store: StepStore) -> None:
@@ -74,6 +89,24 @@ SCENARIOS = {
     "long name": Scenario(LONG[:1], (), _mark(LONG[0]), {LONG[0]: NEW}),
     "long name, first wins": Scenario(LONG[:1], (), _mark(LONG[0], first_wins=True), {LONG[0]: NEW}),
     "beside a long name": Scenario(LONG, LONG[1:], _mark(LONG[0]), {LONG[0]: NEW, LONG[1]: OLD}),
+    "side by side": Scenario(
+        ("a", "b", "c", LONG[0]),
+        ("b",),
+        _together(_mark("a"), _mark("b"), _mark("c", first_wins=True), _mark(LONG[0])),
+        {"a": NEW, "b": NEW, "c": NEW, LONG[0]: NEW},
+        at_once=4,
+    ),
+    "first wins, twice": Scenario(
+        ("a", "b"),
+        (),
+        _together(_mark("a", first_wins=True), _mark("a", first_wins=True), _mark("b")),
+        {"a": NEW, "b": NEW},
+        at_once=3,
+    ),
+    "two commits": Scenario(("a", "b"), (), _one_beside_the_other, {"a": NEW, "b": NEW}),
+    "withdrawal beside marks": Scenario(
+        ("a", "b", "c"), ("b",), _together(_mark("a"), _withdraw("b"), _mark("c")), {"a": NEW, "c": NEW}, at_once=2
+    ),
     "result": Scenario(("a",), (), _play_with_result, {"a": PLAYED}, is_repeated=False),
     "withdraw": Scenario(("a",), ("a",), _withdraw("a"), {}),
     "withdraw a long name": Scenario(LONG[:1], LONG[:1], _withdraw(LONG[0]), {}),
@@ -81,10 +114,29 @@ SCENARIOS = {
 }
 
 
-def _on_store(path: Path, work: Callable[[DirectoryStore], Awaitable[object]]) -> Any:
+class _TellingStore(DirectoryStore):
+    """Tells, among the calls, what it acknowledges."""
+
+    tell: Tell
+
+    async def mark_done(self, name: str, record: Mapping[str, Any], *, first_wins: bool = False) -> bool:
+        stored = await super().mark_done(name, record, first_wins=first_wins)
+        self.tell(["marked", name])
+        return stored
+
+    async def withdraw(self, names: Iterable[str]) -> list[str]:
+        names = list(names)
+        withdrawn = await super().withdraw(names)
+        for name in names:
+            self.tell(["withdrawn", name])
+        return withdrawn
+
+
+def _on_store(
+    path: Path, work: Callable[[DirectoryStore], Awaitable[object]], kind: type[DirectoryStore] = DirectoryStore
+) -> Any:
     async def main() -> object:
-        async with open_store(path) as store:
-            assert isinstance(store, DirectoryStore)
+        async with kind(path) as store:
             return await work(store)
 
     return asyncio.run(main())
@@ -92,7 +144,8 @@ def _on_store(path: Path, work: Callable[[DirectoryStore], Awaitable[object]]) -
 
 def _traced(root: Path, path: Path, work: Work, tell: Tell, **options: Any) -> None:
     SystemCalls(root, tell, **options)
-    _on_store(path, work)
+    _TellingStore.tell = staticmethod(tell)
+    _on_store(path, work, _TellingStore)
 
 
 async def _seen(names: tuple[str, ...], store: DirectoryStore) -> dict[str, Any]:
@@ -122,7 +175,7 @@ async def _examine(scenario: Scenario, store: DirectoryStore) -> list[str]:
         if seen.get(name) not in (before.get(name), scenario.after.get(name))
     ]
     left = list((store.path / TEMPORARY).glob("*"))
-    if len(left) > 1:
+    if len(left) > scenario.at_once:
         problems.append(f"temporary files: {left}")
     for temporary in left:
         os.utime(temporary, (0, 0))  # of long ago
@@ -146,8 +199,12 @@ def _examined(path: Path, scenario: Scenario) -> list[str]:
 def _lost_power(root: Path, path: Path, scenario: Scenario, calls: list[Call], *, ended: bool) -> list[str]:
     """What is wrong if power is lost after the calls, the last operation of which has ended or not."""
     disk = PowerLoss(str(root))
+    acknowledged: dict[str, bool] = {}
     for call in calls:
-        disk.call(*call)
+        if call[0] in _ACKNOWLEDGED:
+            acknowledged[call[1]] = call[0] == "marked"
+        else:
+            disk.call(*call)
     problems = []
     for state in disk.states(ignored=TEMPORARY):
         if not all(state.values()):
@@ -156,6 +213,10 @@ def _lost_power(root: Path, path: Path, scenario: Scenario, calls: list[Call], *
             there = str((path / encode_name(name)).relative_to(root)) in state
             if ended and there != (name in scenario.after):
                 problems.append(f"without power {name[:9]} is {'there' if there else 'gone'} after the end")
+            if there != acknowledged.get(name, there):
+                problems.append(
+                    f"without power {name[:9]} is {'there' if there else 'gone'}, which was acknowledged"
+                )
     return problems
 
 
@@ -188,6 +249,7 @@ def _at_point(root: Path, scenario: Scenario, *, ends: bool = True, **options: A
     path = root / "not" / "yet" / "steps"
     root.mkdir()
     prior = _calls_of(root, path, partial(_mark_before, scenario))[0] if scenario.before else []
+    prior = [call for call in prior if call[0] not in _ACKNOWLEDGED]  # the scenario may withdraw it
     calls, killed = _calls_of(root, path, scenario.work, **options)
     problems = [] if killed != ends else [f"killed: {killed}"]
     problems += _lost_power(root, path, scenario, prior + calls, ended=ends)
@@ -196,7 +258,8 @@ def _at_point(root: Path, scenario: Scenario, *, ends: bool = True, **options: A
         again, _ = _calls_of(copied, copied / path.relative_to(root), scenario.work)
         again = [[name, *(each.replace(str(copied), str(root)) for each in paths)] for name, *paths in again]
         problems += _lost_power(root, path, scenario, prior + calls + again, ended=True)
-    return [name for name, *_ in calls], problems + _examined(path, scenario)
+    names = [name for name, *_ in calls if name not in _ACKNOWLEDGED]
+    return names, problems + _examined(path, scenario)
 
 
 def trace(root: Path) -> list[Call]:

@@ -68,9 +68,10 @@ class SystemCalls:
             if name == "close":
                 del self._paths[args[0]]
                 return call(*args, **kwargs)
-            if name != "open" or args[1] & _CREATES:
-                self._pass([name, *paths], call, args)
-            with self._known():
+            changes = name != "open" or args[1] & _CREATES
+            with self._lock if changes else contextlib.nullcontext(), self._known():
+                if changes:  # one at a time, so that they take effect in the order in which they are recorded
+                    self._pass([name, *paths], call, args)
                 result = call(*args, **kwargs)
             if name == "open":
                 self._paths[result] = paths[0]
@@ -105,9 +106,8 @@ class SystemCalls:
             if self._torn and call[0] == "write":
                 function(args[0], args[1][: len(args[1]) // 2])
             os.kill(os.getpid(), signal.SIGKILL)
-        with self._lock:
-            self._count += 1
-            self._record(call)
+        self._count += 1
+        self._record(call)
 
     @contextlib.contextmanager
     def _known(self) -> Iterator[None]:

@@ -14,6 +14,7 @@ and a name of 300 times ``a`` is ``aaa…a~/aaa…a``.
 """
 
 import re
+from functools import lru_cache
 
 from asyncsteps._plan.names import MAX_KEY_BYTES
 
@@ -24,37 +25,46 @@ DEEPEST = 3 * MAX_KEY_BYTES // PIECE
 """The most directories above the file of a name: three characters for each byte of the longest."""
 
 _ORDINARY = re.compile(r"[a-z0-9._-]+")
-_ESCAPED = re.compile(r"\+([a-z])|((?:%[0-9a-f]{2})+)")
+_OTHERS = re.compile(r"[^a-z0-9._-]+")
+_ESCAPES = re.compile(r"(?:\+[a-z])+|(?:%[0-9a-f]{2})+")
 
 
 def encode_name(name: str) -> str:
     """Return the path of a step's file, relative to the store's directory."""
     if len(name) <= PIECE and _ORDINARY.fullmatch(name):
         return name
-    encoded = "".join(_encode(char) for char in name)
+    encoded = _OTHERS.sub(lambda others: _encode(others[0]), name)
+    if len(encoded) <= PIECE:
+        return encoded
     pieces = [encoded[start : start + PIECE] for start in range(0, len(encoded), PIECE)]
     return "~/".join(pieces)
-
-
-def _encode(char: str) -> str:
-    if _ORDINARY.fullmatch(char):
-        return char
-    if "A" <= char <= "Z":
-        return f"+{char.lower()}"
-    return "".join(f"%{byte:02x}" for byte in char.encode())
 
 
 def decode_path(path: str) -> str | None:
     """Return the name that `encode_name` gives this path; None when there is none."""
     if len(path) <= PIECE and _ORDINARY.fullmatch(path):
         return path
+    name = path.replace("~/", "")
     try:
-        name = _ESCAPED.sub(_decode, path.replace("~/", ""))
+        if "+" in name or "%" in name:
+            name = _ESCAPES.sub(lambda escapes: _decode(escapes[0]), name)
         return name if encode_name(name) == path else None
     except UnicodeError:
         return None
 
 
-def _decode(escaped: re.Match[str]) -> str:
-    upper, octets = escaped.groups()
-    return upper.upper() if upper else bytes.fromhex(octets.replace("%", "")).decode()
+@lru_cache  # a listing has the same few again and again
+def _encode(others: str) -> str:
+    return "".join(
+        [
+            f"+{char.lower()}" if "A" <= char <= "Z" else "".join(f"%{byte:02x}" for byte in char.encode())
+            for char in others
+        ]
+    )
+
+
+@lru_cache
+def _decode(escapes: str) -> str:
+    if escapes.startswith("+"):
+        return escapes.replace("+", "").upper()
+    return bytes.fromhex(escapes.replace("%", "")).decode()

@@ -8,9 +8,7 @@ import errno
 import os
 import stat
 import time
-import uuid
-from collections.abc import Iterator, Sequence
-from itertools import takewhile
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
 from asyncsteps._plan.names import is_step_name
@@ -25,9 +23,6 @@ _STALE_SECONDS = 24 * 3600
 
 _NO_FILE = frozenset({errno.ENOENT, errno.ENOTDIR, errno.ELOOP, errno.ENXIO})
 """What the operating system says of a path that leads to no file: ``ENXIO`` of a socket."""
-
-_MOVES = 100
-"""How often to recreate a directory that other processes remove because it is empty."""
 
 
 def list_files(base: Path) -> tuple[list[str], list[str]]:
@@ -62,7 +57,7 @@ def list_files(base: Path) -> tuple[list[str], list[str]]:
 
 def exists(base: Path, name: str) -> bool:
     """Whether the step's file is there."""
-    return _is_file(base / encode_name(name), base) or _nothing_at(base)
+    return is_file(base, encode_name(name)) or _nothing_at(base)
 
 
 def read(base: Path, name: str) -> bytes | None:
@@ -85,26 +80,36 @@ def read(base: Path, name: str) -> bytes | None:
         os.close(descriptor)
 
 
-def _is_file(path: Path, base: Path) -> bool:
-    """Whether a regular file is there, reached over no link below ``base``."""
+def is_file(base: Path, path: str) -> bool | None:
+    """Whether a regular file is at ``path`` below ``base``, reached over no link; None when nothing is there."""
     try:
-        return stat.S_ISREG(path.lstat().st_mode) and _link_above(path, base) is None
+        mode = os.lstat(f"{base}/{path}").st_mode
     except OSError as error:
         if error.errno in _NO_FILE:
-            return False
+            return None
         raise
+    return stat.S_ISREG(mode) and link_above(base, path) is None
 
 
-def _link_above(path: Path, base: Path) -> Path | None:
+def link_above(base: Path, path: str) -> str | None:
     """Return a directory between ``base`` and ``path`` that is a link; only long names have any between them."""
-    between = takewhile(lambda above: above != base, path.parents)
-    return next((above for above in between if above.is_symlink()), None)
+    between = (f"{base}/{parent}" for parent in parents_of(path)[:-1])
+    return next(filter(os.path.islink, between), None)
 
 
-def _refuse_link_above(path: Path, base: Path) -> None:
+def refuse_link_above(base: Path, path: str) -> None:
     """Raise NotADirectoryError where a link is between ``base`` and ``path``."""
-    if (link := _link_above(path, base)) is not None:
-        raise NotADirectoryError(errno.ENOTDIR, os.strerror(errno.ENOTDIR), str(link))
+    if (link := link_above(base, path)) is not None:
+        raise NotADirectoryError(errno.ENOTDIR, os.strerror(errno.ENOTDIR), link)
+
+
+def parents_of(path: str) -> list[str]:
+    """Return the directories above a relative path, the nearest first; the last is ``""``, the store's."""
+    parents = []
+    while path:
+        path = path.rpartition("/")[0]
+        parents.append(path)
+    return parents
 
 
 def _nothing_at(base: Path) -> bool:
@@ -114,40 +119,8 @@ def _nothing_at(base: Path) -> bool:
     return False
 
 
-def write(base: Path, name: str, *, body: bytes, first_wins: bool) -> bool:
-    """Write the step's file, whole and durable; return False when ``first_wins`` and there was one already."""
-    target = base / encode_name(name)
-    stored = False
-    if os.path.lexists(target) and not _is_file(target, base):  # a directory, a FIFO, a link: never replaced
-        raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST), str(target))
-    if not first_wins or not os.path.lexists(target):
-        _make_directories(base / TEMPORARY)
-        temporary = base / TEMPORARY / f"{os.getpid()}-{uuid.uuid4().hex}"
-        try:
-            with _temporary_directory(base) as directory:
-                _write_file(temporary.name, body, dir_fd=directory)
-            stored = _move(temporary, target, base, replace=not first_wins)
-        finally:
-            with contextlib.suppress(FileNotFoundError):
-                temporary.unlink()
-    _sync_up(target.parent, base)  # the mark of another process too, which may not have come so far
-    return stored
-
-
-def _write_file(name: str, body: bytes, *, dir_fd: int) -> None:
-    """Create a file in an open directory, whole and durable but for its name."""
-    descriptor = os.open(name, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o666, dir_fd=dir_fd)
-    try:
-        rest = memoryview(body)
-        while rest:
-            rest = rest[os.write(descriptor, rest) :]
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
-
-
 @contextlib.contextmanager
-def _temporary_directory(base: Path) -> Iterator[int]:
+def temporary_directory(base: Path) -> Iterator[int]:
     """Open the subdirectory for temporary files, which must be none that a link leads to."""
     descriptor = os.open(base / TEMPORARY, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW)
     try:
@@ -156,46 +129,25 @@ def _temporary_directory(base: Path) -> Iterator[int]:
         os.close(descriptor)
 
 
-def _move(temporary: Path, target: Path, base: Path, *, replace: bool) -> bool:
-    """Move a temporary file to its final name; return False when that exists and ``replace`` is False."""
-    for attempt in range(_MOVES):
-        try:
-            _refuse_link_above(target, base)  # before directories are made below one, and after
-            _make_directories(target.parent)
-            _refuse_link_above(target, base)
-            if replace:
-                os.replace(temporary, target)  # noqa: PTH105 -- os.link has its arguments in the same order
-            else:
-                os.link(temporary, target)
-        except FileExistsError:
-            if os.path.lexists(target) and not _is_file(target, base):
-                raise
-            return False
-        except FileNotFoundError:  # another process removed the empty directory meanwhile
-            if attempt == _MOVES - 1 or not temporary.exists():
-                raise
-        else:
-            break
-    return True
-
-
 def remove(base: Path, names: Sequence[str]) -> list[str]:
     """Remove the steps' files and directories left empty, durably; return the names of those that were there."""
     removed: list[str] = []
-    parents: set[Path] = set()
+    paths: list[str] = []
     try:
         for name in names:
-            target = base / encode_name(name)
-            if _link_above(target, base) is None:
-                parents.add(target.parent)  # of what is gone too: who removed it may not have synchronised
+            path = encode_name(name)
+            if link_above(base, path) is None:
+                paths.append(path)  # of what is gone already too: who removed it may not have synchronised
             if exists(base, name):
                 with contextlib.suppress(FileNotFoundError):  # another process was quicker
-                    target.unlink()
+                    (base / path).unlink()
                     removed.append(name)
     finally:
-        for parent in parents:
+        for parent in {(base / path).parent for path in paths}:
             _remove_empty(parent, base)
-            _sync_up(parent, base)
+        failed = sync_parents(base, paths)
+    for error in failed.values():
+        raise error
     return removed
 
 
@@ -217,12 +169,12 @@ def prepare(base: Path) -> None:
     Temporary files are removed once they are a day old, as far as this user may.
     """
     oldest = time.time() - _STALE_SECONDS
-    with contextlib.suppress(OSError), _temporary_directory(base) as temporary:
+    with contextlib.suppress(OSError), temporary_directory(base) as temporary:
         for name in os.listdir(temporary):  # noqa: PTH208 -- by descriptor
             with contextlib.suppress(OSError):  # its process has ended meanwhile, or it is another user's
                 if os.stat(name, dir_fd=temporary, follow_symlinks=False).st_mtime < oldest:
                     os.unlink(name, dir_fd=temporary)
-    _make_directories(base)
+    make_directories(base)
     for directory in (base, *base.parents):
         if directory.is_mount():
             break
@@ -230,29 +182,46 @@ def prepare(base: Path) -> None:
             _sync(directory.parent)
 
 
-def _make_directories(directory: Path) -> None:
+def make_directories(directory: Path) -> None:
     """Create a directory and its missing parents, durably."""
     if directory.is_dir():
         return
-    _make_directories(directory.parent)
+    make_directories(directory.parent)
     with contextlib.suppress(FileExistsError):
         directory.mkdir()
         _sync(directory.parent)
 
 
-def _sync_up(directory: Path, base: Path) -> None:
-    """Make the entries of ``directory`` durable, and its own, up to those of ``base``; other processes' too."""
-    while True:
-        with contextlib.suppress(
-            FileNotFoundError, NotADirectoryError
-        ):  # removed meanwhile, which its parent tells
-            _sync(directory)
-        if directory == base:
-            return
-        directory = directory.parent
+def sync_parents(base: Path, paths: Iterable[str], *, opened: int | None = None) -> dict[str, OSError]:
+    """Make durable what the directories above ``paths`` hold, other processes' files too, and these directories.
+
+    Each directory is synchronised once, for all paths, the deepest first.
+
+    Args:
+        base: The store's directory.
+        paths: Paths below it.
+        opened: An open descriptor of ``base``. Errors since it was opened are reported to it.
+
+    Returns:
+        The errors, by the directory's path relative to ``base``.
+    """
+    failed: dict[str, OSError] = {}
+    for parent in sorted({parent for path in paths for parent in parents_of(path)}, key=len, reverse=True):
+        directory = f"{base}/{parent}" if parent else str(base)
+        try:
+            if not parent and opened is not None:
+                os.fsync(opened)
+            else:
+                _sync(directory)
+        except (FileNotFoundError, NotADirectoryError):  # removed meanwhile, which its parent tells
+            pass
+        except OSError as error:
+            error.filename = directory
+            failed[parent] = error
+    return failed
 
 
-def _sync(directory: Path) -> None:
+def _sync(directory: Path | str) -> None:
     """Make a directory's entries durable. What is none, such as a FIFO, is not opened."""
     descriptor = os.open(directory, os.O_RDONLY | os.O_DIRECTORY)
     try:

@@ -12,6 +12,8 @@ from asyncsteps._errors import AccessDeniedError, StoreError, StoreURLError
 from asyncsteps._plan.names import matches
 from asyncsteps.store._common import BaseStore, KeyFilter
 from asyncsteps.store._directory import files
+from asyncsteps.store._directory.commit import Mark
+from asyncsteps.store._directory.group import CommitGroup
 from asyncsteps.store._location import check_path
 from asyncsteps.store._protocol import DonePage, ListingProgress, OnProgress
 from asyncsteps.store._records import decode_record, encode_record
@@ -24,13 +26,14 @@ class DirectoryStore(BaseStore):
     """Keeps each done step as a file named after it, which holds an indented JSON object.
 
     Ordinary names are file names as they are; `asyncsteps.store._directory.filenames` describes how others are
-    encoded. The first mark creates the directory. A mark is written to a temporary file, synchronised and renamed:
-    readers in any process see the whole mark or none, and it survives a crash once `mark_done` has returned. Other
+    encoded. The first mark creates the directory. A mark is written to a temporary file, synchronised and renamed,
+    and the directory synchronised: readers in any process see the whole mark or none, and it survives a loss of
+    power once `mark_done` has returned. Marks under way together share the synchronisation of the directory. Other
     files in the directory are reported as unrecognised and never touched.
 
     Args:
         path: The directory.
-        concurrency: The most operating system calls at once, each in a worker thread.
+        concurrency: The most worker threads for marks, and as many for everything else.
 
     Raises:
         StoreURLError: When ``path`` is no path of a directory.
@@ -45,7 +48,7 @@ class DirectoryStore(BaseStore):
         self._path = Path(text).absolute()
         self._concurrency = concurrency
         self._limiter: CapacityLimiter | None = None
-        self._prepared = False
+        self._commits: CommitGroup | None = None
 
     @property
     def path(self) -> Path:
@@ -84,11 +87,14 @@ class DirectoryStore(BaseStore):
     async def mark_done(self, name: str, record: Mapping[str, Any], *, first_wins: bool = False) -> bool:
         """Record ``name`` as done, durably; return whether this call's record is the stored one."""
         self._checked(name)
-        body = encode_record(name, record, indent=2) + b"\n"
-        if not self._prepared:
-            await self._call(name, partial(files.prepare, self._path))
-            self._prepared = True
-        return await self._call(name, partial(files.write, self._path, name, body=body, first_wins=first_wins))
+        mark = Mark(name, encode_record(name, record, indent=2) + b"\n", first_wins=first_wins)
+        if self._commits is None:
+            self._commits = CommitGroup(self._path, threads=self._concurrency)
+            self._stack.push_async_callback(self._commits.aclose)
+        await self._commits.make(mark)
+        if mark.error is not None:
+            raise self._mapped(mark.error, step=name, path=mark.path) from mark.error
+        return mark.stored
 
     async def read_done(self, name: str) -> dict[str, Any] | None:
         """Return the record of ``name``, or None when it is not done."""
@@ -107,16 +113,20 @@ class DirectoryStore(BaseStore):
         try:
             return await to_thread.run_sync(function, limiter=self._limiter)
         except OSError as error:
-            file = error.filename2 or error.filename  # of a move: the target, not the temporary file
-            where = None if file is None else str(file)
-            if isinstance(error, PermissionError):
-                raise AccessDeniedError(
-                    f"the operating system denies it ({error.strerror}): give this user read and write permission "
-                    "in the directory",
-                    url=self.url,
-                    key=where,
-                    step=step,
-                ) from error
-            raise StoreError(
-                f"the file system cannot do it: {error.strerror or error}", url=self.url, key=where, step=step
-            ) from error
+            raise self._mapped(error, step=step) from error
+
+    def _mapped(self, error: OSError, *, step: str | None, path: str = "") -> StoreError:
+        """Return the error to raise for one of the operating system, which may not name a file by itself."""
+        file = error.filename2 or error.filename  # of a move: the target, not the temporary file
+        where = None if file is None and not path else str(self._path / (file or path))
+        if isinstance(error, PermissionError):
+            return AccessDeniedError(
+                f"the operating system denies it ({error.strerror}): give this user read and write permission "
+                "in the directory",
+                url=self.url,
+                key=where,
+                step=step,
+            )
+        return StoreError(
+            f"the file system cannot do it: {error.strerror or error}", url=self.url, key=where, step=step
+        )
