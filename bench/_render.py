@@ -24,6 +24,8 @@ _PACKAGES = (
     "anyio",
     "obstore",
     "simpleflow",
+    "luigi",
+    "dbos",
     "moto",
 )
 

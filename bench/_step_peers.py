@@ -166,7 +166,7 @@ def luigi_files(job: Mapping[str, Any], meter: Meter) -> dict[str, Any]:
     played = 0
 
     class Work(luigi.Task):
-        number = luigi.IntParameter()
+        number: Any = luigi.IntParameter()
 
         def output(self) -> Any:
             return luigi.LocalTarget(f"{folder}/step-{self.number}")
@@ -193,14 +193,7 @@ async def dbos_sqlite(job: Mapping[str, Any], meter: Meter) -> dict[str, Any]:
     count, played = job["count"], 0
     with tempfile.TemporaryDirectory() as folder:
         url = f"sqlite:///{folder}/bench.sqlite"
-        DBOS(
-            config={
-                "name": "bench",
-                "system_database_url": url,
-                "log_level": "ERROR",
-                "run_admin_server": False,
-            }
-        )
+        DBOS(config={"name": "bench", "system_database_url": url, "log_level": "ERROR"})
 
         @DBOS.step()
         async def work() -> None:

@@ -56,19 +56,23 @@ async def finish(work: Coroutine[Any, Any, object], *, timeout: float) -> Finish
     cancelled: asyncio.CancelledError | None = None
     overrun = False
 
-    async def do() -> None:
-        try:
-            await work
-        finally:
-            if not ended.done():  # else the caller is cancelled
-                ended.set_result(None)
+    def wake(_: object = None) -> None:
+        if not ended.done():
+            ended.set_result(None)
 
     def cut_short() -> None:
         nonlocal overrun
         overrun = task.cancel()
 
+    async def do() -> None:
+        try:
+            await work
+        finally:
+            wake()  # a turn of the event loop before the task's callbacks
+
     # A task, because a shielded cancel scope does not keep out Task.cancel().
     task = loop.create_task(do())
+    task.add_done_callback(wake)  # also when it is cancelled before it has begun
     try:
         await ended
     except asyncio.CancelledError as cancellation:
@@ -77,6 +81,7 @@ async def finish(work: Coroutine[Any, Any, object], *, timeout: float) -> Finish
         await through_cancellations(task)
         timer.cancel()
     if task.cancelled():
+        work.close()  # it may not have begun
         how = f"after {timeout:g} s, cut short by a cancellation" if overrun else "cancelled from within"
         return Finished(StoreError(f"not known to be stored {how}"), cancelled)
     error = task.exception()

@@ -212,6 +212,26 @@ def test_a_mark_that_overruns_its_time_is_waited_for_once_and_leaves_nothing() -
     assert "after 7 s, cut short by a cancellation" in told
 
 
+async def test_a_mark_whose_task_is_cancelled_before_it_begins_is_not_waited_for() -> None:
+    begun: list[str] = []
+
+    async def work() -> None:
+        begun.append("work")
+
+    others = asyncio.all_tasks()
+    finishing = asyncio.create_task(finish(work(), timeout=30))
+    while not (made := asyncio.all_tasks() - others - {finishing}):
+        await asyncio.sleep(0)
+        if finishing.done():
+            break
+    for task in made:
+        task.cancel()
+    finished = await asyncio.wait_for(finishing, 10)
+    assert not begun
+    assert finished.cancelled is None
+    assert str(finished.error) == "not known to be stored cancelled from within"
+
+
 @pytest.mark.parametrize("kind", ["missing", "fifo", "directory"])
 async def test_a_markers_file_that_cannot_be_opened_leaves_no_open_run(tmp_path: Path, kind: str) -> None:
     path = tmp_path / "missing" / "markers" if kind == "missing" else tmp_path / "markers"
