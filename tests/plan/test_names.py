@@ -69,6 +69,7 @@ BAD_BY_SIMPLEFLOW: list[tuple[Any, str]] = [
     ("a/../../evil", "'.' or '..' between slashes"),
     ("a/..", "'.' or '..' between slashes"),
     ("a/./b", "'.' or '..' between slashes"),
+    (".asyncsteps-doctor/3f1c", "puts its probes"),
     ("a\nb", "control characters"),
     ("a/\ud800", "lone surrogates"),
     ("é/" * 342, "at most 1024 bytes"),
