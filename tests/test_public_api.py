@@ -19,6 +19,7 @@ def test_all_is_sorted_and_there() -> None:
 
 
 def test_what_is_public_is_all_that_is_there() -> None:
+    assert all(hasattr(asyncsteps, name) for name in asyncsteps.__all__)  # imported at their first use
     public = {
         name
         for name, value in vars(asyncsteps).items()
