@@ -200,6 +200,7 @@ class S3Store(BaseStore):
             partial(self._fetch, retries_itself=True),
             self._prefix + below,
             concurrency=1 if self._is_directory_bucket else self._client.concurrency,
+            allowed=lambda: self._client.concurrency,
             on_progress=on_progress,
         )
         start, exact = len(self._prefix), below or under == EVERYTHING
