@@ -2,19 +2,23 @@
 
 import asyncio
 import random
+import resource
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
 import pytest
+from s3_store_support import RECORD, s3_store
+from servers import FaultProxy, slow_down
 from virtual_time import run_virtually
 
 from asyncsteps.store._s3.concurrency import LEAST, AdaptiveLimit, Watch
+from asyncsteps.store._s3.options import ClientOptions
 
 ROUND_TRIP = 0.05
 SECONDS = 12.0
 
 
-class Throttled(Exception):
+class ThrottledError(Exception):
     """The model server's 503."""
 
 
@@ -47,7 +51,7 @@ class ModelServer:
                 if self.refuses and ahead > ROUND_TRIP:
                     await asyncio.sleep(ROUND_TRIP)
                     self.refused += 1
-                    raise Throttled
+                    raise ThrottledError
                 self._free_at = now + ahead + 1 / self.rate
                 queued = 0.0 if self.refuses else ahead
             await asyncio.sleep(self.latency(self.under_way) + queued)
@@ -71,7 +75,7 @@ async def load(
                 for attempt in range(9):
                     try:
                         await server.answer()
-                    except Throttled:
+                    except ThrottledError:
                         watch.throttled()
                         await asyncio.sleep(draw.uniform(0, 2**attempt) / 10)
                         watch.begins()
@@ -133,7 +137,7 @@ def test_a_server_that_queues_is_used_to_the_full_and_its_queue_stays_short(rate
     server = ModelServer(rate=rate)
     limits = played(server)
     knee = max(64, rate * ROUND_TRIP)  # it begins with 64, and what these meet is the lowest latency it knows
-    assert LEAST <= min(limits)
+    assert min(limits) >= LEAST
     assert max(limits) <= 3 * knee
     assert server.answered > 0.9 * SECONDS * rate
 
@@ -212,3 +216,33 @@ def test_a_server_that_recovers_is_used_again() -> None:
         assert limit.now == 256
 
     run_virtually(main())
+
+
+@pytest.mark.parametrize("transport", [None, "botocore"])
+@pytest.mark.usefixtures("no_retry_pauses")
+async def test_a_throttled_mark_halves_the_limit_of_its_store(
+    bucket: str, fault_proxy: FaultProxy, transport: str | None
+) -> None:
+    """The store has both succeed: what it was answered meanwhile is seen inside the client's retries."""
+    async with s3_store(bucket, fault_proxy.endpoint, transport=transport) as store:
+        assert not await store.is_done("a")
+        assert store._client.concurrency == 64
+        fault_proxy.inject(slow_down())
+        await store.mark_done("a", RECORD)
+        assert store._client.concurrency == 32
+        assert await store.is_done("a")
+
+
+async def test_a_throttled_page_halves_the_limit_of_its_store(bucket: str, fault_proxy: FaultProxy) -> None:
+    async with s3_store(bucket, fault_proxy.endpoint) as store:
+        await store.mark_done("a", RECORD)
+        fault_proxy.inject(slow_down())
+        assert await store.list_done() == ["a"]
+        assert store._client.concurrency == 32
+
+
+def test_the_default_bound_leaves_half_of_the_files_to_others(monkeypatch: pytest.MonkeyPatch) -> None:
+    for files, expected in ((1024, 256), (256, 128), (1, 1), (resource.RLIM_INFINITY, 256)):
+        monkeypatch.setattr(resource, "getrlimit", lambda _, soft=files: (soft, resource.RLIM_INFINITY))
+        assert ClientOptions().connections == expected
+    assert ClientOptions(concurrency=700).connections == 700
