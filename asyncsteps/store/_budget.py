@@ -86,9 +86,11 @@ class TimeBudget:
         self.wait()
         try:
             await limiter.acquire()
-        finally:
+        except BaseException:
             self.go_on()
+            raise
         self._begun = True
+        self._waiting -= 1
         self._in_flight += 1
         self._tick()
         try:
@@ -99,9 +101,12 @@ class TimeBudget:
             self._tick()
 
     def _tick(self) -> None:
-        self._spent = self.spent
-        runs = self._begun and (self._in_flight > 0 or self._waiting == 0)
-        self._since = current_time() if runs else None
+        if not self._begun:
+            return
+        now = current_time()
+        if self._since is not None:
+            self._spent += now - self._since
+        self._since = now if self._in_flight > 0 or self._waiting == 0 else None
 
 
 def current_budget() -> TimeBudget | None:

@@ -47,9 +47,9 @@ def open_store(
             ``AWS_ENDPOINT_URL``) and profiles decide.
         region_name: For S3: the region. None: botocore's environment and profiles decide.
         config: For S3: botocore configuration (retries, timeouts, proxies), which overrides the store's own.
-        concurrency: The most requests, or operating system calls, at once. To S3 there are as many as it bears, from
-            8 up to this. None: 256 requests (half of the files that the process may open, if that is less), or 64
-            calls.
+        concurrency: The most requests, or operating system calls, at once. To S3 there are as many as it bears,
+            from 8 up to this. None: 256 requests (half of the files that the process may open, if that is less),
+            or 64 calls.
         sse: For S3: server-side encryption, True for ``AES256`` or a name such as ``aws:kms``.
         timeout: For S3: seconds that a look-up, a mark, a withdrawal (of 1,000 names) or a page may take, with all
             its requests, retries and pauses; 60 by default. Waiting for a connection does not count.

@@ -106,10 +106,13 @@ class BucketClient:
                 with scope, watched(attempts, watch):
                     if not self._closed:
                         share = budget.share(self._options.seconds)
-                        scope.deadline = current_time() + max(share, _CONNECTING)
-                        client = self._client or await self._make()
-                        scope.deadline = min(scope.deadline, current_time() + share)
-                        reply = await self._send(client, operation, params, attempts)
+                        begun = current_time()
+                        scope.deadline = begun + share
+                        if self._client is None:
+                            scope.deadline = begun + max(share, _CONNECTING)
+                            await self._make()
+                            scope.deadline = min(scope.deadline, current_time() + share)
+                        reply = await self._send(self._client, operation, params, attempts)
                         watch.answered(operation)
                         return reply
             except Exception as error:
@@ -202,13 +205,12 @@ class BucketClient:
                 self._bucket_seen = True
             return None
 
-    async def _make(self) -> Any:
+    async def _make(self) -> None:
         async with self._making:
             if self._client is None:
                 if self._options.client is None:
                     self._session = self._options.session or new_session()
                 self._client = await open_client(self._options, self._session, self._stack)
-            return self._client
 
 
 async def _read(stream: Any, context: ErrorContext) -> bytes:
