@@ -5,7 +5,7 @@ from collections.abc import AsyncIterator, Iterator
 from contextvars import ContextVar
 from dataclasses import dataclass
 
-from anyio import CapacityLimiter, current_time
+from anyio import CapacityLimiter, WouldBlock, current_time
 
 _current: ContextVar["TimeBudget | None"] = ContextVar("asyncsteps_time_budget", default=None)
 
@@ -83,14 +83,15 @@ class TimeBudget:
     @contextlib.asynccontextmanager
     async def turn(self, limiter: CapacityLimiter) -> AsyncIterator[None]:
         """Wait for a token of ``limiter`` and hold it inside the block, for one request."""
-        self.wait()
         try:
-            await limiter.acquire()
-        except BaseException:
-            self.go_on()
-            raise
+            limiter.acquire_nowait()  # what is free costs no turn of the loop
+        except WouldBlock:
+            self.wait()
+            try:
+                await limiter.acquire()
+            finally:
+                self.go_on()
         self._begun = True
-        self._waiting -= 1
         self._in_flight += 1
         self._tick()
         try:

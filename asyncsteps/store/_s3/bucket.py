@@ -106,13 +106,12 @@ class BucketClient:
                 with scope, watched(attempts, watch):
                     if not self._closed:
                         share = budget.share(self._options.seconds)
-                        begun = current_time()
-                        scope.deadline = begun + share
-                        if self._client is None:
-                            scope.deadline = begun + max(share, _CONNECTING)
-                            await self._make()
-                            scope.deadline = min(scope.deadline, current_time() + share)
-                        reply = await self._send(self._client, operation, params, attempts)
+                        client = self._client
+                        if client is None:
+                            scope.deadline = current_time() + max(share, _CONNECTING)
+                            client = await self._make()
+                        scope.deadline = min(scope.deadline, current_time() + share)
+                        reply = await self._send(client, operation, params, attempts)
                         watch.answered(operation)
                         return reply
             except Exception as error:
@@ -205,12 +204,13 @@ class BucketClient:
                 self._bucket_seen = True
             return None
 
-    async def _make(self) -> None:
+    async def _make(self) -> Any:
         async with self._making:
             if self._client is None:
                 if self._options.client is None:
                     self._session = self._options.session or new_session()
                 self._client = await open_client(self._options, self._session, self._stack)
+            return self._client
 
 
 async def _read(stream: Any, context: ErrorContext) -> bytes:
