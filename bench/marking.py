@@ -14,7 +14,7 @@ from bench._targets import Target, open_target
 DEFAULTS: dict[str, object] = {"keys": (3_000,), "latencies_ms": (50.0,), "concurrency": 64}
 QUICK = (
     "marking --keys 2000",
-    "marking --keys 5000 --concurrency 256 --peers asyncsteps,obstore --label marking-256",
+    "marking --keys 10000 --concurrency 256 --peers asyncsteps,obstore --label marking-256",
 )
 OURS, BY_BOTOCORE, STOCK, RUST = "asyncsteps", "asyncsteps by botocore", "aioboto3", "obstore"
 VERIFIER = "bench._listing_peers:boto3_paginator"
