@@ -1,11 +1,13 @@
 """How many requests may be under way at once: as many as the server bears, found out as TCP does.
 
-The limit doubles with each round trip until the server first shows that it has enough, and then rises by a few. It
-is halved when the server throttles, and when the latency has doubled, as requests then wait in some queue.
+The limit doubles with each round trip while the latency stays low and until the server first throttles, and else
+rises by a few. It is halved when the server throttles, and when the latency has doubled, as requests then wait in
+some queue.
 
 Latency is noisy, so a round trip is told by its median, and compared with the lowest median so far of the same
 operation. Two high ones in a row halve the limit, one alone is a stall. If the latency does not fall then, it was
-not for this client's sake: the limit is restored, and that latency is the one to compare with.
+not for this client's sake: the limit is restored, and that latency is the one to compare with. If it falls, that
+may be chance, as when this process gets little of a busy processor: so the limit may double again.
 """
 
 from dataclasses import dataclass
@@ -18,13 +20,16 @@ LEAST = 8
 
 _START = 64
 _STEP = 4
-"""By how much the limit rises with a round trip, once it no longer doubles."""
+"""By how much the limit rises with a round trip when it does not double."""
 
 _ROUND_TRIP = 0.1
 """How many seconds a round trip takes, while that is unknown."""
 
 _FEWEST_LATENCIES = 32
 """How many requests tell a latency, at least."""
+
+_LOW = 1.25
+"""A latency is low below this many times the lowest one."""
 
 _HIGH = 2.0
 """A latency is high at this many times the lowest one."""
@@ -78,6 +83,7 @@ class AdaptiveLimit:
         """
         if begun >= self._since:
             self._halving = None
+            self._doubles = False
             self._halve()
 
     def answered(self, operation: str, begun: float) -> None:
@@ -99,7 +105,8 @@ class AdaptiveLimit:
             self._set(halving.limit)
         elif not full or latency < _HIGH * lowest:
             self._high_before = False
-            self._set(self._raised() if full else self.now)
+            doubles = self._doubles and latency < _LOW * lowest
+            self._set((self.now * 2 if doubles else self.now + _STEP) if full else self.now)
         elif not self._high_before:
             self._high_before = True
             self._set(self.now)
@@ -109,11 +116,8 @@ class AdaptiveLimit:
         else:
             self._lowest[operation] = latency  # with the least there is nothing to be gained by less
 
-    def _raised(self) -> float:
-        return self.now * 2 if self._doubles else self.now + _STEP
-
     def _halve(self) -> None:
-        self._doubles = self._high_before = False
+        self._high_before = False
         self._since = current_time() + max(self._lowest.values(), default=_ROUND_TRIP)
         self._set(self.now // 2)
 
