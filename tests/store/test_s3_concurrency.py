@@ -97,6 +97,10 @@ def played(server: ModelServer, *, most: int = 256, seconds: float = SECONDS, wo
     return [limit for at, limit in server.limits if at > seconds / 2]
 
 
+def steady(seconds: float) -> Callable[[int], float]:
+    return lambda _: seconds
+
+
 def noisy(seed: int, sigma: float = 0.5) -> Callable[[int], float]:
     """Draw latencies around a round trip whose logarithm is normal: one in a hundred takes three times as long."""
     draw = random.Random(seed)
@@ -159,7 +163,7 @@ def test_latency_that_is_not_ours_does_not_starve() -> None:
     async def main() -> None:
         server, limit = ModelServer(), AdaptiveLimit(256)
         await load(server, limit, 2)
-        server.latency = lambda _: 10 * ROUND_TRIP
+        server.latency = steady(10 * ROUND_TRIP)
         await load(server, limit, 12)
         assert limit.now == 256
         assert min(limit for _, limit in server.limits) >= 64
@@ -177,7 +181,7 @@ def test_latency_that_comes_in_bursts_does_not_starve(seed: int) -> None:
         loading = asyncio.create_task(load(server, limit, 4 * SECONDS))
         while not loading.done():
             for factor in (1, 4):
-                server.latency = lambda _, factor=factor: factor * ROUND_TRIP
+                server.latency = steady(factor * ROUND_TRIP)
                 await asyncio.wait([loading], timeout=draw.uniform(0.2, 1.5))
         limits = [now for _, now in server.limits]
         assert sum(limits) / len(limits) > 128

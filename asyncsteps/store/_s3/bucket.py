@@ -101,8 +101,8 @@ class BucketClient:
         attempts = budget.attempts if budget.retried else Attempts()
         async with budget.turn(self._limit.limiter):  # before the request is signed, because signatures expire
             self._in_flight.add(scope := CancelScope())
+            watch = Watch(self._limit)
             try:
-                watch = Watch(self._limit)
                 with scope, watched(attempts, watch):
                     if not self._closed:
                         share = budget.share(self._options.seconds)
