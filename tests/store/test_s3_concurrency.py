@@ -149,9 +149,9 @@ def test_a_server_that_queues_is_used_to_the_full_and_its_queue_stays_short(rate
 
 @pytest.mark.parametrize("seed", range(2))
 def test_a_server_that_slows_down_with_its_load_is_not_overloaded(seed: int) -> None:
-    """Its latency is twice the lowest with 100 under way, and five times with 400."""
+    """Its latency grows with the square of what is under way."""
     noise = noisy(seed, sigma=0.2)
-    server = ModelServer(latency=lambda under_way: noise(under_way) * (1 + under_way / 100))
+    server = ModelServer(latency=lambda under_way: noise(under_way) * (1 + (under_way / 64) ** 2))
     limits = played(server)
     assert max(limits) < 256
     assert sum(limits) / len(limits) > 32

@@ -1,7 +1,7 @@
 """How many requests may be under way at once: as many as the server bears, found out as TCP does.
 
 The limit doubles with each round trip while the latency stays low and until the server first throttles, and else
-rises by a few. It is halved when the server throttles, and when the latency has doubled, as requests then wait in
+rises by a few. It is halved when the server throttles, and when the latency has tripled, as requests then wait in
 some queue.
 
 Latency is noisy, so a round trip is told by its median, and compared with the lowest median so far of the same
@@ -31,7 +31,7 @@ _FEWEST_LATENCIES = 32
 _LOW = 1.25
 """A latency is low below this many times the lowest one."""
 
-_HIGH = 2.0
+_HIGH = 3.0
 """A latency is high at this many times the lowest one."""
 
 _LONG = "delete_objects"
