@@ -81,3 +81,16 @@ async def empty(job: Mapping[str, Any], meter: Meter) -> dict[str, Any]:
         with meter:
             gone = await store.withdraw(await store.list_done())
     return {"count": len(gone)}
+
+
+async def withdraw(job: Mapping[str, Any], meter: Meter) -> dict[str, Any]:
+    """Withdraw marks whose names are known."""
+    import asyncsteps
+
+    names = make_names("flat-padded", job["count"])
+    async with asyncsteps.open_store(
+        job["url"], endpoint_url=job["endpoint_url"], concurrency=job["concurrency"]
+    ) as store:
+        with meter:
+            gone = await store.withdraw(names)
+    return {"count": len(gone)}

@@ -13,7 +13,7 @@ from bench._shapes import SHAPES
 from bench._targets import Target, open_target
 
 DEFAULTS: dict[str, object] = {"shapes": ("flat-padded",), "latencies_ms": (50.0,), "concurrency": 32}
-OURS, BY_BOTOCORE = "asyncsteps", "asyncsteps by botocore"
+OURS, BY_BOTOCORE, RUST = "asyncsteps", "asyncsteps by botocore", "obstore"
 QUICK = (
     "listing --keys 1000,10000,100000 --label listing-sizes",
     "listing --keys 100000 --shape all --peers asyncsteps --label listing-shapes",
@@ -155,6 +155,15 @@ def goals_of(options: Options, rows: Sequence[Row]) -> list[Goal]:
             for promise, column, limit, unit in _promises(row):
                 what = (f"{row['keys']:,} keys", promise, unit)
                 promised.setdefault(what, []).append((row[column] - limit, row[column], row["shape"]))
+    goals += [
+        Goal(
+            f"{row['keys']:,} keys at 1 ms: at least 3 times the speed of obstore",
+            f"{row['ratio']:.2g} times",
+            row["ratio"] >= 3,
+        )
+        for row in rows
+        if row["peer"] == RUST and row["keys"] == 10_000 and row["latency_ms"] == 1 and "ratio" in row
+    ]
     for (keys, promise, unit), measured in promised.items():
         over, worst, shape = max(measured)
         missed = [shape for excess, _, shape in measured if excess > 0]

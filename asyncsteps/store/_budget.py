@@ -5,7 +5,7 @@ from collections.abc import AsyncIterator, Iterator
 from contextvars import ContextVar
 from dataclasses import dataclass
 
-from anyio import CapacityLimiter, current_time
+from anyio import CapacityLimiter, WouldBlock, current_time
 
 _current: ContextVar["TimeBudget | None"] = ContextVar("asyncsteps_time_budget", default=None)
 
@@ -83,11 +83,14 @@ class TimeBudget:
     @contextlib.asynccontextmanager
     async def turn(self, limiter: CapacityLimiter) -> AsyncIterator[None]:
         """Wait for a token of ``limiter`` and hold it inside the block, for one request."""
-        self.wait()
         try:
-            await limiter.acquire()
-        finally:
-            self.go_on()
+            limiter.acquire_nowait()  # what is free costs no turn of the loop
+        except WouldBlock:
+            self.wait()
+            try:
+                await limiter.acquire()
+            finally:
+                self.go_on()
         self._begun = True
         self._in_flight += 1
         self._tick()
@@ -99,9 +102,12 @@ class TimeBudget:
             self._tick()
 
     def _tick(self) -> None:
-        self._spent = self.spent
-        runs = self._begun and (self._in_flight > 0 or self._waiting == 0)
-        self._since = current_time() if runs else None
+        if not self._begun:
+            return
+        now = current_time()
+        if self._since is not None:
+            self._spent += now - self._since
+        self._since = now if self._in_flight > 0 or self._waiting == 0 else None
 
 
 def current_budget() -> TimeBudget | None:

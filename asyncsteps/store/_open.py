@@ -15,8 +15,8 @@ from asyncsteps.store._protocol import StepStore
 if TYPE_CHECKING:
     from botocore.config import Config
 
-CONCURRENCY = 64
-"""The default number of concurrent requests."""
+_CALLS = 64
+"""The default number of operating system calls at once."""
 
 
 def open_store(
@@ -27,7 +27,7 @@ def open_store(
     endpoint_url: str | None = None,
     region_name: str | None = None,
     config: "Config | None" = None,
-    concurrency: int = CONCURRENCY,
+    concurrency: int | None = None,
     sse: bool | str | None = None,
     timeout: float | None = None,
     attempts: int | None = None,
@@ -47,7 +47,9 @@ def open_store(
             ``AWS_ENDPOINT_URL``) and profiles decide.
         region_name: For S3: the region. None: botocore's environment and profiles decide.
         config: For S3: botocore configuration (retries, timeouts, proxies), which overrides the store's own.
-        concurrency: The most requests, or operating system calls, at once.
+        concurrency: The most requests, or operating system calls, at once. To S3 there are as many as it bears,
+            from 8 up to this. None: 256 requests (half of the files that the process may open, if that is less),
+            or 64 calls.
         sse: For S3: server-side encryption, True for ``AES256`` or a name such as ``aws:kms``.
         timeout: For S3: seconds that a look-up, a mark, a withdrawal (of 1,000 names) or a page may take, with all
             its requests, retries and pauses; 60 by default. Waiting for a connection does not count.
@@ -85,7 +87,7 @@ def open_store(
         case MemoryLocation():
             return MemoryStore()
         case DirectoryLocation(path=path):
-            return DirectoryStore(path, concurrency=concurrency)
+            return DirectoryStore(path, concurrency=_CALLS if concurrency is None else concurrency)
 
 
 def open_bucket(
@@ -97,7 +99,7 @@ def open_bucket(
     endpoint_url: str | None = None,
     region_name: str | None = None,
     config: "Config | None" = None,
-    concurrency: int = CONCURRENCY,
+    concurrency: int | None = None,
     sse: bool | str | None = None,
     timeout: float | None = None,
     attempts: int | None = None,
@@ -145,7 +147,7 @@ def _open_s3(
     bucket: str,
     prefix: str,
     *,
-    concurrency: int,
+    concurrency: int | None,
     sse: bool | str | None,
     step_names: NameRule = STRICT,
     **options: Any,
@@ -165,5 +167,7 @@ def _open_s3(
 
 
 def _check_concurrency(concurrency: object) -> None:
+    if concurrency is None:
+        return
     if not isinstance(concurrency, int) or isinstance(concurrency, bool) or concurrency < 1:
         raise StoreOptionError(f"concurrency={concurrency!r} is no positive number of requests side by side")

@@ -4,9 +4,10 @@ import asyncio
 
 import pytest
 from s3_store_support import RECORD, named, s3_store
-from servers import Answer, FaultProxy, MotoServer, Request, error_answer
+from servers import Answer, FaultProxy, Hold, MotoServer, Request, error_answer
 
 from asyncsteps._errors import AccessDeniedError, StoreError
+from asyncsteps.store import StepStore
 
 pytestmark = pytest.mark.usefixtures("no_retry_pauses")
 
@@ -43,6 +44,50 @@ async def test_what_is_withdrawn_is_deleted_though_a_lookup_does_not_find_it(
         assert await store.withdraw(names) == []
         fault_proxy.rule = None
         assert await store.list_done() == []
+
+
+async def small_batches(proxy: FaultProxy, store: StepStore, monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """Mark a hundred names, of which a page and a deletion take twenty, and forget the requests for that."""
+    monkeypatch.setattr("asyncsteps.store._s3.delete.BATCH", 20)
+    proxy.rewrite = lambda target: f"{target}&max-keys=20" if "list-type" in target else target
+    names = [f"w.{number:03}" for number in range(100)]
+    await asyncio.gather(*(store.mark_done(name, RECORD) for name in names))
+    proxy.requests.clear()
+    return names
+
+
+async def test_a_batch_takes_a_look_up_and_a_deletion_beside_the_others(
+    moto_server: MotoServer, bucket: str, fault_proxy: FaultProxy, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with s3_store(bucket, fault_proxy.endpoint) as store:
+        names = await small_batches(fault_proxy, store, monkeypatch)
+        release = asyncio.Event()
+        last = lambda request: request.is_listing and "w.08" in request.target  # noqa: E731
+        fault_proxy.inject(Hold(release), when=last)
+        withdrawing = asyncio.create_task(store.withdraw(names))
+        # One batch is still looked up while the others are deleted.
+        await fault_proxy.wait_for(lambda proxy: [r.method for r in proxy.requests].count("POST") == 4)
+        release.set()
+        assert await withdrawing == names
+        assert sorted(request.method for request in fault_proxy.requests) == ["GET"] * 5 + ["POST"] * 5
+    assert moto_server.keys(bucket) == []
+
+
+async def test_what_cannot_be_looked_up_is_told_and_not_deleted(
+    bucket: str, fault_proxy: FaultProxy, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with s3_store(bucket, fault_proxy.endpoint) as store:
+        names = await small_batches(fault_proxy, store, monkeypatch)
+        denied = error_answer(403, "AccessDenied")
+        fault_proxy.inject(denied, times=9, when=lambda request: request.is_listing and "w.08" in request.target)
+        with pytest.raises(
+            StoreError,
+            match=r"not withdrawn: 'w.080'.* and 15 more.*s3:ListBucket.*; withdrawn: 'w.000'.* 75 more",
+        ) as caught:
+            await store.withdraw(names)
+        assert isinstance(caught.value.__cause__, AccessDeniedError)
+        fault_proxy.rule = None
+        assert await store.list_done() == names[80:]
 
 
 async def test_no_names_withdraw_nothing(bucket: str, fault_proxy: FaultProxy) -> None:

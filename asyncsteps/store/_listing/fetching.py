@@ -39,6 +39,7 @@ async def list_keys(
     prefix: str,
     *,
     concurrency: int,
+    allowed: Callable[[], int] | None = None,
     on_progress: Callable[[ListingProgress], object] | None = None,
 ) -> AsyncIterator[list[str]]:
     """Yield the complete keys under ``prefix`` in batches, each key once, in no particular order.
@@ -50,6 +51,7 @@ async def list_keys(
         fetch: Fetches one page, with such retries of its own as it sees fit.
         prefix: What every key starts with.
         concurrency: The most pages to fetch at once; 1 follows the token chain alone.
+        allowed: Gives the most pages to fetch at once now, where that changes; ``concurrency`` bounds it.
         on_progress: Called after each page.
 
     Raises:
@@ -58,7 +60,7 @@ async def list_keys(
     """
     if concurrency < 1:
         raise ValueError(f"a concurrency of {concurrency!r} is refused: it must be at least 1")
-    listing = _Listing(fetch, prefix, concurrency, on_progress)
+    listing = _Listing(fetch, prefix, concurrency, allowed, on_progress)
     try:
         listing.begin()
         while (batch := await listing.next_batch()) is not None:
@@ -75,9 +77,11 @@ class _Listing:
         fetch: FetchPage,
         prefix: str,
         concurrency: int,
+        allowed: Callable[[], int] | None,
         on_progress: Callable[[ListingProgress], object] | None,
     ) -> None:
         self._fetch = fetch
+        self._allowed = allowed
         self._prefix = prefix
         self._on_progress = on_progress
         self._scheduler = Scheduler(prefix, concurrency=concurrency)
@@ -138,7 +142,8 @@ class _Listing:
         """Start as many requests as the limit allows, unless the consumer lags behind."""
         if self._closed or self._error is not None or len(self._batches) >= self._concurrency:
             return
-        idle = int(self._limit) - len(self._tasks)
+        limit = int(self._limit) if self._allowed is None else min(int(self._limit), self._allowed())
+        idle = limit - len(self._tasks)
         while self._again and idle > 0:
             request, attempt, budget = self._again.popleft()
             budget.go_on()

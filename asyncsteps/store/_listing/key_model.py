@@ -144,11 +144,9 @@ class KeyModel:
         return Branching(children, theirs.known, theirs.share)
 
     def _absent(self, key_prefix: str, chars: set[str]) -> set[str]:
-        """Return which of ``chars`` are known not to follow ``key_prefix``: all that they begin was listed."""
-        unseen = {char for char in chars if not self._samples.has(key_prefix + char)}
-        return {
-            char for char in unseen if not self._ranges.is_open(key_prefix + char, prefix_end(key_prefix + char))
-        }
+        """Return which of ``chars``, unseen there, cannot follow ``key_prefix``: what they begin was listed."""
+        longer = [key_prefix + char for char in chars]
+        return {begin[-1] for begin in longer if not self._ranges.is_open(begin, prefix_end(begin))}
 
     def _absent_after(self, alike: Sequence[str], chars: set[str]) -> set[str]:
         """Return which of ``chars`` follow none of the similar key prefixes: no month begins with a 2."""

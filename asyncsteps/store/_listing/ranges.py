@@ -8,6 +8,7 @@ every key counts exactly once, wherever the ranges were split.
 from bisect import bisect_left, bisect_right
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from operator import attrgetter
 
 from asyncsteps._plan.order import prefix_end
 
@@ -127,5 +128,4 @@ class KeyRanges:
         return counting
 
 
-def _begin(key_range: KeyRange) -> Position:
-    return key_range.lo
+_begin = attrgetter("lo")

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from http import HTTPStatus
 from typing import Any
 
-from anyio import CancelScope, CapacityLimiter, Event, Lock, current_time, sleep
+from anyio import CancelScope, Event, Lock, current_time, sleep
 from botocore.exceptions import ClientError
 from botocore.parsers import ResponseParserError
 
@@ -15,7 +15,8 @@ from asyncsteps._aws.codes import UNREACHABLE, error_code, error_status
 from asyncsteps._errors import AccessDeniedError, EndpointUnreachableError, StoreClosedError, StoreError
 from asyncsteps.store._budget import Attempts, TimeBudget, current_budget, one_budget
 from asyncsteps.store._records import check_length
-from asyncsteps.store._s3.client import Sent, counted_attempts, observed, open_client
+from asyncsteps.store._s3.client import Sent, observed, open_client, watched
+from asyncsteps.store._s3.concurrency import AdaptiveLimit, Watch
 from asyncsteps.store._s3.direct import Direct, learn
 from asyncsteps.store._s3.errors import ErrorContext, NoReplyOfS3Error, check_reply, store_error
 from asyncsteps.store._s3.options import ClientOptions
@@ -27,6 +28,9 @@ _ATTEMPTS_AT_REPLIES = 3
 _LONGEST_PAUSE = 0.2
 _CONNECTING = 10.0
 """Seconds that loading the libraries and finding credentials may take, however short the timeout is."""
+
+_ANSWERS = {HTTPStatus.NOT_FOUND, HTTPStatus.PRECONDITION_FAILED}
+"""What is as quick an answer as success is."""
 
 _CHUNK = 2**20
 """The bytes of a body that are read at once, at most."""
@@ -51,7 +55,7 @@ class BucketClient:
         self._learns = options.client is None and options.transport is None
         self._stack = contextlib.AsyncExitStack()
         self._making = Lock()
-        self._limiter = CapacityLimiter(options.usable_concurrency)
+        self._limit = AdaptiveLimit(options.usable_concurrency)
         self._closed = False
         self._bucket_seen = False
         self._in_flight: set[CancelScope] = set()
@@ -59,8 +63,8 @@ class BucketClient:
 
     @property
     def concurrency(self) -> int:
-        """The most requests at once."""
-        return int(self._limiter.total_tokens)
+        """The most requests at once, now."""
+        return self._limit.now
 
     async def aclose(self) -> None:
         """Cancel the requests in flight, which then raise an error, and close a client of ours."""
@@ -95,17 +99,24 @@ class BucketClient:
             params["Key"] = key
         budget = current_budget() or TimeBudget()
         attempts = budget.attempts if budget.retried else Attempts()
-        async with budget.turn(self._limiter):  # before the request is signed, because signatures expire
+        async with budget.turn(self._limit.limiter):  # before the request is signed, because signatures expire
             self._in_flight.add(scope := CancelScope())
+            watch = Watch(self._limit)
             try:
-                with scope, counted_attempts(attempts):
+                with scope, watched(attempts, watch):
                     if not self._closed:
                         share = budget.share(self._options.seconds)
-                        scope.deadline = current_time() + max(share, _CONNECTING)
-                        client = self._client or await self._make()
+                        client = self._client
+                        if client is None:
+                            scope.deadline = current_time() + max(share, _CONNECTING)
+                            client = await self._make()
                         scope.deadline = min(scope.deadline, current_time() + share)
-                        return await self._send(client, operation, params, attempts)
+                        reply = await self._send(client, operation, params, attempts)
+                        watch.answered(operation)
+                        return reply
             except Exception as error:
+                if isinstance(error, ClientError) and error_status(error) in _ANSWERS:
+                    watch.answered(operation)
                 raise store_error(error, operation, context=self.context(key, step), attempts=attempts) from error
             finally:
                 self._in_flight.discard(scope)

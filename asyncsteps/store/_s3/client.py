@@ -28,6 +28,7 @@ from asyncsteps._aws.redaction import endpoint_refusal
 from asyncsteps._errors import StoreOptionError
 from asyncsteps.store._budget import Attempts
 from asyncsteps.store._s3 import page_parser
+from asyncsteps.store._s3.concurrency import Watch
 from asyncsteps.store._s3.errors import is_throttling, is_unreachable
 from asyncsteps.store._s3.http_session import session_without_redirects
 from asyncsteps.store._s3.options import ClientOptions
@@ -64,35 +65,43 @@ _ATTEMPT_EVENT = "request-created.s3"
 _ATTEMPT_ID = "asyncsteps-attempts"
 _SENT_ID = "asyncsteps-sent"
 _retries_itself: ContextVar[bool] = ContextVar("asyncsteps_retries_itself", default=False)
-_attempts: ContextVar[Attempts | None] = ContextVar("asyncsteps_attempts", default=None)
+_watched: ContextVar[tuple[Attempts, Watch] | None] = ContextVar("asyncsteps_attempts", default=None)
 _sent: ContextVar["Sent | None"] = ContextVar("asyncsteps_sent", default=None)
 
 
 @contextlib.contextmanager
-def counted_attempts(counter: Attempts) -> Iterator[None]:
-    """Count the attempts that a client of `open_client` makes inside the block."""
-    reset = _attempts.set(counter)
+def watched(attempts: Attempts, watch: Watch) -> Iterator[None]:
+    """Count and watch the attempts that a client of `open_client` makes inside the block."""
+    reset = _watched.set((attempts, watch))
     try:
         yield
     finally:
-        _attempts.reset(reset)
+        _watched.reset(reset)
 
 
 def count_attempt(**_: object) -> None:
     """Count an attempt; the handler of ``request-created``, which is emitted once for each."""
-    counter = _attempts.get()
-    if counter is not None:
-        counter.made += 1
-        counter.failure = None
+    if (found := _watched.get()) is not None:
+        attempts, watch = found
+        attempts.made += 1
+        attempts.failure = None
+        watch.begins()
+
+
+def note_throttling() -> None:
+    """Note that the server asks to slow down."""
+    if (found := _watched.get()) is not None:
+        found[1].throttled()
 
 
 def _note_failure(
     *, response: Any, operation: Any, caught_exception: Exception | None = None, **_: object
 ) -> None:
     """Handle ``needs-retry``: note how an attempt failed, which the pause before the next would hide."""
-    counter = _attempts.get()
-    if counter is not None:
-        counter.failure = _failure(response, operation, caught_exception)
+    if (found := _watched.get()) is not None:
+        failure = found[0].failure = _failure(response, operation, caught_exception)
+        if failure is not None and is_throttling(failure):
+            note_throttling()
 
 
 def _stop_asking_for_the_region(*, response: Any, operation: Any, **_: object) -> None:
@@ -212,7 +221,7 @@ def _own_config(options: ClientOptions) -> "AioConfig":
     own = AioConfig(
         connect_timeout=min(_CONNECT_TIMEOUT, options.seconds / 2),
         read_timeout=min(_READ_TIMEOUT, options.seconds / 2),
-        max_pool_connections=options.concurrency,
+        max_pool_connections=options.connections,
         parameter_validation=False,
         request_checksum_calculation="when_required",
         response_checksum_validation="when_required",

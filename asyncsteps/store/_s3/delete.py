@@ -1,14 +1,15 @@
-"""Deletes done marks, up to 1,000 in one request, and finds out which of them exist."""
+"""Withdraws done marks: finds out which of them exist, and deletes up to 1,000 in one request."""
 
 from bisect import bisect_right
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
-from typing import Any, TypeVar
+from typing import Any, NoReturn, TypeVar
 
 from anyio import create_task_group, sleep
 
 from asyncsteps._errors import AccessDeniedError, StoreError
+from asyncsteps._plan.order import just_before
 from asyncsteps.store._protocol import DonePage
 from asyncsteps.store._s3.bucket import BucketClient
 
@@ -31,62 +32,38 @@ IsDone = Callable[[str], Awaitable[bool]]
 DonePageAfter = Callable[[str], Awaitable[DonePage]]
 
 
-async def find_done(names: Sequence[str], *, is_done: IsDone, done_page: DonePageAfter) -> list[str]:
-    """Return those of ``names`` that are done, in order; S3's reply to a deletion does not tell.
+async def withdraw(
+    client: BucketClient, names: Sequence[str], *, prefix: str, is_done: IsDone, done_page: DonePageAfter
+) -> list[str]:
+    """Delete the objects of ``names``, found or not; return those that were found, in order.
 
-    A few names are looked up one by one, many in pages, as long as a page covers enough of them.
+    S3's answer to a deletion does not tell, so each batch is looked up first. The batches go side by side: some
+    are deleted while others are looked up.
 
     Args:
+        client: The bucket.
         names: Names, ascending.
+        prefix: What the keys start with.
         is_done: Looks up one name.
         done_page: Fetches the page of done names after a name.
-    """
-    if len(names) <= _FEW:
-        return await _find_done_singly(names, is_done)
-    chunks = [names[start : start + BATCH] for start in range(0, len(names), BATCH)]
-    found = await _gather([partial(_find_done_by_pages, chunk, is_done, done_page) for chunk in chunks])
-    return [name for chunk in found for name in chunk]
-
-
-async def _find_done_singly(names: Sequence[str], is_done: IsDone) -> list[str]:
-    answers = await _gather([partial(is_done, name) for name in names])
-    return [name for name, done in zip(names, answers, strict=True) if done]
-
-
-async def _find_done_by_pages(names: Sequence[str], is_done: IsDone, done_page: DonePageAfter) -> list[str]:
-    done: list[str] = []
-    position = 0
-    while position < len(names):
-        page = await done_page(names[position])
-        end = len(names) if page.through is None else max(position + 1, bisect_right(names, page.through))
-        few = end - position < _FEW
-        heads = [names[position], *(names[end : end + _HEADS] if few else ())]
-        there = {*page.names, *await _find_done_singly(heads, is_done)}
-        end = min(end + _HEADS, len(names)) if few else end
-        done += (name for name in names[position:end] if name in there)
-        position = end
-    return done
-
-
-async def delete(client: BucketClient, names: Sequence[str], *, prefix: str) -> None:
-    """Delete the objects of ``names``.
 
     Raises:
         StoreError: When some could not be deleted; it names those, and those that were deleted.
     """
-    alone = [name for name in names if any(char in prefix + name for char in _NOT_IN_XML)]
-    together = [name for name in names if name not in set(alone)] if alone else names
-    batches = [together[start : start + BATCH] for start in range(0, len(together), BATCH)]
+    batches = [names[start : start + BATCH] for start in range(0, len(names), BATCH)]
     outcomes = await _gather(
-        [
-            *(partial(_delete_batch, client, prefix, batch) for batch in batches),
-            *(partial(_delete_alone, client, prefix, name) for name in alone),
-        ]
+        [partial(_withdraw_batch, client, prefix, batch, is_done, done_page) for batch in batches]
     )
     refused = {name: reason for outcome in outcomes for name, reason in outcome.refused.items()}
-    errors = [outcome.error for outcome in outcomes if outcome.error is not None]
-    if not refused:
-        return
+    if refused:
+        _raise(client, names, refused, [outcome.error for outcome in outcomes if outcome.error is not None])
+    return [name for outcome in outcomes for name in outcome.found]
+
+
+def _raise(
+    client: BucketClient, names: Sequence[str], refused: dict[str, str], errors: Sequence[StoreError]
+) -> NoReturn:
+    """Raise the error that tells which names were not deleted, why, and which were."""
     if errors and len(refused) == len(names):
         raise errors[0] from errors[0].__cause__
     kept = [name for name in names if name in refused]
@@ -103,10 +80,64 @@ async def delete(client: BucketClient, names: Sequence[str], *, prefix: str) -> 
 
 @dataclass(frozen=True, slots=True)
 class _Outcome:
-    """The outcome of one batch: why each name that is left was not deleted, and the error of the request."""
+    """What became of some names.
+
+    Attributes:
+        refused: Why each name that is left was not deleted.
+        error: The error of the request.
+        found: The names that were done.
+    """
 
     refused: dict[str, str]
     error: StoreError | None = None
+    found: Sequence[str] = ()
+
+
+async def _withdraw_batch(
+    client: BucketClient, prefix: str, names: Sequence[str], is_done: IsDone, done_page: DonePageAfter
+) -> _Outcome:
+    """Look at most 1,000 names up, then delete them all: a wrong answer to the look-up keeps no mark alive."""
+    try:
+        found = await _find_done(names, is_done, done_page)
+    except StoreError as error:
+        return _Outcome(dict.fromkeys(names, str(error)), error)
+    alone = [name for name in names if any(char in prefix + name for char in _NOT_IN_XML)]
+    together = [name for name in names if name not in set(alone)] if alone else names
+    outcomes = await _gather(
+        [
+            *([partial(_delete_batch, client, prefix, together)] if together else ()),
+            *(partial(_delete_alone, client, prefix, name) for name in alone),
+        ]
+    )
+    refused = {name: reason for outcome in outcomes for name, reason in outcome.refused.items()}
+    errors = [outcome.error for outcome in outcomes if outcome.error is not None]
+    return _Outcome(refused, errors[0] if errors else None, found)
+
+
+async def _find_done(names: Sequence[str], is_done: IsDone, done_page: DonePageAfter) -> list[str]:
+    """Return those of ``names``, which ascend, that are done.
+
+    A few are looked up one by one, many in pages, as long as a page covers enough of them.
+    """
+    if len(names) <= _FEW:
+        return await _find_done_singly(names, is_done)
+    done: list[str] = []
+    position = 0
+    while position < len(names):
+        page = await done_page(just_before(names[position]))
+        there = set(page.names)
+        end = len(names) if page.through is None else bisect_right(names, page.through, position)
+        if end - position < _FEW:
+            there.update(await _find_done_singly(names[end : end + _HEADS], is_done))
+            end += _HEADS
+        done += [name for name in names[position:end] if name in there]
+        position = end
+    return done
+
+
+async def _find_done_singly(names: Sequence[str], is_done: IsDone) -> list[str]:
+    answers = await _gather([partial(is_done, name) for name in names])
+    return [name for name, done in zip(names, answers, strict=True) if done]
 
 
 async def _delete_batch(client: BucketClient, prefix: str, names: Sequence[str]) -> _Outcome:

@@ -15,6 +15,7 @@ import logging
 import re
 from collections.abc import Mapping
 from datetime import UTC, datetime
+from http import HTTPStatus
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -23,7 +24,7 @@ from yarl import URL
 
 from asyncsteps._aws.codes import UNREACHABLE
 from asyncsteps.store._records import MAX_RECORD_BYTES
-from asyncsteps.store._s3.client import Sent, count_attempt
+from asyncsteps.store._s3.client import Sent, count_attempt, note_throttling
 from asyncsteps.store._s3.http_session import session_without_redirects
 from asyncsteps.store._s3.page_parser import UnexpectedReplyError
 from asyncsteps.store._s3.rest_api import OPERATIONS, build
@@ -59,6 +60,8 @@ _EVENTS = (
     "needs-retry",
 )
 _KNOWN_HANDLERS = ("aioboto3.", "aiobotocore.", "asyncsteps.", "boto3.", "botocore.")
+
+_THROTTLED = {HTTPStatus.TOO_MANY_REQUESTS, HTTPStatus.SERVICE_UNAVAILABLE}
 
 _PAUSE = 1.0
 """Seconds for which all is left to botocore after an unexpected answer: a server in trouble is not asked twice."""
@@ -135,6 +138,8 @@ class Direct:
                 method, url, headers=headers, data=request.body or None, **self._proxy
             ) as response:
                 body = await _read(response)
+                if response.status in _THROTTLED:
+                    note_throttling()
                 return OPERATIONS[operation].reply(response.status, response.headers, body)
         except (*UNREACHABLE, UnexpectedReplyError, UnicodeError) as error:
             logger.debug("%s goes through botocore: %s", operation, type(error).__name__)

@@ -9,6 +9,7 @@ from asyncsteps._aws import clients
 from asyncsteps._aws.redaction import endpoint_refusal
 from asyncsteps._errors import StoreOptionError
 
+_CONCURRENCY = 256
 _TIMEOUT = 60.0
 """The default seconds that an operation may take."""
 
@@ -22,7 +23,7 @@ class ClientOptions:
         client: The caller's S3 client, which is not closed.
         endpoint_url: The server; None: botocore's environment and configuration decide.
         region_name: The region; None: likewise.
-        concurrency: The most requests at once, and connections.
+        concurrency: The most requests at once, and connections; None: 256, or what the process may open.
         config: Botocore configuration, which overrides ours.
         timeout: Seconds that an operation may take, with all its requests, retries and pauses; None: 60.
         attempts: How often a request is tried; None: what ``config`` or the environment says, else 6 times, or 4
@@ -34,7 +35,7 @@ class ClientOptions:
     client: Any = None
     endpoint_url: str | None = None
     region_name: str | None = None
-    concurrency: int = 64
+    concurrency: int | None = None
     config: Config | None = None
     timeout: float | None = None
     attempts: int | None = None
@@ -83,11 +84,26 @@ class ClientOptions:
         return _TIMEOUT if self.timeout is None else float(self.timeout)
 
     @property
+    def connections(self) -> int:
+        """How many connections a client of ours has at most."""
+        return _most_connections() if self.concurrency is None else self.concurrency
+
+    @property
     def usable_concurrency(self) -> int:
         """The concurrency, limited to the connections of a caller's client."""
         if self.client is None:
-            return self.concurrency
-        return min(self.concurrency, int(self.client.meta.config.max_pool_connections))
+            return self.connections
+        return min(self.connections, int(self.client.meta.config.max_pool_connections))
+
+
+def _most_connections() -> int:
+    """The default concurrency; half of the files that the process may have open are left to others."""
+    try:
+        import resource
+    except ImportError:  # Windows has no such limit
+        return _CONCURRENCY
+    files, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
+    return _CONCURRENCY if files == resource.RLIM_INFINITY else max(1, min(_CONCURRENCY, files // 2))
 
 
 def _is_positive(value: Any, kind: Any) -> bool:

@@ -20,7 +20,7 @@ from asyncsteps.store._records import decode_record, encode_record
 from asyncsteps.store._s3.bucket import BucketClient
 from asyncsteps.store._s3.client import listing
 from asyncsteps.store._s3.conditional_put import ConditionalPut
-from asyncsteps.store._s3.delete import BATCH, delete, find_done
+from asyncsteps.store._s3.delete import BATCH, withdraw
 from asyncsteps.store._s3.options import ClientOptions
 from asyncsteps.store._s3.page_parser import keys_of
 
@@ -136,16 +136,17 @@ class S3Store(BaseStore):
     async def withdraw(self, names: Iterable[str]) -> list[str]:
         """Withdraw done marks; return those that were there, sorted.
 
-        They are looked up first, since S3 does not tell which keys a deletion found. All are deleted, found
-        or not, 1,000 a request: a lookup that is answered wrongly must not keep a mark alive.
+        Each thousand takes two requests, side by side with the others: a look-up, since S3 does not tell which
+        keys a deletion found, and the deletion of all, found or not: a look-up that is answered wrongly must not
+        keep a mark alive. What cannot be looked up is not deleted.
         """
         wanted = self._checked_names(names)
         if not wanted:
             return []
         with one_budget(parts=-(-len(wanted) // BATCH)):
-            found = await find_done(wanted, is_done=self._exists, done_page=self.done_page)
-            await delete(self._client, wanted, prefix=self._prefix)
-            return found
+            return await withdraw(
+                self._client, wanted, prefix=self._prefix, is_done=self._exists, done_page=self.done_page
+            )
 
     async def done_page(self, start_after: str = "") -> DonePage:
         """Return one request's worth of done names greater than ``start_after`` (any string), in order.
@@ -198,6 +199,7 @@ class S3Store(BaseStore):
             partial(self._fetch, retries_itself=True),
             self._prefix + below,
             concurrency=1 if self._is_directory_bucket else self._client.concurrency,
+            allowed=lambda: self._client.concurrency,
             on_progress=on_progress,
         )
         start, exact = len(self._prefix), below or under == EVERYTHING
