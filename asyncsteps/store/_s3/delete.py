@@ -2,7 +2,7 @@
 
 from bisect import bisect_right
 from collections.abc import Awaitable, Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any, NoReturn, TypeVar
 
@@ -60,6 +60,17 @@ async def withdraw(
     return [name for outcome in outcomes for name in outcome.found]
 
 
+async def delete(client: BucketClient, names: Sequence[str], *, prefix: str) -> None:
+    """Delete the objects of at most 1,000 names, without looking them up.
+
+    Raises:
+        StoreError: When some could not be deleted; it names those, and those that were deleted.
+    """
+    outcome = await _delete(client, prefix, names)
+    if outcome.refused:
+        _raise(client, names, outcome.refused, [] if outcome.error is None else [outcome.error])
+
+
 def _raise(
     client: BucketClient, names: Sequence[str], refused: dict[str, str], errors: Sequence[StoreError]
 ) -> NoReturn:
@@ -101,6 +112,11 @@ async def _withdraw_batch(
         found = await _find_done(names, is_done, done_page)
     except StoreError as error:
         return _Outcome(dict.fromkeys(names, str(error)), error)
+    return replace(await _delete(client, prefix, names), found=found)
+
+
+async def _delete(client: BucketClient, prefix: str, names: Sequence[str]) -> _Outcome:
+    """Delete the objects of at most 1,000 names; those that XML cannot name, one by one."""
     alone = [name for name in names if any(char in prefix + name for char in _NOT_IN_XML)]
     together = [name for name in names if name not in set(alone)] if alone else names
     outcomes = await _gather(
@@ -111,7 +127,7 @@ async def _withdraw_batch(
     )
     refused = {name: reason for outcome in outcomes for name, reason in outcome.refused.items()}
     errors = [outcome.error for outcome in outcomes if outcome.error is not None]
-    return _Outcome(refused, errors[0] if errors else None, found)
+    return _Outcome(refused, errors[0] if errors else None)
 
 
 async def _find_done(names: Sequence[str], is_done: IsDone, done_page: DonePageAfter) -> list[str]:
