@@ -40,6 +40,9 @@ class RunOptions(TypedDict, total=False):
     markers_file: str | PathLike[str] | None
     mark_timeout: float
     step_activity_params: GivenParams | None
+    journal: bool
+    keep_runs: int
+    about: Mapping[str, Any] | None
 
 
 def checked_workflow_id(given: object) -> str:

@@ -12,7 +12,7 @@ from typing import Any, Generic, ParamSpec, TypeVar, cast, overload
 from asyncsteps._errors import RunningLoopError, StepDefinitionError
 from asyncsteps._tasks.attributes import ActivityAttributes
 from asyncsteps._tasks.limiter import Limiter
-from asyncsteps._tasks.retry import attempts, call, is_async_callable
+from asyncsteps._tasks.retry import OnRetry, attempts, call, is_async_callable
 from asyncsteps._tasks.submittable import Submittable
 
 P = ParamSpec("P")
@@ -245,6 +245,7 @@ async def play_task(
     context: object = None,
     attempt: Callable[[], AbstractContextManager[object]] = contextlib.nullcontext,
     step: Callable[[], str | None] = lambda: None,
+    on_retry: OnRetry | None = None,
 ) -> R:
     """Play an activity task natively: attempts under timeouts, each in a slot.
 
@@ -254,6 +255,7 @@ async def play_task(
         context: Set as ``context`` on instances of classes with ``execute()``.
         attempt: Entered around each attempt, in its slot.
         step: Names the step that it is played in, for the log.
+        on_retry: Called before each further attempt.
 
     Raises:
         ActivityTimeoutError: When it overran a timeout; else whatever the activity raised.
@@ -266,7 +268,7 @@ async def play_task(
             return cast("R", await call(task.name, function, threads=threads, step=step))
 
     if not task.attributes.plain:
-        return await attempts(task.name, task.attributes, work, limiter=limiter)
+        return await attempts(task.name, task.attributes, work, limiter=limiter, on_retry=on_retry)
     if limiter is None:
         return await work()
     async with limiter.slot():

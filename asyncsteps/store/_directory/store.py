@@ -11,6 +11,7 @@ from asyncsteps._errors import AccessDeniedError, StoreError
 from asyncsteps._plan.names import matches
 from asyncsteps.store._common import BaseStore, KeyFilter
 from asyncsteps.store._directory import files
+from asyncsteps.store._directory.journal import DirectoryJournal
 from asyncsteps.store._protocol import DonePage, ListingProgress, OnProgress
 from asyncsteps.store._records import decode_record, encode_record
 
@@ -29,6 +30,9 @@ class DirectoryStore(BaseStore):
     Args:
         path: The directory.
         concurrency: The most operating system calls at once, each in a worker thread.
+
+    Attributes:
+        journal_files: Where runs leave their journals.
     """
 
     def __init__(self, path: str | Path, *, concurrency: int = 16) -> None:
@@ -37,6 +41,7 @@ class DirectoryStore(BaseStore):
         self._concurrency = concurrency
         self._limiter: CapacityLimiter | None = None
         self._prepared = False
+        self.journal_files = DirectoryJournal(self._path)
 
     @property
     def path(self) -> Path:
