@@ -36,9 +36,13 @@ class Folder:
 
 
 def folder_name(kind: Kind, run_id: str, at: datetime) -> str:
-    """Return the name of the folder of a run that begins; an id with other characters is replaced."""
-    known = run_id if _PLAIN_ID.fullmatch(run_id) else uuid.uuid5(uuid.NAMESPACE_URL, run_id).hex
-    return f"{at.astimezone(UTC).strftime(_TIME)}-{kind}-{known}"
+    """Return the name of the folder of a run that begins."""
+    return f"{at.astimezone(UTC).strftime(_TIME)}-{kind}-{folder_id(run_id)}"
+
+
+def folder_id(run_id: str) -> str:
+    """Return what stands for a run's id in the name of its folder: the id itself if it can be in a file's name."""
+    return run_id if _PLAIN_ID.fullmatch(run_id) else uuid.uuid5(uuid.NAMESPACE_URL, run_id).hex
 
 
 def segment_name(folder: str, number: int, *, last: bool) -> str:

@@ -27,7 +27,9 @@ def _mark_of(pid: int) -> str | None:
         return None
     try:
         # The command's name, in parentheses, may hold anything; the start is the 22nd field, the state the third.
-        fields = (_PROC / str(pid) / "stat").read_text(encoding="utf-8", errors="replace").rpartition(")")[2].split()
+        fields = (
+            (_PROC / str(pid) / "stat").read_text(encoding="utf-8", errors="replace").rpartition(")")[2].split()
+        )
     except OSError:
         return None
     state, began = fields[0], fields[19]

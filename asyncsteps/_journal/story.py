@@ -182,7 +182,9 @@ class RunLog:
         return ("killed" if self._age > SILENT_AFTER else "running"), living is True
 
     def _problems(self, head: Event) -> Iterator[str]:
-        damaged = sum(decoded(line) is None for line in self._lines if not line.endswith(b"}") or not is_of_status(line))
+        damaged = sum(
+            decoded(line) is None for line in self._lines if not line.endswith(b"}") or not is_of_status(line)
+        )
         if damaged:
             yield f"{damaged} damaged lines are left out"
         if not head:

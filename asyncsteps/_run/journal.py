@@ -15,9 +15,11 @@ from typing import Any
 import anyio
 
 from asyncsteps._errors import FINAL_ERRORS, StoreError, error_text
+from asyncsteps._journal.keeping import KEEP_RUNS, clean
 from asyncsteps._journal.lines import VERSION, Encoder
-from asyncsteps._journal.places import folder_name, folders, segment_name
+from asyncsteps._journal.places import folder_name, segment_name
 from asyncsteps._journal.process import process_mark
+from asyncsteps._journal.story import SILENT_AFTER
 from asyncsteps._journal.texts import shortened, without_secrets
 from asyncsteps._plan.model import Marker, Status
 from asyncsteps._run.described import host
@@ -26,10 +28,7 @@ from asyncsteps.store._protocol import JournalFiles, StepStore, journal_files
 
 logger = logging.getLogger("asyncsteps")
 
-KEEP_RUNS = 100
-"""The default of ``keep_runs``."""
-
-SILENT_SECONDS = 30.0
+SILENT_SECONDS = SILENT_AFTER / 3
 """A run that goes on writes at least this often, whether or not there is news."""
 
 _LEAST = 2.0
@@ -63,8 +62,6 @@ _CLEANS = 10
 
 _URGENT = {"withdrawing", "selector"}
 """Events whose line should be there if the process is killed next."""
-
-_RECENTLY = 3 * SILENT_SECONDS
 
 
 class Journal:
@@ -267,22 +264,6 @@ class Journal:
             self._warned = True
             told = what % self._run_id if "%s" in what else what
             logger.warning("%s (%s); the run goes on; journal=False switches journals off", told, error)
-
-
-async def clean(files: JournalFiles, *, keep: int) -> None:
-    """Remove all journals but the newest, of runs and of commands each; not those of runs that may still go on."""
-    everything = folders(await files.names())
-    for kind in ("run", "hand"):
-        old = [folder for folder in everything if folder.kind == kind][:-keep]
-        gone: list[str] = []
-        for folder in old:
-            if not folder.ended:
-                last = await files.read(folder.segments[-1])
-                if last is not None and last.age < _RECENTLY:
-                    continue
-            gone += folder.segments
-        if gone:
-            await files.remove(gone)
 
 
 def facts(
