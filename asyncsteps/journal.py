@@ -1,4 +1,4 @@
-"""The journal: what happened in the last runs over a store, and why. docs/journal.md tells what is kept, and where."""
+"""The journal: what happened in the last runs over a store, and why; docs/journal.md tells what is kept."""
 
 from asyncsteps._journal.keeping import record_by_hand
 from asyncsteps._journal.marks import MarkedGroup, seconds_of, show

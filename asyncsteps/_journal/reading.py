@@ -36,7 +36,7 @@ async def newest(files: JournalFiles, limit: int | None, *, kind: Kind | None = 
 
 
 async def last_files(files: JournalFiles, wanted: Sequence[Folder]) -> list[RunLog]:
-    """Read the last file of each journal, which tells of the run as a whole; what has gone meanwhile is left out."""
+    """Read the last file of each journal, which tells of the run as a whole; one that has gone is left out."""
 
     async def read(folder: Folder) -> RunLog | None:
         file = await files.read(folder.segments[-1])

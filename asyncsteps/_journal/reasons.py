@@ -97,7 +97,7 @@ class Reasoner:
         changes = changes_of(self.logs, step)
         last = last_before(changes, at, LEAVES_UNDONE | MAKES_DONE)
         failed = last_before(changes, at, {"failed"})
-        if failed is not None and (last is None or last.kind in LEAVES_UNDONE and last.at < failed.at):
+        if failed is not None and (last is None or (last.kind in LEAVES_UNDONE and last.at < failed.at)):
             failure = f"it failed in {named(failed.log)}: {failed.told or 'no error is told'}"
             return Reason(f"it {was} not done: {failure}", () if last is None else (self._undoing(last, at),))
         if last is None:

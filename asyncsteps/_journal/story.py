@@ -1,4 +1,4 @@
-"""What the lines of one run say: the run as a whole, and each of its steps. Nothing in them is trusted to be well-formed."""
+"""What the lines of a run say of it as a whole, and of each step. Nothing is trusted to be well-formed."""
 
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field

@@ -1,4 +1,4 @@
-"""Texts for the journal and the done marks: shortened, without credentials, with long lists of reasons collapsed."""
+"""Texts for the journal and the marks: shortened, without credentials, with long lists of reasons collapsed."""
 
 import re
 from collections.abc import Mapping, Sequence

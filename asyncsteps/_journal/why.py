@@ -222,9 +222,8 @@ async def _now(
     unless: list[str] = []
     if not decision.forced and done:
         forcing = dict.fromkeys(_forcing(logs, step))
-        for name in list(forcing)[:_ASKED]:
-            if not await store.is_done(name):
-                unless.append(f"{name}, which is not done, is played before it: that forces it as a dependent")
+        undone = [name for name in list(forcing)[:_ASKED] if not await store.is_done(name)]
+        unless += [f"{name}, which is not done, is played before it: it is its dependent" for name in undone]
         stories = [story for log in logs for story in submissions(log, step)]
         if stories and REASON_FORCED in stories[-1].reasons:
             unless.append("the code still forces it, as it did when it last decided it: Step(..., force=True)")

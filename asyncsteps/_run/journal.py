@@ -1,4 +1,4 @@
-"""Writes the journal of a run, beside it: in batches, at most one request in two seconds, without holding it up."""
+"""Writes the journal of a run in batches, at most one request in two seconds, without holding it up."""
 
 import asyncio
 import contextvars
@@ -23,7 +23,7 @@ from asyncsteps._journal.story import SILENT_AFTER
 from asyncsteps._journal.texts import shortened, without_secrets
 from asyncsteps._plan.model import Marker, Status
 from asyncsteps._run.described import host
-from asyncsteps._tasks.shield import until_done, uninterrupted
+from asyncsteps._tasks.shield import uninterrupted, until_done
 from asyncsteps.store._protocol import JournalFiles, StepStore, journal_files
 
 logger = logging.getLogger("asyncsteps")
@@ -200,7 +200,7 @@ class Journal:
                 await self._news.wait()
 
     async def _write(self, files: JournalFiles, *, last: bool) -> None:
-        """Write what is new after what the file held before; after an error both are written with the next batch."""
+        """Write what is new after what the file held before; after an error, with the next batch."""
         if last and not self._unsaved and self._body:
             self._next_segment()
         await self._encode()
@@ -226,7 +226,7 @@ class Journal:
         self._body = bytearray()
 
     async def _encode(self) -> None:
-        """Encode the events that wait; other tasks have turns meanwhile, so that the loop is not held up for long."""
+        """Encode the events that wait; other tasks have turns meanwhile."""
         if len(self._entries) > _AT_MOST:
             self._lose(len(self._entries) - _AT_MOST)
         entries, self._entries = self._entries, []

@@ -9,6 +9,7 @@ from types import TracebackType
 from typing import Any, Self, TypeVar
 
 from asyncsteps._errors import StepDefinitionError
+from asyncsteps._journal.keeping import KEEP_RUNS
 from asyncsteps._plan.model import Marker, Status
 from asyncsteps._plan.names import as_reasoned_selectors
 from asyncsteps._plan.planner import Planner
@@ -16,7 +17,6 @@ from asyncsteps._run.base import BaseRun
 from asyncsteps._run.dispatch import Dispatch
 from asyncsteps._run.done_marks import OpenStore, StoredMarks
 from asyncsteps._run.dry_run import Plan, PlannedMarks, end_of_plan
-from asyncsteps._journal.keeping import KEEP_RUNS
 from asyncsteps._run.journal import Journal, facts
 from asyncsteps._run.lifetime import Lifetime
 from asyncsteps._run.markers import MarkerLog, OnMarker
@@ -256,7 +256,7 @@ class StepRun(BaseRun):
         marks = PlannedMarks(self._parts.marks)
         lifetime = Lifetime(Limiter(MAX_PARALLEL))
         shadow = copy.copy(self)
-        shadow._journal = None
+        shadow._journal = None  # noqa: SLF001 - its own kind
         shadow._parts = RunParts(  # noqa: SLF001 - its own kind
             planner=copy.deepcopy(self._parts.planner),
             marks=marks,

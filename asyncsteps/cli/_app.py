@@ -11,9 +11,12 @@ from asyncsteps.cli import _output
 from asyncsteps.cli._check import check
 from asyncsteps.cli._exit import ExitCode, Interrupted, describe, leaves, report
 from asyncsteps.cli._run import plan, run
-from asyncsteps.cli._store import forget, ls, mark, show
+from asyncsteps.cli._runs import runs
+from asyncsteps.cli._show import show
+from asyncsteps.cli._store import forget, ls, mark
 from asyncsteps.cli._swf_doctor import doctor
 from asyncsteps.cli._swf_execution import follow, history
+from asyncsteps.cli._why import why
 
 _HELP: Final = (
     "Run workflows of named steps, and look after the record of those that are done.\n\n"
@@ -43,8 +46,9 @@ app = App(
     suppress_keyboard_interrupt=False,
 )
 
-for _command in (run, plan, ls, check, show, mark, forget):
+for _command in (run, plan, ls, runs, why, check, show, mark, forget):
     app.command(_command)
+app["runs"].usage = "Usage: asyncsteps runs [OPTIONS] STORE [RUN-ID]"
 app["ls"].usage = "Usage: asyncsteps ls [OPTIONS] STORE [SELECTOR]"  # cyclopts names no optional argument
 
 _swf = App(

@@ -105,7 +105,7 @@ def _read(path: Path) -> JournalFile | None:
         if error.errno in _GONE:
             return None
         raise
-    with open(descriptor, "rb") as file:
+    with os.fdopen(descriptor, "rb") as file:
         status = os.fstat(descriptor)
         if not stat.S_ISREG(status.st_mode):
             return None
@@ -121,7 +121,7 @@ def _write(folder: Path, name: str, body: bytes) -> None:
     try:
         descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o666, dir_fd=run)
         try:
-            with open(descriptor, "wb") as file:
+            with os.fdopen(descriptor, "wb") as file:
                 file.write(body)
             os.rename(temporary, target.name, src_dir_fd=run, dst_dir_fd=run)
         except BaseException:
