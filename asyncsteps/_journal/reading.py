@@ -1,6 +1,7 @@
 """Reads journals from a store."""
 
 from collections.abc import Awaitable, Callable, Sequence
+from functools import partial
 from typing import TypeVar
 
 from anyio import CapacityLimiter, create_task_group
@@ -42,13 +43,13 @@ async def last_files(files: JournalFiles, wanted: Sequence[Folder]) -> list[RunL
         file = await files.read(folder.segments[-1])
         return None if file is None else RunLog(folder, [file.body], file.age)
 
-    logs = await _gather([lambda folder=folder: read(folder) for folder in wanted])
+    logs = await _gather([partial(read, folder) for folder in wanted])
     return [log for log in logs if log is not None]
 
 
 async def whole(files: JournalFiles, folder: Folder) -> RunLog | None:
     """Read a journal, or return None when it is gone."""
-    read = await _gather([lambda name=name: files.read(name) for name in folder.segments])
+    read = await _gather([partial(files.read, name) for name in folder.segments])
     found = [file for file in read if file is not None]
     return RunLog(folder, [file.body for file in found], found[-1].age) if found else None
 

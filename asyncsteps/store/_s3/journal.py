@@ -39,7 +39,7 @@ class S3Journal:
 
     remote = True
 
-    def __init__(self, client: BucketClient, prefix: str, put_params: Mapping[str, object]) -> None:
+    def __init__(self, client: BucketClient, prefix: str, put_params: Mapping[str, Any]) -> None:
         self._client = client
         self._prefix = prefix
         self._put_params = {**put_params, "ContentType": "application/x-ndjson"}
