@@ -99,7 +99,7 @@ class Journal:
         self._began = datetime.now(UTC)
         self._task: asyncio.Task[None] | None = None
         self._news = asyncio.Event()
-        self._urgent = self._closing = self._warned = self._off = self._unsaved = False
+        self._urgent = self._closing = self._warned = self._off = self._unsaved = self._plans = False
         self._last_write: float | None = None
 
     def marker(self, marker: Marker) -> None:
@@ -116,6 +116,10 @@ class Journal:
             if event in _URGENT:
                 self._urgent = True
                 self._news.set()
+
+    def planned(self) -> None:
+        """Leave no journal of a run that does nothing but plan."""
+        self._plans = True
 
     def start(self) -> None:
         """Begin, on the running event loop."""
@@ -169,6 +173,8 @@ class Journal:
     async def _write_to(self, files: JournalFiles | None, *, last: bool) -> None:
         if files is None:  # this store keeps none
             self._off = True
+            return
+        if self._plans and not self._body and not any(isinstance(entry, Marker) for entry in self._entries):
             return
         self._last_write = asyncio.get_running_loop().time()
         self._urgent = False

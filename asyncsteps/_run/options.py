@@ -1,5 +1,6 @@
 """The options of a run, their defaults, and their checks."""
 
+import json
 from collections.abc import Callable, Iterable, Mapping
 from inspect import iscoroutinefunction
 from os import PathLike
@@ -43,6 +44,14 @@ class RunOptions(TypedDict, total=False):
     journal: bool
     keep_runs: int
     about: Mapping[str, Any] | None
+
+
+def checked_about(given: object) -> None:
+    """Raise `StepDefinitionError` unless ``given`` is None, or a mapping of JSON values."""
+    try:
+        json.dumps(None if given is None else dict(cast("Mapping[str, Any]", given)))
+    except Exception as error:  # a mapping of the caller's own may raise anything
+        raise StepDefinitionError(f"about={given!r:.200} is refused: it is a mapping of JSON values") from error
 
 
 def checked_workflow_id(given: object) -> str:

@@ -28,6 +28,7 @@ from asyncsteps._run.options import (
     as_callbacks,
     as_opener,
     as_policy,
+    checked_about,
     checked_workflow_id,
 )
 from asyncsteps._run.parts import RunParts
@@ -102,6 +103,7 @@ class StepRun(BaseRun):
             raise StepDefinitionError(
                 f"keep_runs={keep_runs!r} is refused: it is an int of at least 1; journal=False keeps none"
             )
+        checked_about(about)
         self._workflow_id = checked_workflow_id(workflow_id)
         self._run_id = run_id or str(uuid.uuid4())
         self._version = version
@@ -253,6 +255,8 @@ class StepRun(BaseRun):
         """
         self._parts.lifetime.check_loop()
         self._has_planned = True
+        if self._journal is not None:
+            self._journal.planned()
         marks = PlannedMarks(self._parts.marks)
         lifetime = Lifetime(Limiter(MAX_PARALLEL))
         shadow = copy.copy(self)
