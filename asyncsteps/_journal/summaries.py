@@ -49,11 +49,11 @@ async def story(store: StepStore, run_id: str) -> tuple[RunSummary, list[Event]]
 
 
 def _events(log: RunLog) -> Iterator[Event]:
-    """The events; the first line is repeated in each file, and told once."""
+    """The events, without repetitions of the first line and without signs of life but the last."""
+    events = list(log.events())
     begun = False
-    for event in log.events():
-        if event["event"] == "started":
-            if begun:
-                continue
-            begun = True
-        yield event
+    for number, event in enumerate(events, 1):
+        again = event["event"] == "started" and begun
+        begun = begun or event["event"] == "started"
+        if not again and (event["event"] != "alive" or number == len(events)):
+            yield event

@@ -3,8 +3,9 @@
 import asyncio
 import logging
 from collections.abc import AsyncIterator, Iterable
+from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 import anyio
 import pytest
@@ -126,7 +127,7 @@ async def test_the_story_of_a_run(store: StepStore) -> None:
         await run.submit(Step("bad", fails))
         await run.submit(Chain(SignalTask("go", "hidden payload")))
         run.record_marker("mine", {"note": "hidden details"})
-    (events,) = [each for each in await journals(store)]
+    (events,) = await journals(store)
     events = [event for event in events if not (event["event"] == "started" and event["segment"] > 1)]
     events = [event for event in events if event["event"] != "alive"]
     assert told(events) == [
@@ -169,7 +170,8 @@ async def test_the_story_of_a_run(store: StepStore) -> None:
     assert (summary.run_id, summary.outcome, summary.failures) == ("r 1/x", "failed", 1)
     assert summary.about["target"] == "flow:main"
     assert summary.problems == ()
-    assert (await journal.story(store, "r 1/x"))[0] == summary
+    story, _ = await journal.story(store, "r 1/x")
+    assert replace(story, heard=0.0) == replace(summary, heard=0.0)
 
 
 async def test_a_mark_says_who_and_how(store: StepStore) -> None:
@@ -197,7 +199,6 @@ async def test_no_listing_sees_it(store: StepStore) -> None:
     assert len(await journal.runs(store)) == 1
     assert await store.list_done(on_foreign=pytest.fail) == ["a"]
     assert await store.done_page() == DonePage(("a",), None)
-    assert await store.is_done(".asyncsteps-journal") is False
 
 
 @pytest.mark.parametrize("prefix", ["steps/", "wf/steps/", ".hidden/", "_x/", ".asyncsteps-journal/", "é/"])
@@ -252,7 +253,7 @@ class Foreign:
     def __init__(self) -> None:
         self._store = MemoryStore()
 
-    async def __aenter__(self) -> "Foreign":
+    async def __aenter__(self) -> Self:
         await self._store.__aenter__()
         return self
 
@@ -285,8 +286,8 @@ async def test_old_journals_are_removed(store: StepStore, monkeypatch: pytest.Mo
 async def test_a_run_that_may_go_on_keeps_its_journal() -> None:
     async with MemoryStore() as store, StepRun(store, workflow_id="w", run_id="long") as run:
         run.add_forced_steps("a")  # which is written at once
-        while not await store.journal_files.names():
-            await asyncio.sleep(0)
+        await anyio.wait_all_tasks_blocked()
+        assert await store.journal_files.names()
         for number in range(3):
             async with StepRun(store, workflow_id="w", run_id=f"r{number}", keep_runs=1):
                 pass
@@ -296,7 +297,7 @@ async def test_a_run_that_may_go_on_keeps_its_journal() -> None:
 
 @pytest.mark.parametrize("given", [0, -1, True, 1.5])
 async def test_keep_runs_is_checked(given: Any) -> None:
-    with pytest.raises(StepDefinitionError, match="keep_runs=.*journal=False keeps none"):
+    with pytest.raises(StepDefinitionError, match="journal=False keeps none"):
         StepRun(MemoryStore(), workflow_id="w", keep_runs=given)
 
 
@@ -357,7 +358,7 @@ def test_a_failed_write_warns_once_and_is_made_good(caplog: pytest.LogCaptureFix
         files = run_virtually(main())
     assert caplog.text.count("out of order") == 1
     assert "journal=False switches" in caplog.text
-    assert [line for line in files.lines() if b'"completed"' in line and b'"step"' in line][0].count(b'"a"') == 1
+    assert [line.count(b'"step":"a"') for line in files.lines() if b'"event":"completed"' in line] == [1, 0]
 
 
 def test_files_are_ended_where_they_grow_long(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -464,7 +465,7 @@ async def test_denied_it_warns_once_and_names_the_permission(
 async def test_the_whole_list_of_reasons_is_there_once() -> None:
     names = [f"load.s{number}" for number in range(40)]
     async with MemoryStore() as store, StepRun(store, workflow_id="w", run_id="r") as run:
-        await run.submit(Group(*(Step(name, noop, force_steps_if_executed=["report"]) for name in names)))
+        await run.submit(Chain(*(Step(name, noop, force_steps_if_executed=["report"]) for name in names)))
         outcomes = await run.submit(Chain(*(Step(f"report.s{number}", noop) for number in range(5))))
     whole = [f"Dep of {name}" for name in names]
     assert [list(outcome.reasons) for outcome in outcomes] == [whole] * 5
