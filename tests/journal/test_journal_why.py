@@ -132,7 +132,7 @@ class TestNights:
             text,
             "report.users: not done",
             "it is not done: it failed in run monday",
-            "ValueError: ***@host/ is full",
+            "ValueError: the disk ***@host/ is full",
             "run monday",
             "failed: ValueError",
             "as a dependent of transform.users",
