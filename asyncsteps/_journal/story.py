@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import datetime, timedelta
 from functools import cached_property
 from typing import Any, Literal
 
@@ -252,10 +252,12 @@ def _story(log: RunLog, begin: Event, end: Event) -> StepStory:
         status=Status(end["event"]),
         forced=begin.get("forced") is True,
         reasons=tuple(log.reasons(begin)),
-        decided=time_of(begin.get("at")),
+        decided=None
+        if (at := time_of(begin.get("at"))) is None
+        else at - timedelta(seconds=_seconds(begin, "scheduled_us") or 0),
         ended=None if end["event"] == Status.SCHEDULED else time_of(end.get("at")),
-        queue_seconds=_optional_number(end.get("queue_seconds")),
-        seconds=_optional_number(end.get("seconds")),
+        queue_seconds=_seconds(end, "queue_us"),
+        seconds=_seconds(end, "us"),
         attempts=int(_number(end.get("attempts"))),
         error=_text(end.get("error")),
         retried=tuple(_text(event.get("error")) or "" for event in retried),
@@ -274,6 +276,12 @@ def _optional_number(value: object) -> float | None:
     if isinstance(value, bool) or not isinstance(value, int | float):
         return None
     return float(value) if abs(value) < 1e15 else None  # noqa: PLR2004 - no time is so long; infinite, or nan
+
+
+def _seconds(event: Event, member: str) -> float | None:
+    """Return a member that is a number of microseconds, in seconds."""
+    microseconds = _optional_number(event.get(member))
+    return None if microseconds is None else microseconds / 1e6
 
 
 def _counts(value: object) -> dict[str, int]:

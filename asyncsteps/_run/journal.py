@@ -64,6 +64,12 @@ _URGENT = {"withdrawing", "selector"}
 """Events whose line should be there if the process is killed next."""
 
 
+_SCHEDULED = Status.SCHEDULED.value
+
+Entry = Marker | tuple[str, datetime, Mapping[str, Any]]
+"""What waits to be written: a marker, or another event with its time and its members."""
+
+
 class Journal:
     """The journal of one run.
 
@@ -92,7 +98,7 @@ class Journal:
         self._facts = facts
         self._keep_runs = keep_runs
         self._timeout = min(timeout, _LAST)
-        self._entries: list[Marker | tuple[str, datetime, Mapping[str, Any]]] = []
+        self._entries: list[Entry] = []
         self._counts: Counter[Status] = Counter()
         self._folder = ""
         self._segment, self._body = 1, bytearray()
@@ -238,18 +244,21 @@ class Journal:
         entries, self._entries = self._entries, []
         if not self._body:
             self._body += self._encoder.event("started", self._began, self._head()).encode()
-        for start in range(0, len(entries), _AT_ONCE):
-            if start:
+        lines: list[str] = []
+        scheduled = _scheduled_and_ended(entries)
+        for number, entry in enumerate(entries):
+            if number % _AT_ONCE == _AT_ONCE - 1:
                 await asyncio.sleep(0)
-            self._body += "".join(map(self._line, entries[start : start + _AT_ONCE])).encode()
-
-    def _line(self, entry: "Marker | tuple[str, datetime, Mapping[str, Any]]") -> str:
-        if isinstance(entry, tuple):
-            event, at, fields = entry
-            return self._encoder.event(event, at, fields)
-        if entry.queued is not None:
-            self._counts[entry.details["status"]] += 1
-        return self._encoder.marker(entry)
+            if isinstance(entry, tuple):
+                lines.append(self._encoder.event(*entry))
+                continue
+            status = entry.details["status"] if entry.queued is not None else None
+            if status is not None:
+                self._counts[status] += 1
+            at = scheduled.get(number)
+            if at is None or status != _SCHEDULED:
+                lines.append(self._encoder.marker(entry, at))
+        self._body += "".join(lines).encode()
 
     def _head(self) -> dict[str, Any]:
         return {"journal": VERSION, "segment": self._segment, **self._facts, **_of_process(os.getpid())}
@@ -270,6 +279,25 @@ class Journal:
             self._warned = True
             told = what % self._run_id if "%s" in what else what
             logger.warning("%s (%s); the run goes on; journal=False switches journals off", told, error)
+
+
+def _scheduled_and_ended(entries: Sequence[Entry]) -> dict[int, datetime]:
+    """Return the numbers of markers of steps that were scheduled and ended meanwhile, with when they were scheduled.
+
+    The line of the end says it all, so that most steps have one line.
+    """
+    found: dict[int, datetime] = {}
+    under_way: dict[str, tuple[int, datetime]] = {}
+    for number, entry in enumerate(entries):
+        if isinstance(entry, tuple) or entry.queued is None:
+            continue
+        step, status = entry.details["step"], entry.details["status"]
+        if status == _SCHEDULED:
+            under_way[step] = (number, entry.at)
+        elif step in under_way:
+            first, at = under_way.pop(step)
+            found[first] = found[number] = at
+    return found
 
 
 def facts(

@@ -204,7 +204,7 @@ class TestRuns:
         night("monday")
         text = command("runs", store, "monday").out
         assert in_order(
-            text, "started", "forces", "scheduled   extract.users", "completed   report.users", "ended"
+            text, "started", "forces", "completed   extract.users", "completed   report.users", "ended"
         )
         told = command("runs", store, "monday", "--json").json
         assert [event["event"] for event in told["events"]].count("completed") == 3

@@ -27,3 +27,8 @@ async def _journals(store: StepStore) -> AsyncIterator[list[dict[str, Any]]]:
 def told(events: list[dict[str, Any]]) -> list[tuple[str, str | None]]:
     """The events as pairs of kind and step."""
     return [(event["event"], event.get("step")) for event in events]
+
+
+def of(events: list[dict[str, Any]], kind: str) -> list[dict[str, Any]]:
+    """The events of one kind."""
+    return [event for event in events if event["event"] == kind]
