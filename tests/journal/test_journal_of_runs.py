@@ -273,7 +273,7 @@ class Foreign:
 
 async def test_a_store_without_journals_works() -> None:
     async with Foreign() as store:
-        async with StepRun(store, workflow_id="w") as run:  # type: ignore[arg-type]
+        async with StepRun(store, workflow_id="w") as run:
             assert (await run.submit(Step("a", noop))).status == "completed"
         assert run.markers
 

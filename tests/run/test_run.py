@@ -196,8 +196,10 @@ async def test_markers_go_to_the_list_callbacks_the_log_and_the_file(
     ]
     assert {(line["run_id"], line["workflow_id"]) for line in lines} == {(run.run_id, "w")}
     assert [line.get("attempts") for line in lines] == [0, 1, 0, 1, None]
-    assert lines[1]["queue_seconds"] == seen[1].queue_seconds > 0
-    assert lines[1]["seconds"] == seen[1].seconds == (seen[1].at - seen[1].started).total_seconds()
+    ended, started = seen[1], seen[1].started
+    assert started is not None
+    assert lines[1]["queue_seconds"] == ended.queue_seconds
+    assert lines[1]["seconds"] == ended.seconds == (ended.at - started).total_seconds()
     assert run.counts == {Status.SCHEDULED: 2, Status.COMPLETED: 1, Status.FAILED: 1}
     levels = {record.getMessage(): record.levelno for record in caplog.records}
     assert levels["step a: forced, completed (Step is forced)"] == logging.INFO

@@ -1,7 +1,7 @@
 """Reads what runs have left in the journals of a store."""
 
 import json
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from typing import Any
 
@@ -24,7 +24,7 @@ async def _journals(store: StepStore) -> AsyncIterator[list[dict[str, Any]]]:
         yield [json.loads(line) for body in bodies if body is not None for line in body.body.splitlines()]
 
 
-def told(events: list[dict[str, Any]]) -> list[tuple[str, str | None]]:
+def told(events: Sequence[Mapping[str, Any]]) -> list[tuple[str, str | None]]:
     """The events as pairs of kind and step."""
     return [(event["event"], event.get("step")) for event in events]
 
