@@ -24,7 +24,11 @@ SILENT_AFTER = 90.0
 """Seconds without a batch after which a run that has not ended is taken for killed: three that did not come."""
 
 Outcome = Literal["completed", "failed", "cancelled", "running", "killed", "unknown"]
-"""How a run ended. ``killed``: its process has ended without saying so, or it has not been heard of for 90 s."""
+"""How a run ended.
+
+``killed``: its process has ended without saying so, or nothing was heard of it for 90 seconds. ``unknown``: its end cannot
+be read; or its process lives, and nothing was heard of it for 90 seconds.
+"""
 
 _ENDS = {"completed", "failed", "cancelled"}
 
@@ -179,7 +183,9 @@ class RunLog:
         living = lives(_text(head.get("process")))
         if living is False:
             return "killed", True
-        return ("killed" if self._age > SILENT_AFTER else "running"), living is True
+        if self._age > SILENT_AFTER:
+            return ("killed" if living is None else "unknown"), False
+        return "running", living is True
 
     def _problems(self, head: Event) -> Iterator[str]:
         damaged = sum(

@@ -60,8 +60,8 @@ _LONG_RUN = 10.0
 _CLEANS = 10
 """One in so many short runs removes old journals, where each look costs a request."""
 
-_URGENT = {"withdrawing", "selector"}
-"""Events whose line should be there if the process is killed next."""
+_URGENT = "withdrawing"
+"""The event whose line should be there if the process is killed next."""
 
 
 _SCHEDULED = Status.SCHEDULED.value
@@ -119,7 +119,7 @@ class Journal:
         """Take another event."""
         if not self._off:
             self._entries.append((event, datetime.now(UTC), fields))
-            if event in _URGENT:
+            if event == _URGENT:
                 self._urgent = True
                 self._news.set()
 
@@ -282,7 +282,7 @@ class Journal:
 
 
 def _scheduled_and_ended(entries: Sequence[Entry]) -> dict[int, datetime]:
-    """Return the numbers of markers of steps that were scheduled and ended meanwhile, with when they were scheduled.
+    """Return the numbers of markers of steps that were scheduled and have ended, with when they were scheduled.
 
     The line of the end says it all, so that most steps have one line.
     """
