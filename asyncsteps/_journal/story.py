@@ -26,8 +26,8 @@ SILENT_AFTER = 90.0
 Outcome = Literal["completed", "failed", "cancelled", "running", "killed", "unknown"]
 """How a run ended.
 
-``killed``: its process has ended without saying so, or nothing was heard of it for 90 seconds. ``unknown``: its end cannot
-be read; or its process lives, and nothing was heard of it for 90 seconds.
+``killed``: its process has ended without saying so, or nothing was heard of it for 90 seconds. ``unknown``: its
+end cannot be read; or its process lives, and nothing was heard of it for 90 seconds.
 """
 
 _ENDS = {"completed", "failed", "cancelled"}
@@ -92,12 +92,17 @@ class RunLog:
         folder: Where they come from.
         bodies: What the files hold, in order.
         age: How many seconds ago the last was written.
+
+    Attributes:
+        folder: As given.
+        size: The bytes of the lines.
     """
 
     def __init__(self, folder: Folder, bodies: Iterable[bytes], age: float) -> None:
         self.folder = folder
         self._age = age
         self._lines = [line for body in bodies for line in lines_of(body)]
+        self.size = sum(map(len, self._lines))
 
     @cached_property
     def general(self) -> list[Event]:

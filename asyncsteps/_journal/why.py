@@ -1,11 +1,11 @@
 """Answers why a step was played, or not: from its mark, from the journals that are kept, and from the planner."""
 
-from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from asyncsteps._errors import RecordError
-from asyncsteps._journal.changes import changes_of
+from asyncsteps._journal.changes import LEAVES_UNDONE, MAKES_DONE, changes_of
 from asyncsteps._journal.lines import texts_of, time_of
 from asyncsteps._journal.places import folders
 from asyncsteps._journal.reading import files_of, whole
@@ -14,7 +14,10 @@ from asyncsteps._journal.story import RunLog, RunSummary, StepStory, submissions
 from asyncsteps._plan.model import Action, Status, StepRules
 from asyncsteps._plan.names import as_reasoned_selectors, matches
 from asyncsteps._plan.planner import REASON_FORCED, Planner
-from asyncsteps.store._protocol import StepStore
+from asyncsteps.store._protocol import JournalFiles, StepStore
+
+_READ_AT_MOST = 512 * 2**20
+"""Bytes of journals after which no older one is read."""
 
 _ASKED = 10
 """How many steps that may force this one are looked up."""
@@ -90,7 +93,7 @@ async def why(
     Args:
         store: An open store.
         step: The step's name.
-        runs: How many of the last runs are told of. All journals that are kept are read.
+        runs: How many of the last runs are told of. Older ones are read as far as they tell of its mark.
         force: Selectors that the run that is asked about forces, or a mapping of selector to reason.
         skip: Selectors that it skips.
 
@@ -105,7 +108,7 @@ async def why(
         planner.add_forced(selector, reason)
     for selector, reason in as_reasoned_selectors(skip):
         planner.add_skipped(selector, reason)
-    logs = [log async for log in _logs(store)]
+    logs = await _logs(files_of(store), step, runs)
     problems = [f"{named(log)}: {problem}" for log in logs for problem in log.summary.problems]
     done, mark = await store.is_done(step), None
     if done:
@@ -127,12 +130,20 @@ async def why(
     )
 
 
-async def _logs(store: StepStore) -> AsyncIterator[RunLog]:
-    files = files_of(store)
-    for folder in folders(await files.names()):
+async def _logs(files: JournalFiles, step: str, runs: int) -> list[RunLog]:
+    """Read journals from the newest on, until they tell of the runs asked for and what was before; oldest first."""
+    logs: list[RunLog] = []
+    for folder in reversed(folders(await files.names())):
         log = await whole(files, folder)
-        if log is not None:
-            yield log
+        if log is None:
+            continue
+        known = runs <= sum(each.folder.kind == "run" for each in logs)
+        logs.append(log)
+        if known and any(change.kind in MAKES_DONE | LEAVES_UNDONE for change in changes_of([log], step)):
+            break
+        if sum(each.size for each in logs) > _READ_AT_MOST:
+            break
+    return logs[::-1]
 
 
 def _done_since(mark: Mapping[str, Any] | None, logs: Sequence[RunLog], step: str) -> Reason:

@@ -73,12 +73,12 @@ def _lines(run: journal.RunSummary) -> list[str]:
 
 def outcome(run: journal.RunSummary) -> str:
     """How a run ended; of one that has not, how that is known."""
-    if run.outcome not in {"killed", "running"}:
-        return str(run.outcome)
-    known = "its process has ended" if run.outcome == "killed" else "its process lives"
-    return (
-        f"{run.outcome} ({known if run.certain else 'last heard of'}, {duration(run.heard)} since its last line)"
-    )
+    if run.outcome == "running":
+        return f"running (last heard of {duration(run.heard)} ago)"
+    if run.outcome == "killed":
+        known = "its process has ended" if run.certain else "nothing is heard of it"
+        return f"killed ({known}, the last line is {duration(run.heard)} old)"
+    return str(run.outcome)
 
 
 def _counts(run: journal.RunSummary) -> str:

@@ -210,6 +210,12 @@ class TestAlive:
         summary = log_of(head.encode(), age=age).summary
         assert (summary.outcome, summary.certain, summary.heard) == (outcome, False, age)
 
+    @pytest.mark.parametrize(("age", "outcome"), [(0.0, "running"), (91.0, "unknown")])
+    def test_a_process_that_lives_and_is_silent(self, age: float, outcome: str) -> None:
+        head = Encoder("r", "w").event("started", NOW, {"journal": 1, "process": process_mark()})
+        summary = log_of(head.encode(), age=age).summary
+        assert (summary.outcome, summary.certain) == (outcome, outcome == "running")
+
 
 @pytest.mark.parametrize("run_id", ["r-1", "a/b", "x" * 65, "..", "", "é", "a\nb"])
 def test_folders_have_the_names_of_runs(run_id: str) -> None:
@@ -238,3 +244,28 @@ def test_texts_are_without_credentials_and_short() -> None:
     }
     assert "hidden" not in json.dumps(without_secrets(about))
     assert without_secrets(about)["n"][:2] == [1, None]
+
+
+async def test_only_as_many_journals_are_read_as_the_answer_needs() -> None:
+    async with MemoryStore() as store:
+        for number in range(30):
+            force = "a" if number % 10 == 0 else ()
+            async with StepRun(store, workflow_id="w", run_id=f"r{number}", force=force) as run:
+                await run.submit(Step("a", noop))
+        read: list[str] = []
+        files = store.journal_files
+
+        class Counting:
+            where, remote = "", False
+            names, write, remove = files.names, files.write, files.remove
+
+            async def read(self, name: str) -> journal.JournalFile | None:
+                read.append(name)
+                return await files.read(name)
+
+        counted: Any = store
+        counted.journal_files = Counting()
+        answer = await journal.why(store, "a", runs=2)
+        assert [each.run.run_id for each in answer.runs] == ["r29", "r28"]
+        assert answer.runs[0].because[0].text.startswith("it was done already: played by run r20 ")
+        assert len({name.partition("/")[0] for name in read}) == 10

@@ -272,7 +272,8 @@ class Foreign:
 
 
 async def test_a_store_without_journals_works() -> None:
-    async with Foreign() as store:
+    async with Foreign() as foreign:
+        store: Any = foreign
         async with StepRun(store, workflow_id="w") as run:
             assert (await run.submit(Step("a", noop))).status == "completed"
         assert run.markers
@@ -289,8 +290,8 @@ async def test_old_journals_are_removed(store: StepStore, monkeypatch: pytest.Mo
 
 
 async def test_a_run_that_may_go_on_keeps_its_journal() -> None:
-    async with MemoryStore() as store, StepRun(store, workflow_id="w", run_id="long") as run:
-        run.add_forced_steps("a")  # which is written at once
+    async with MemoryStore({"a": {}}) as store, StepRun(store, workflow_id="w", run_id="long") as run:
+        await run.submit(Step("a", noop, force=True))  # its mark is withdrawn, which is written at once
         await anyio.wait_all_tasks_blocked()
         assert await store.journal_files.names()
         for number in range(3):
@@ -458,7 +459,6 @@ async def test_denied_it_warns_once_and_names_the_permission(
     )
     async with open_store(f"s3://{bucket}/steps", endpoint_url=fault_proxy.endpoint) as store:
         async with StepRun(store, workflow_id="w") as run:
-            run.add_forced_steps("a")
             assert (await run.submit(Step("a", noop))).status == "completed"
         assert await store.list_done() == ["a"]
     warnings = [record.getMessage() for record in caplog.records if record.levelno >= logging.WARNING]
