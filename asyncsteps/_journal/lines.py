@@ -115,7 +115,7 @@ def is_of_status(line: bytes) -> bool:
 
 def names_step(step: str) -> bytes:
     """Return what the line of a step's marker, as this version writes it, contains."""
-    return f'"step":{_quoted(step)},'.encode()
+    return _quoted(step).encode()
 
 
 def decoded(line: bytes) -> Event | None:

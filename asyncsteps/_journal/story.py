@@ -113,7 +113,11 @@ class RunLog:
         """The events of the status of one step, in order."""
         named = names_step(step)
         events = self._events(line for line in self._lines if named in line and is_of_status(line))
-        return [event for event in events if event.get("step") == step]
+        return [
+            {**event, "step": step}
+            for event in events
+            if event.get("step") == step or ("step" not in event and step in texts_of(event.get("names")))
+        ]
 
     def events(self) -> Iterator[Event]:
         """All events, in order, with whole lists of reasons."""

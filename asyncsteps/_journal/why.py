@@ -131,7 +131,7 @@ async def why(
 
 
 async def _logs(files: JournalFiles, step: str, runs: int) -> list[RunLog]:
-    """Read journals from the newest on, until they tell of the runs asked for and what was before; oldest first."""
+    """Read journals from the newest on, until they tell of the runs asked for and what was before them."""
     logs: list[RunLog] = []
     for folder in reversed(folders(await files.names())):
         log = await whole(files, folder)

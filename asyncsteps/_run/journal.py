@@ -15,6 +15,7 @@ from typing import Any
 import anyio
 
 from asyncsteps._errors import FINAL_ERRORS, StoreError, error_text
+from asyncsteps._journal.batches import Entry, merged
 from asyncsteps._journal.keeping import KEEP_RUNS, clean
 from asyncsteps._journal.lines import VERSION, Encoder
 from asyncsteps._journal.places import folder_name, segment_name
@@ -64,12 +65,6 @@ _URGENT = "withdrawing"
 """The event whose line should be there if the process is killed next."""
 
 
-_SCHEDULED = Status.SCHEDULED.value
-
-Entry = Marker | tuple[str, datetime, Mapping[str, Any]]
-"""What waits to be written: a marker, or another event with its time and its members."""
-
-
 class Journal:
     """The journal of one run.
 
@@ -99,7 +94,7 @@ class Journal:
         self._keep_runs = keep_runs
         self._timeout = min(timeout, _LAST)
         self._entries: list[Entry] = []
-        self._counts: Counter[Status] = Counter()
+        self._counts: Counter[str] = Counter()
         self._folder = ""
         self._segment, self._body = 1, bytearray()
         self._began = datetime.now(UTC)
@@ -245,19 +240,13 @@ class Journal:
         if not self._body:
             self._body += self._encoder.event("started", self._began, self._head()).encode()
         lines: list[str] = []
-        scheduled = _scheduled_and_ended(entries)
-        for number, entry in enumerate(entries):
+        for number, (entry, scheduled) in enumerate(merged(entries, self._counts)):
             if number % _AT_ONCE == _AT_ONCE - 1:
                 await asyncio.sleep(0)
             if isinstance(entry, tuple):
                 lines.append(self._encoder.event(*entry))
-                continue
-            status = entry.details["status"] if entry.queued is not None else None
-            if status is not None:
-                self._counts[status] += 1
-            at = scheduled.get(number)
-            if at is None or status != _SCHEDULED:
-                lines.append(self._encoder.marker(entry, at))
+            else:
+                lines.append(self._encoder.marker(entry, scheduled))
         self._body += "".join(lines).encode()
 
     def _head(self) -> dict[str, Any]:
@@ -279,25 +268,6 @@ class Journal:
             self._warned = True
             told = what % self._run_id if "%s" in what else what
             logger.warning("%s (%s); the run goes on; journal=False switches journals off", told, error)
-
-
-def _scheduled_and_ended(entries: Sequence[Entry]) -> dict[int, datetime]:
-    """Return the numbers of markers of steps that were scheduled and have ended, with when they were scheduled.
-
-    The line of the end says it all, so that most steps have one line.
-    """
-    found: dict[int, datetime] = {}
-    under_way: dict[str, tuple[int, datetime]] = {}
-    for number, entry in enumerate(entries):
-        if isinstance(entry, tuple) or entry.queued is None:
-            continue
-        step, status = entry.details["step"], entry.details["status"]
-        if status == _SCHEDULED:
-            under_way[step] = (number, entry.at)
-        elif step in under_way:
-            first, at = under_way.pop(step)
-            found[first] = found[number] = at
-    return found
 
 
 def facts(

@@ -17,6 +17,7 @@ from asyncsteps._journal import process
 from asyncsteps._journal.lines import Encoder, decoded, is_of_status, lines_of, names_step, time_of
 from asyncsteps._journal.places import folder_name, folders, segment_name
 from asyncsteps._journal.process import lives, process_mark
+from asyncsteps._journal.reading import whole
 from asyncsteps._journal.story import RunLog, submissions
 from asyncsteps._journal.texts import shortened, without_secrets
 
@@ -105,6 +106,29 @@ def test_members_of_any_kind_are_read_without_an_error(events: list[tuple[str, d
         for story in submissions(log, step):
             Reasoner([log]).decision(log, story)
         Reasoner([log]).undone(step, None)
+
+
+async def test_steps_that_are_skipped_alike_have_one_line() -> None:
+    names = [f"s{number}" for number in range(1_500)]
+    async with MemoryStore({name: {} for name in names}) as store:
+        async with StepRun(store, workflow_id="w", run_id="r", skip=["x"]) as run:
+            for name in [*names[:1_200], "x", *names[1_200:], "s7"]:
+                await run.submit(Step(name, noop))
+        summary, events = await journal.story(store, "r")
+        skipped = [event for event in events if event["event"] == "skipped"]
+        told = [name for event in skipped for name in event.get("names", [event.get("step")])]
+        assert told == [*names[:1_200], "x", *names[1_200:], "s7"]
+        assert len(skipped) <= 6  # batches end where they end
+        assert summary.counts == {"skipped": 1_502}
+        (log,) = [
+            await whole(store.journal_files, folder) for folder in folders(await store.journal_files.names())
+        ]
+        assert log is not None
+        assert [(story.status, story.reasons) for story in submissions(log, "s7")] == [
+            ("skipped", ("Step was already played",))
+        ] * 2
+        assert [story.forced for story in submissions(log, "x")] == [True]
+        assert submissions(log, "s") == []
 
 
 async def test_a_damaged_journal_is_told_and_the_rest_is_read() -> None:
