@@ -18,6 +18,7 @@ from asyncsteps._journal.lines import (
 )
 from asyncsteps._journal.places import Folder, Kind
 from asyncsteps._journal.process import lives
+from asyncsteps._journal.values import counts_of, number_of, pairs_of, seconds_in, text_of
 from asyncsteps._plan.model import Status
 
 SILENT_AFTER = 90.0
@@ -162,24 +163,24 @@ class RunLog:
         outcome, certain = self._outcome(head, end)
         about = head.get("about")
         return RunSummary(
-            run_id=_text(head.get("run")) or "unknown",
-            workflow_id=_text(head.get("workflow")) or "unknown",
+            run_id=text_of(head.get("run")) or "unknown",
+            workflow_id=text_of(head.get("workflow")) or "unknown",
             kind=self.folder.kind,
             outcome=outcome,
             started=time_of(head.get("at")) or self.folder.begun,
-            seconds=_number(last.get("seconds")),
-            counts=_counts(last.get("counts")),
-            failures=int(_number(last.get("failures"))),
-            error=_text(last.get("error")),
+            seconds=number_of(last.get("seconds")),
+            counts=counts_of(last.get("counts")),
+            failures=int(number_of(last.get("failures"))),
+            error=text_of(last.get("error")),
             heard=self._age,
             certain=certain,
-            host=_text(head.get("host")),
+            host=text_of(head.get("host")),
             pid=pid if isinstance(pid := head.get("pid"), int) else None,
-            version=_text(head.get("version")),
+            version=text_of(head.get("version")),
             about=about if isinstance(about, dict) else {},
-            force=_pairs(head.get("force")),
-            skip=_pairs(head.get("skip")),
-            by=_text(head.get("by")),
+            force=pairs_of(head.get("force")),
+            skip=pairs_of(head.get("skip")),
+            by=text_of(head.get("by")),
             problems=tuple(self._problems(head)),
         )
 
@@ -189,7 +190,7 @@ class RunLog:
             return (told if told in _ENDS else "unknown"), True
         if self.folder.ended:  # its end is damaged
             return "unknown", False
-        living = lives(_text(head.get("process")))
+        living = lives(text_of(head.get("process")))
         if living is False:
             return "killed", True
         if self._age > SILENT_AFTER:
@@ -269,43 +270,11 @@ def _story(log: RunLog, begin: Event, end: Event) -> StepStory:
         reasons=tuple(log.reasons(begin)),
         decided=None
         if (at := time_of(begin.get("at"))) is None
-        else at - timedelta(seconds=_seconds(begin, "scheduled_us") or 0),
+        else at - timedelta(seconds=seconds_in(begin, "scheduled_us") or 0),
         ended=None if end["event"] == Status.SCHEDULED else time_of(end.get("at")),
-        queue_seconds=_seconds(end, "queue_us"),
-        seconds=_seconds(end, "us"),
-        attempts=int(_number(end.get("attempts"))),
-        error=_text(end.get("error")),
-        retried=tuple(_text(event.get("error")) or "" for event in retried),
+        queue_seconds=seconds_in(end, "queue_us"),
+        seconds=seconds_in(end, "us"),
+        attempts=int(number_of(end.get("attempts"))),
+        error=text_of(end.get("error")),
+        retried=tuple(text_of(event.get("error")) or "" for event in retried),
     )
-
-
-def _text(value: object) -> str | None:
-    return value if isinstance(value, str) else None
-
-
-def _number(value: object) -> float:
-    return _optional_number(value) or 0.0
-
-
-def _optional_number(value: object) -> float | None:
-    if isinstance(value, bool) or not isinstance(value, int | float):
-        return None
-    return float(value) if abs(value) < 1e15 else None  # noqa: PLR2004 - no time is so long; infinite, or nan
-
-
-def _seconds(event: Event, member: str) -> float | None:
-    """Return a member that is a number of microseconds, in seconds."""
-    microseconds = _optional_number(event.get(member))
-    return None if microseconds is None else microseconds / 1e6
-
-
-def _counts(value: object) -> dict[str, int]:
-    return {key: int(_number(each)) for key, each in value.items()} if isinstance(value, dict) else {}
-
-
-def _pairs(value: object) -> tuple[tuple[str, str | None], ...]:
-    """Return selectors with their reasons."""
-    if not isinstance(value, list):
-        return ()
-    pairs = [each for each in value if isinstance(each, list) and len(each) == 2 and isinstance(each[0], str)]  # noqa: PLR2004 - a pair
-    return tuple((selector, _text(reason)) for selector, reason in pairs)

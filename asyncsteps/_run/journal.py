@@ -2,10 +2,8 @@
 
 import asyncio
 import contextvars
-import functools
 import logging
 import os
-import sys
 import zlib
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
@@ -14,16 +12,14 @@ from typing import Any
 
 import anyio
 
-from asyncsteps._errors import FINAL_ERRORS, StoreError, error_text
+from asyncsteps._errors import FINAL_ERRORS, StoreError
 from asyncsteps._journal.batches import Entry, merged
 from asyncsteps._journal.keeping import KEEP_RUNS, clean
 from asyncsteps._journal.lines import VERSION, Encoder
 from asyncsteps._journal.places import folder_name, segment_name
-from asyncsteps._journal.process import process_mark
 from asyncsteps._journal.story import SILENT_AFTER
-from asyncsteps._journal.texts import shortened, without_secrets
 from asyncsteps._plan.model import Marker, Status
-from asyncsteps._run.described import host
+from asyncsteps._run.journal_facts import ending, of_process
 from asyncsteps._tasks.shield import uninterrupted, until_done
 from asyncsteps.store._protocol import JournalFiles, StepStore, journal_files
 
@@ -51,7 +47,7 @@ _SEGMENT = 2**20
 _UNSAVED = 16 * _SEGMENT
 """The bytes that are kept, at most, while nothing can be written."""
 
-_AT_ONCE = 200
+_AT_ONCE = 1_000
 """Events that are encoded before other tasks have a turn."""
 
 _LAST = 5.0
@@ -139,7 +135,7 @@ class Journal:
         if isinstance(error, GeneratorExit):  # nothing can be awaited
             task.cancel()
             return
-        self.note("ended", _end(error, failures, counts, (datetime.now(UTC) - self._began).total_seconds()))
+        self.note("ended", ending(error, failures, counts, (datetime.now(UTC) - self._began).total_seconds()))
         self._closing = True
         self._news.set()
         await uninterrupted(asyncio.ensure_future(self._ended(task)))
@@ -239,18 +235,24 @@ class Journal:
         entries, self._entries = self._entries, []
         if not self._body:
             self._body += self._encoder.event("started", self._began, self._head()).encode()
-        lines: list[str] = []
-        for number, (entry, scheduled) in enumerate(merged(entries, self._counts)):
-            if number % _AT_ONCE == _AT_ONCE - 1:
+        for start in range(0, len(entries), _AT_ONCE):
+            if start:
                 await asyncio.sleep(0)
-            if isinstance(entry, tuple):
-                lines.append(self._encoder.event(*entry))
-            else:
-                lines.append(self._encoder.marker(entry, scheduled))
-        self._body += "".join(lines).encode()
+            self._body += self._encoded(entries[start : start + _AT_ONCE])
+
+    def _encoded(self, entries: Sequence[Entry]) -> bytes:
+        lines: list[str] = []
+        for told in merged(entries, self._counts):
+            if told is not None:
+                entry, scheduled = told
+                if isinstance(entry, Marker):
+                    lines.append(self._encoder.marker(entry, scheduled))
+                else:
+                    lines.append(self._encoder.event(*entry))
+        return "".join(lines).encode()
 
     def _head(self) -> dict[str, Any]:
-        return {"journal": VERSION, "segment": self._segment, **self._facts, **_of_process(os.getpid())}
+        return {"journal": VERSION, "segment": self._segment, **self._facts, **of_process(os.getpid())}
 
     async def _clean(self, files: JournalFiles) -> None:
         """Remove the journals of runs beyond those that are kept; not those of runs that may still go on."""
@@ -268,52 +270,3 @@ class Journal:
             self._warned = True
             told = what % self._run_id if "%s" in what else what
             logger.warning("%s (%s); the run goes on; journal=False switches journals off", told, error)
-
-
-def facts(
-    *,
-    version: str | None,
-    force: Sequence[tuple[str, str | None]],
-    skip: Sequence[tuple[str, str | None]],
-    max_parallel: int,
-    about: Mapping[str, Any] | None,
-) -> dict[str, Any]:
-    """Return what the first line tells of a run as it was made."""
-    return {
-        "version": version,
-        "force": [list(each) for each in force],
-        "skip": [list(each) for each in skip],
-        "max_parallel": max_parallel,
-        "about": without_secrets(about or {}),
-    }
-
-
-@functools.cache
-def _of_process(pid: int) -> dict[str, Any]:
-    """Return what is the same in each run of this process."""
-    import importlib.metadata
-
-    return {
-        "host": host(),
-        "pid": pid,
-        "process": process_mark(),
-        "python": sys.version.partition(" ")[0],
-        "asyncsteps": importlib.metadata.version("asyncsteps"),
-    }
-
-
-def _end(
-    error: BaseException | None, failures: Sequence[Exception], counts: Mapping[Status, int], seconds: float
-) -> dict[str, Any]:
-    """Return what the last line tells."""
-    outcome = "failed" if failures else "completed"
-    if error is not None:
-        outcome = "failed" if isinstance(error, Exception) else "cancelled"
-    told = None if error is None else shortened(error_text(error))
-    return {
-        "outcome": outcome,
-        "seconds": round(seconds, 6),
-        "counts": {str(status): number for status, number in counts.items()},
-        "failures": len(failures),
-        "error": told,
-    }

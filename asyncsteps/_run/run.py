@@ -17,7 +17,8 @@ from asyncsteps._run.base import BaseRun
 from asyncsteps._run.dispatch import Dispatch
 from asyncsteps._run.done_marks import OpenStore, StoredMarks
 from asyncsteps._run.dry_run import Plan, PlannedMarks, end_of_plan
-from asyncsteps._run.journal import Journal, facts
+from asyncsteps._run.journal import Journal
+from asyncsteps._run.journal_facts import facts
 from asyncsteps._run.lifetime import Lifetime
 from asyncsteps._run.markers import MarkerLog, OnMarker
 from asyncsteps._run.options import (
