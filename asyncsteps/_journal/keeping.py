@@ -16,7 +16,7 @@ from asyncsteps.store._protocol import JournalFiles, StepStore, journal_files
 logger = logging.getLogger("asyncsteps")
 
 KEEP_RUNS = 100
-"""How many journals are kept, unless a run is told otherwise."""
+"""How many journals are kept of commands that change marks by hand."""
 
 
 async def clean(files: JournalFiles, *, keep: int) -> None:

@@ -14,7 +14,7 @@ import anyio
 
 from asyncsteps._errors import FINAL_ERRORS, StoreError
 from asyncsteps._journal.batches import Entry, merged
-from asyncsteps._journal.keeping import KEEP_RUNS, clean
+from asyncsteps._journal.keeping import clean
 from asyncsteps._journal.lines import VERSION, Encoder
 from asyncsteps._journal.places import folder_name, segment_name
 from asyncsteps._journal.story import SILENT_AFTER
@@ -80,7 +80,7 @@ class Journal:
         *,
         store: Callable[[], StepStore | None],
         facts: Mapping[str, Any],
-        keep_runs: int = KEEP_RUNS,
+        keep_runs: int,
         timeout: float = _LAST,
     ) -> None:
         self._run_id = run_id

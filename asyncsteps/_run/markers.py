@@ -11,12 +11,14 @@ from datetime import UTC, datetime
 from io import FileIO
 from os import PathLike
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from asyncsteps._errors import StepDefinitionError
 from asyncsteps._journal.texts import collapsed
 from asyncsteps._plan.model import STEP_MARKER, Marker, RecordStatus, Status
-from asyncsteps._run.journal import Journal
+
+if TYPE_CHECKING:
+    from asyncsteps._run.journal import Journal
 
 logger = logging.getLogger("asyncsteps")
 
@@ -41,7 +43,7 @@ class MarkerLog:
         on_marker: tuple[OnMarker, ...] = (),
         markers_file: str | PathLike[str] | None = None,
         identity: Mapping[str, Any] | None = None,
-        journal: Journal | None = None,
+        journal: "Journal | None" = None,
         silent: bool = False,
     ) -> None:
         self._run_id, self._workflow_id = (identity or {}).get("run_id"), (identity or {}).get("workflow_id")

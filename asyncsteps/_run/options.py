@@ -21,6 +21,9 @@ GivenParams = Mapping[str, Any] | Callable[[], Mapping[str, Any]]
 MAX_PARALLEL = 100
 """The default of ``max_parallel``."""
 
+KEEP_RUNS = 100
+"""The default of ``keep_runs``."""
+
 MARK_TIMEOUT = 30.0
 """The default of ``mark_timeout``, in seconds."""
 

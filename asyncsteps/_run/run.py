@@ -2,14 +2,14 @@
 
 import copy
 import logging
+import sys
 import uuid
 from collections.abc import Awaitable, Callable, Iterable, Mapping
 from os import PathLike
 from types import TracebackType
-from typing import Any, Self, TypeVar
+from typing import TYPE_CHECKING, Any, Self, TypeVar
 
 from asyncsteps._errors import StepDefinitionError
-from asyncsteps._journal.keeping import KEEP_RUNS
 from asyncsteps._plan.model import Marker, Status
 from asyncsteps._plan.names import as_reasoned_selectors
 from asyncsteps._plan.planner import Planner
@@ -17,11 +17,10 @@ from asyncsteps._run.base import BaseRun
 from asyncsteps._run.dispatch import Dispatch
 from asyncsteps._run.done_marks import OpenStore, StoredMarks
 from asyncsteps._run.dry_run import Plan, PlannedMarks, end_of_plan
-from asyncsteps._run.journal import Journal
-from asyncsteps._run.journal_facts import facts
 from asyncsteps._run.lifetime import Lifetime
 from asyncsteps._run.markers import MarkerLog, OnMarker
 from asyncsteps._run.options import (
+    KEEP_RUNS,
     MARK_TIMEOUT,
     MAX_PARALLEL,
     GivenParams,
@@ -38,6 +37,9 @@ from asyncsteps._tasks.attributes import as_seconds, is_count
 from asyncsteps._tasks.limiter import Limiter
 from asyncsteps._tasks.submittable import Submittable
 from asyncsteps.store._protocol import StepStore
+
+if TYPE_CHECKING:
+    from asyncsteps._run.journal import Journal
 
 logger = logging.getLogger("asyncsteps")
 
@@ -79,6 +81,8 @@ class StepRun(BaseRun):
         StepDefinitionError: When another argument is refused.
     """
 
+    _journal: "Journal | None"
+
     def __init__(
         self,
         store: StepStore | OpenStore,
@@ -115,13 +119,14 @@ class StepRun(BaseRun):
         marks = StoredMarks(as_opener(store), policy=as_policy(step_activity_params), mark_timeout=seconds)
         self._journal = None
         if journal:
+            from asyncsteps._run.journal import Journal
+            from asyncsteps._run.journal_facts import facts
+
             self._journal = Journal(
                 self._run_id,
                 self._workflow_id,
                 store=lambda: store if isinstance(store, StepStore) else marks.store,
-                facts=facts(
-                    version=version, force=forced, skip=skipped, max_parallel=max_parallel, about=about or {}
-                ),
+                facts=facts(version=version, force=forced, skip=skipped, max_parallel=max_parallel, about=about),
                 keep_runs=keep_runs,
                 timeout=seconds,
             )
@@ -219,7 +224,8 @@ class StepRun(BaseRun):
             finally:
                 self._parts.markers.close()
                 if self._journal is not None:
-                    await self._journal.close(exc_value, counts=self.counts, failures=self.failures)
+                    error = exc_value or sys.exception()
+                    await self._journal.close(error, counts=self.counts, failures=self.failures)
 
     def _warn_of_unmatched(self) -> None:
         if self._parts.planning or (self._has_planned and not self.markers):

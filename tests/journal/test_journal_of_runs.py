@@ -438,6 +438,25 @@ def test_a_cancelled_run_still_tells_its_end() -> None:
     assert events == [("started", None), ("scheduled", "a"), ("cancelled", "a"), ("ended", None)]
 
 
+def test_a_run_that_is_cancelled_while_it_is_left_tells_that() -> None:
+    async def main() -> str:
+        async with MemoryStore() as store:
+
+            async def play() -> None:
+                async with StepRun(store, workflow_id="w") as run:
+                    other.append(asyncio.ensure_future(run.submit(Step("a", (anyio.sleep, 100)))))
+                    await asyncio.sleep(1)
+
+            other: list[asyncio.Future[Any]] = []
+            task = asyncio.ensure_future(play())
+            await asyncio.sleep(10)
+            task.cancel()
+            await asyncio.gather(task, *other, return_exceptions=True)
+            return (await journal.runs(store))[0].outcome
+
+    assert run_virtually(main()) == "cancelled"
+
+
 def test_a_fault_of_the_journal_is_none_of_the_runs(caplog: pytest.LogCaptureFixture) -> None:
     async def main() -> None:
         async with FailingStore() as store:
