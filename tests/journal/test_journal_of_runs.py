@@ -524,3 +524,39 @@ def test_the_reasons_of_dependents_begin_as_the_planner_has_it() -> None:
     planner = Planner()
     phases = planner.phases(rules, planner.decide(rules, done=False), done=False)
     assert [phase.reason for phase in phases if isinstance(phase, ForceDependents)] == [f"{DEPENDENT_OF}a.b"]
+
+
+async def test_a_change_by_hand_that_cannot_be_told_is_a_warning(caplog: pytest.LogCaptureFixture) -> None:
+    async with FailingStore() as store:
+        store.journal_files.error = StoreError("out of order")
+        await journal.record_by_hand(store, "marked", ["a"], by="me")
+        assert [record.getMessage() for record in caplog.records] == [
+            "the journal does not tell of this change (out of order)"
+        ]
+        store.journal_files.error = None
+        await journal.record_by_hand(store, "forgotten", [], by="me")
+        assert await journal.runs(store, by_hand=True) == []
+
+
+@pytest.mark.parametrize("raised", [RuntimeError("of my own"), SystemExit(3)])
+async def test_what_leaves_the_block_is_told(raised: BaseException) -> None:
+    async with MemoryStore() as store:
+        with pytest.raises(type(raised)):
+            async with StepRun(store, workflow_id="w"):
+                raise raised
+        (run,) = await journal.runs(store)
+    assert run.outcome == ("failed" if isinstance(raised, Exception) else "cancelled")
+    assert run.error == f"{type(raised).__name__}: {raised}"
+
+
+async def test_a_link_in_the_place_of_the_journals_is_not_followed(tmp_path: Path) -> None:
+    elsewhere = tmp_path / "elsewhere"
+    elsewhere.mkdir()
+    (tmp_path / "steps").mkdir()
+    (tmp_path / "steps" / ".asyncsteps-journal").symlink_to(elsewhere)
+    async with open_store(tmp_path / "steps") as store:
+        async with StepRun(store, workflow_id="w") as run:
+            assert (await run.submit(Step("a", noop))).status == "completed"
+        assert await store.list_done() == ["a"]
+        assert await journal.runs(store) == []
+    assert list(elsewhere.iterdir()) == []

@@ -73,13 +73,15 @@ class DirectoryJournal:
             raise StoreError(f"the file system cannot do it: {error.strerror or error}", key=self.where) from error
 
 
-def _open_folder(path: Path) -> int:
+def _open_folder(path: Path | str, dir_fd: int | None = None) -> int:
     """Open a folder, which must be none that a link leads to."""
-    return os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW)
+    return os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW, dir_fd=dir_fd)
 
 
 def _names(folder: Path) -> list[str]:
     found: list[str] = []
+    if folder.is_symlink():
+        return found
     try:
         runs = [entry.name for entry in os.scandir(folder) if entry.is_dir(follow_symlinks=False)]
     except OSError as error:
@@ -113,17 +115,22 @@ def _read(path: Path) -> JournalFile | None:
 
 
 def _write(folder: Path, name: str, body: bytes) -> None:
-    target = folder / name
-    target.parent.mkdir(parents=True, exist_ok=True)
-    os.close(_open_folder(folder))
-    run = _open_folder(target.parent)
+    inner, _, file_name = name.partition("/")
+    folder.mkdir(parents=True, exist_ok=True)
+    outer = _open_folder(folder)
+    try:
+        with contextlib.suppress(FileExistsError):
+            os.mkdir(inner, dir_fd=outer)
+        run = _open_folder(inner, dir_fd=outer)
+    finally:
+        os.close(outer)
     temporary = f"{_TEMPORARY}{uuid.uuid4().hex}"
     try:
         descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o666, dir_fd=run)
         try:
             with os.fdopen(descriptor, "wb") as file:
                 file.write(body)
-            os.rename(temporary, target.name, src_dir_fd=run, dst_dir_fd=run)
+            os.rename(temporary, file_name, src_dir_fd=run, dst_dir_fd=run)
         except BaseException:
             with contextlib.suppress(OSError):
                 os.unlink(temporary, dir_fd=run)
