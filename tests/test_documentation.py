@@ -204,9 +204,9 @@ def test_the_commands_of_the_readme_run(tmp_path: Path) -> None:
         if block.file is not None:
             (tmp_path / block.file).write_text(block.text, encoding="utf-8")
     calls = [shlex.split(call)[1:] for block in readme if not block.info for call in block.commands("asyncsteps")]
-    assert [words[0] for words in calls] == ["run", "plan", "ls", "forget"]
+    assert [words[0] for words in calls] == ["run", "plan", "ls", "runs", "why", "forget"]
     ended = [command(*words, *(["--yes"] * (words[0] == "forget")), cwd=tmp_path) for words in calls]
-    assert [each.code for each in ended] == [0, 0, 0, 0]
+    assert [each.code for each in ended] == [0] * 6
     assert ended[-1].out == "withdrawn load.a\n"
 
 

@@ -32,7 +32,8 @@ ROOMS: dict[str, tuple[set[str], set[str]]] = {
         {"_aws", "_errors", "_plan", "store.contract", "store._listing"},
         {"aiohttp", "anyio", "yarl", *AWS},
     ),
-    "_run": ({"_errors", "_plan", "_tasks", "store.contract", "store"}, {"anyio"}),
+    "_journal": ({"_aws", "_errors", "_plan", "store.contract"}, {"anyio"}),
+    "_run": ({"_errors", "_journal", "_plan", "_tasks", "store.contract", "store"}, {"anyio"}),
     "swf.base": ({"_errors"}, SIMPLEFLOW),
     "swf._sync": ({"_errors", "_plan", "store", "store.contract", "swf.base"}, {"anyio", "simpleflow"}),
     "swf._done": ({"_errors", "_plan", "store", "store.contract", "swf._sync", "swf.base"}, {"anyio", *AWS}),
@@ -69,8 +70,9 @@ ROOMS: dict[str, tuple[set[str], set[str]]] = {
     ),
     "": ({"_errors", "_plan", "_tasks", "_run", "store"}, set()),
     "report": (set(), set()),
+    "journal": ({"_journal", "store.contract"}, set()),
     "testing": ({"_errors"}, {"pytest"}),
-    "cli": ({"", "store", "swf"}, {"anyio", "cyclopts", "pydantic", "rich"}),
+    "cli": ({"", "journal", "store", "swf"}, {"anyio", "cyclopts", "pydantic", "rich"}),
 }
 
 MEMBERS = {

@@ -12,7 +12,9 @@ from run_support import noop
 from servers import FaultProxy, MotoServer, error_answer
 from swf_client_support import Decider, Ingest, client
 
-from asyncsteps import AccessDeniedError, AsyncstepsError, Step, StepRun, open_store
+from asyncsteps import AccessDeniedError, AsyncstepsError, Step, StepRun, journal, open_store
+from asyncsteps._journal.keeping import clean
+from asyncsteps._journal.reading import files_of
 from asyncsteps.swf import SwfClient
 from asyncsteps.swf._done.payload import Snapshot
 from asyncsteps.swf._done.snapshots import read_snapshot, write_snapshot
@@ -95,6 +97,17 @@ async def repair(world: World) -> None:
         assert await store.withdraw(await store.list_done("other")) == ["other.a"]
 
 
+async def journalled(world: World) -> None:
+    async with world.store() as store:
+        for number in range(2):
+            await journal.record_by_hand(store, "marked", [f"s{number}"], by="me")
+        if len(await journal.runs(store, by_hand=True)) < 2:
+            raise AccessDeniedError("no journal is written")
+        await clean(files_of(store), keep=1)
+        (left,) = await journal.runs(store, by_hand=True)
+        assert left.by == "me"
+
+
 async def worker(world: World) -> None:
     where = world.bucket, PREFIX
 
@@ -133,6 +146,7 @@ FEATURES: dict[str, Callable[[World], Awaitable[None]]] = {
     "Run with saved results": saved,
     "Run with forcing and dependents": forced,
     "Repair: `mark`, `forget`": repair,
+    "Journals of runs": journalled,
     "SWF workers: their store": worker,
     "SWF deciders: snapshots": decider,
 }

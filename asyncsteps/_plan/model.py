@@ -119,12 +119,30 @@ class Marker:
         at: When it was recorded, in UTC. For ``scheduled`` that is when the step was decided: from then on it may
             wait for a slot.
         started: When the step's first activity began to run, in UTC; None in other markers, and where none did.
+        queued: When the step was submitted, in UTC; None in other markers.
+        attempts: The most attempts that one of the step's activities has taken so far; 0 where none began.
+        run_id: The run's id.
+        workflow_id: The workflow's id.
     """
 
     name: str
     details: Any
     at: datetime
     started: datetime | None = None
+    queued: datetime | None = None
+    attempts: int = 0
+    run_id: str | None = None
+    workflow_id: str | None = None
+
+    @property
+    def queue_seconds(self) -> float | None:
+        """How long the step waited for its first activity to begin, or until now if none has; None in others."""
+        return None if self.queued is None else ((self.started or self.at) - self.queued).total_seconds()
+
+    @property
+    def seconds(self) -> float | None:
+        """How long the step has run since its first activity began; None where none did."""
+        return None if self.started is None else (self.at - self.started).total_seconds()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -123,6 +123,7 @@ class BaseRun:
         """
         for selector, own in as_reasoned_selectors(steps):
             self._parts.planner.add_forced(selector, own or reason)
+            self._parts.markers.note("selector", force=selector, reason=own or reason)
 
     def add_skipped_steps(self, steps: GivenSelectors, reason: str | None = None) -> None:
         """Skip matching steps, unless they are forced, in submissions not yet decided.
@@ -136,6 +137,7 @@ class BaseRun:
         """
         for selector, own in as_reasoned_selectors(steps):
             self._parts.planner.add_skipped(selector, own or reason)
+            self._parts.markers.note("selector", skip=selector, reason=own or reason)
 
     def get_forced_steps(self) -> list[str]:
         """The forced selectors, in order of addition."""

@@ -4,12 +4,14 @@ import asyncio
 import contextlib
 from collections.abc import Callable
 from contextlib import AbstractContextManager
+from functools import partial
 from typing import Any
 
 import anyio
 import anyio.lowlevel
 
 from asyncsteps._errors import RunClosedError, StepDeadlockError, StepDefinitionError
+from asyncsteps._journal.texts import shortened
 from asyncsteps._run.dry_run import PlanEndsError, Unknown
 from asyncsteps._run.failures import Attempts
 from asyncsteps._run.name_locks import enclosing_step, note_running
@@ -45,8 +47,13 @@ class _Running:
 class _RunningAttempts(Attempts):
     """Attempts that note, on entry, that an activity is running within the enclosing steps."""
 
+    def __init__(self) -> None:
+        super().__init__()
+        self._number = 0
+
     def __enter__(self) -> None:
-        note_running()
+        self._number += 1
+        note_running(self._number)
         super().__enter__()
 
 
@@ -73,6 +80,7 @@ class Dispatch:
                     return await self._play_group(item)
                 case SignalTask():
                     self._parts.signals.send(item.signal)
+                    self._parts.markers.note("signal", name=item.signal.name)
                     return Played(None)
                 case WaitForSignal():
                     return Played(await self._wait_for_signal(item.signal_name))
@@ -110,6 +118,7 @@ class Dispatch:
                     context=self._parts.identity,
                     attempt=self._attempting(task),
                     step=enclosing_step,
+                    on_retry=partial(self._note_retry, task) if task.attributes.retry else None,
                 )
             )
         except Exception as error:  # noqa: BLE001 - an activity may raise anything
@@ -118,6 +127,12 @@ class Dispatch:
                 if note not in getattr(error, "__notes__", ()):
                     error.add_note(note)
             return Played(None, error)
+
+    def _note_retry(self, task: ActivityTask[Any], attempt: int, error: str) -> None:
+        of = task.attributes.retry + 1
+        self._parts.markers.note(
+            "retrying", step=enclosing_step(), activity=task.name, attempt=attempt, of=of, error=shortened(error)
+        )
 
     def _attempting(self, task: ActivityTask[Any]) -> Callable[[], AbstractContextManager[object]]:
         """What is entered around each attempt, in its slot."""

@@ -111,6 +111,11 @@ class StoredMarks:
         self._opened: tuple[StepStore, DoneCache, ActivityAttributes] | None = None
         self._withdrawing: dict[str, list[anyio.Event]] = {}
 
+    @property
+    def store(self) -> StepStore | None:
+        """The store, once it is open."""
+        return None if self._opened is None else self._opened[0]
+
     async def is_done(self, name: str) -> bool:
         """Whether ``name`` is done.
 

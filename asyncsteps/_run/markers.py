@@ -6,15 +6,19 @@ import logging
 import os
 import stat
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 from io import FileIO
 from os import PathLike
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from asyncsteps._errors import StepDefinitionError
+from asyncsteps._journal.texts import collapsed
 from asyncsteps._plan.model import STEP_MARKER, Marker, RecordStatus, Status
+
+if TYPE_CHECKING:
+    from asyncsteps._run.journal import Journal
 
 logger = logging.getLogger("asyncsteps")
 
@@ -27,8 +31,9 @@ class MarkerLog:
 
     Args:
         on_marker: Callbacks. One that raises is logged, and called again with the next marker.
-        markers_file: A file that gets one line of JSON a marker, ``{"name", "details", "at"}``, appended;
-            None: none.
+        markers_file: A file that gets one line of JSON a marker, appended; None: none.
+        identity: ``run_id`` and ``workflow_id``, which each marker carries.
+        journal: Gets each marker, and what else happens; None: none.
         silent: Whether nothing is logged and details are not checked, as for a plan.
     """
 
@@ -37,8 +42,12 @@ class MarkerLog:
         *,
         on_marker: tuple[OnMarker, ...] = (),
         markers_file: str | PathLike[str] | None = None,
+        identity: Mapping[str, Any] | None = None,
+        journal: "Journal | None" = None,
         silent: bool = False,
     ) -> None:
+        self._run_id, self._workflow_id = (identity or {}).get("run_id"), (identity or {}).get("workflow_id")
+        self._journal = journal
         self.markers: list[Marker] = []
         self.counts: Counter[Status] = Counter()
         self._on_marker = on_marker
@@ -77,7 +86,13 @@ class MarkerLog:
         return self._add(name, details)
 
     def record_step(
-        self, phase: RecordStatus, *, started: datetime | None = None, error: BaseException | None = None
+        self,
+        phase: RecordStatus,
+        *,
+        started: datetime | None = None,
+        queued: datetime | None = None,
+        attempts: int = 0,
+        error: BaseException | None = None,
     ) -> Marker:
         """Record a step's marker as the planner made it; an error is logged with its trace."""
         details, status = phase.details, phase.status
@@ -86,14 +101,29 @@ class MarkerLog:
             if error is not None:
                 logger.error("step %s: %s: %s", details["step"], status, details["error"], exc_info=error)
             elif logger.isEnabledFor(logging.INFO):
-                why = f" ({', '.join(details['reasons'])})" if details["reasons"] else ""
+                why = f" ({', '.join(collapsed(details['reasons']))})" if details["reasons"] else ""
                 forced = "forced, " if details["forced"] else ""
                 logger.info("step %s: %s%s%s", details["step"], forced, status, why)
-        return self._add(STEP_MARKER, details, started)
+        return self._add(STEP_MARKER, details, started, queued, attempts)
 
-    def _add(self, name: str, details: Any, started: datetime | None = None) -> Marker:
-        marker = Marker(name, details, datetime.now(UTC), started)
+    def note(self, event: str, **fields: Any) -> None:
+        """Tell the journal of something that is no marker."""
+        if self._journal is not None:
+            self._journal.note(event, fields)
+
+    def _add(
+        self,
+        name: str,
+        details: Any,
+        started: datetime | None = None,
+        queued: datetime | None = None,
+        attempts: int = 0,
+    ) -> Marker:
+        at = datetime.now(UTC)
+        marker = Marker(name, details, at, started, queued, attempts, self._run_id, self._workflow_id)
         self.markers.append(marker)
+        if self._journal is not None:
+            self._journal.marker(marker)
         if self._file is not None:
             self._write(marker, self._file)
         for callback in self._on_marker:
@@ -104,8 +134,7 @@ class MarkerLog:
         return marker
 
     def _write(self, marker: Marker, file: FileIO) -> None:
-        line = json.dumps({"name": marker.name, "details": marker.details, "at": marker.at.isoformat()})
-        data = f"{line}\n".encode()
+        data = f"{json.dumps(_told(marker))}\n".encode()
         try:
             written = file.write(data)
             if written < len(data):  # a full disk: a line is in the file whole or not at all
@@ -117,6 +146,18 @@ class MarkerLog:
     def _stop(self, why: object) -> None:
         logger.error("no more markers are written to %s: %s", self._path, why)
         self.close()
+
+
+def _told(marker: Marker) -> dict[str, Any]:
+    """Return what the file tells of a marker."""
+    told: dict[str, Any] = {"name": marker.name, "details": marker.details, "at": marker.at.isoformat()}
+    told |= {"run_id": marker.run_id, "workflow_id": marker.workflow_id}
+    if marker.queued is not None:
+        details = {**marker.details, "reasons": collapsed(marker.details["reasons"])}
+        started = None if marker.started is None else marker.started.isoformat()
+        told |= {"details": details, "queued": marker.queued.isoformat(), "started": started}
+        told |= {"attempts": marker.attempts, "queue_seconds": marker.queue_seconds, "seconds": marker.seconds}
+    return told
 
 
 def _opened(path: Path) -> FileIO:

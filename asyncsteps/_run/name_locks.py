@@ -13,6 +13,7 @@ class NameLock:
     """A step name that is held, until the block of this lock is left.
 
     Attributes:
+        attempts: The most attempts that one activity within the step has taken so far.
         owner: The locks that it belongs to.
         name: The step's name.
         released: Whether it has been released.
@@ -22,13 +23,14 @@ class NameLock:
     """
 
     _token: "Token[tuple[NameLock, ...]]"
-    __slots__ = ("_token", "name", "owner", "released", "started", "waiters", "waits_for")
+    __slots__ = ("_token", "attempts", "name", "owner", "released", "started", "waiters", "waits_for")
 
     def __init__(self, owner: "NameLocks", name: str) -> None:
         self.owner = owner
         self.name = name
         self.released = False
         self.started: datetime | None = None
+        self.attempts = 0
         self.waiters: Waiters | None = None
         self.waits_for: defaultdict[str, int] = defaultdict(int)
 
@@ -55,9 +57,10 @@ def enclosing_step() -> str | None:
     return next((lock.name for lock in reversed(_enclosing.get()) if not lock.released), None)
 
 
-def note_running() -> None:
-    """Note that an activity begins to run within the enclosing steps."""
+def note_running(attempt: int = 1) -> None:
+    """Note that an activity begins to run within the enclosing steps, for the ``attempt``-th time."""
     for lock in _enclosing.get():
+        lock.attempts = max(lock.attempts, attempt)
         if lock.started is None:
             lock.started = datetime.now(UTC)
 

@@ -1,5 +1,6 @@
 """The options of a run, their defaults, and their checks."""
 
+import json
 from collections.abc import Callable, Iterable, Mapping
 from inspect import iscoroutinefunction
 from os import PathLike
@@ -19,6 +20,9 @@ GivenParams = Mapping[str, Any] | Callable[[], Mapping[str, Any]]
 
 MAX_PARALLEL = 100
 """The default of ``max_parallel``."""
+
+KEEP_RUNS = 100
+"""The default of ``keep_runs``."""
 
 MARK_TIMEOUT = 30.0
 """The default of ``mark_timeout``, in seconds."""
@@ -40,6 +44,17 @@ class RunOptions(TypedDict, total=False):
     markers_file: str | PathLike[str] | None
     mark_timeout: float
     step_activity_params: GivenParams | None
+    journal: bool
+    keep_runs: int
+    about: Mapping[str, Any] | None
+
+
+def checked_about(given: object) -> None:
+    """Raise `StepDefinitionError` unless ``given`` is None, or a mapping of JSON values."""
+    try:
+        json.dumps(None if given is None else dict(cast("Mapping[str, Any]", given)))
+    except Exception as error:  # a mapping of the caller's own may raise anything
+        raise StepDefinitionError(f"about={given!r:.200} is refused: it is a mapping of JSON values") from error
 
 
 def checked_workflow_id(given: object) -> str:

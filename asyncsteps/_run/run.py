@@ -2,11 +2,12 @@
 
 import copy
 import logging
+import sys
 import uuid
 from collections.abc import Awaitable, Callable, Iterable, Mapping
 from os import PathLike
 from types import TracebackType
-from typing import Self, TypeVar
+from typing import TYPE_CHECKING, Any, Self, TypeVar
 
 from asyncsteps._errors import StepDefinitionError
 from asyncsteps._plan.model import Marker, Status
@@ -19,6 +20,7 @@ from asyncsteps._run.dry_run import Plan, PlannedMarks, end_of_plan
 from asyncsteps._run.lifetime import Lifetime
 from asyncsteps._run.markers import MarkerLog, OnMarker
 from asyncsteps._run.options import (
+    KEEP_RUNS,
     MARK_TIMEOUT,
     MAX_PARALLEL,
     GivenParams,
@@ -26,6 +28,7 @@ from asyncsteps._run.options import (
     as_callbacks,
     as_opener,
     as_policy,
+    checked_about,
     checked_workflow_id,
 )
 from asyncsteps._run.parts import RunParts
@@ -34,6 +37,9 @@ from asyncsteps._tasks.attributes import as_seconds, is_count
 from asyncsteps._tasks.limiter import Limiter
 from asyncsteps._tasks.submittable import Submittable
 from asyncsteps.store._protocol import StepStore
+
+if TYPE_CHECKING:
+    from asyncsteps._run.journal import Journal
 
 logger = logging.getLogger("asyncsteps")
 
@@ -64,12 +70,18 @@ class StepRun(BaseRun):
             longer is reported as not known to be stored.
         step_activity_params: simpleflow's parameters of the listing and marking activities. ``retry``,
             ``start_to_close_timeout`` and ``schedule_to_close_timeout`` apply to each request to the store.
+        journal: Whether the run leaves its story beside the store; see `asyncsteps.journal`.
+        keep_runs: How many runs' journals are kept; older ones are removed.
+        about: JSON values that the journal's first line tells, such as parameters. What is named like a
+            credential is left out.
 
     Raises:
         WorkflowIdError: When the workflow id is missing or empty.
         SelectorError: When a selector is malformed.
         StepDefinitionError: When another argument is refused.
     """
+
+    _journal: "Journal | None"
 
     def __init__(
         self,
@@ -86,24 +98,50 @@ class StepRun(BaseRun):
         markers_file: str | PathLike[str] | None = None,
         mark_timeout: float = MARK_TIMEOUT,
         step_activity_params: GivenParams | None = None,
+        journal: bool = True,
+        keep_runs: int = KEEP_RUNS,
+        about: Mapping[str, Any] | None = None,
     ) -> None:
         if not is_count(max_parallel, least=1):
             raise StepDefinitionError(f"max_parallel={max_parallel!r} is refused: it is an int of at least 1")
+        if not is_count(keep_runs, least=1):
+            raise StepDefinitionError(
+                f"keep_runs={keep_runs!r} is refused: it is an int of at least 1; journal=False keeps none"
+            )
+        checked_about(about)
         self._workflow_id = checked_workflow_id(workflow_id)
         self._run_id = run_id or str(uuid.uuid4())
         self._version = version
         lifetime = Lifetime(Limiter(max_parallel))
+        identity = {"run_id": self._run_id, "workflow_id": self._workflow_id, "version": self._version}
+        forced, skipped = as_reasoned_selectors(force), as_reasoned_selectors(skip)
+        seconds = as_seconds(mark_timeout, "mark_timeout") or MARK_TIMEOUT
+        marks = StoredMarks(as_opener(store), policy=as_policy(step_activity_params), mark_timeout=seconds)
+        self._journal = None
+        if journal:
+            from asyncsteps._run.journal import Journal
+            from asyncsteps._run.journal_facts import facts
+
+            self._journal = Journal(
+                self._run_id,
+                self._workflow_id,
+                store=lambda: store if isinstance(store, StepStore) else marks.store,
+                facts=facts(version=version, force=forced, skip=skipped, max_parallel=max_parallel, about=about),
+                keep_runs=keep_runs,
+                timeout=seconds,
+            )
         self._parts = RunParts(
-            planner=_planner(force, skip, withdraw_invalidated=withdraw_invalidated),
-            marks=StoredMarks(
-                as_opener(store),
-                policy=as_policy(step_activity_params),
-                mark_timeout=as_seconds(mark_timeout, "mark_timeout") or MARK_TIMEOUT,
+            planner=_planner(forced, skipped, withdraw_invalidated=withdraw_invalidated),
+            marks=marks,
+            markers=MarkerLog(
+                on_marker=as_callbacks(on_marker),
+                markers_file=markers_file,
+                identity=identity,
+                journal=self._journal,
             ),
-            markers=MarkerLog(on_marker=as_callbacks(on_marker), markers_file=markers_file),
             signals=Signals(lifetime),
             limiter=lifetime.limiter,
-            identity={"run_id": self._run_id, "workflow_id": self._workflow_id, "version": self._version},
+            identity=identity,
             lifetime=lifetime,
         )
         self._dispatch = Dispatch(self._parts)
@@ -165,6 +203,8 @@ class StepRun(BaseRun):
         except BaseException:
             self._parts.lifetime.close()
             raise
+        if self._journal is not None:
+            self._journal.start()
         return self
 
     async def __aexit__(
@@ -183,6 +223,9 @@ class StepRun(BaseRun):
                 await lifetime.cancel()
             finally:
                 self._parts.markers.close()
+                if self._journal is not None:
+                    error = exc_value or sys.exception()
+                    await self._journal.close(error, counts=self.counts, failures=self.failures)
 
     def _warn_of_unmatched(self) -> None:
         if self._parts.planning or (self._has_planned and not self.markers):
@@ -219,9 +262,12 @@ class StepRun(BaseRun):
         """
         self._parts.lifetime.check_loop()
         self._has_planned = True
+        if self._journal is not None:
+            self._journal.planned()
         marks = PlannedMarks(self._parts.marks)
         lifetime = Lifetime(Limiter(MAX_PARALLEL))
         shadow = copy.copy(self)
+        shadow._journal = None  # noqa: SLF001 - its own kind
         shadow._parts = RunParts(  # noqa: SLF001 - its own kind
             planner=copy.deepcopy(self._parts.planner),
             marks=marks,
@@ -242,10 +288,13 @@ PlannableCode = Iterable[object] | Submittable | Callable[[StepRun], Awaitable[o
 """What can be planned: submittables, or an async function of a run."""
 
 
-def _planner(force: GivenSelectors, skip: GivenSelectors, *, withdraw_invalidated: bool) -> Planner:
+ReasonedSelectors = tuple[tuple[str, str | None], ...]
+
+
+def _planner(force: ReasonedSelectors, skip: ReasonedSelectors, *, withdraw_invalidated: bool) -> Planner:
     planner = Planner(withdraw_invalidated=withdraw_invalidated)
-    for selector, reason in as_reasoned_selectors(force):
+    for selector, reason in force:
         planner.add_forced(selector, reason)
-    for selector, reason in as_reasoned_selectors(skip):
+    for selector, reason in skip:
         planner.add_skipped(selector, reason)
     return planner

@@ -7,6 +7,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from asyncsteps._errors import RecordError, StepFailedError, error_text
+from asyncsteps._journal.texts import collapsed, shortened
 from asyncsteps._plan.model import (
     Action,
     Decision,
@@ -20,6 +21,7 @@ from asyncsteps._plan.model import (
     StepOutcome,
     Withdraw,
 )
+from asyncsteps._run.described import activity_of, host
 from asyncsteps._run.done_marks import Finished
 from asyncsteps._run.name_locks import NameLock, NameLocks
 from asyncsteps._run.parts import RunParts
@@ -132,7 +134,10 @@ class StepPlayer:
         self._record(execution, phase, error)
 
     def _record(self, execution: _Execution, phase: RecordStatus, error: Exception | None = None) -> None:
-        marker = self._parts.markers.record_step(phase, error=error, started=execution.lock.started)
+        lock = execution.lock
+        marker = self._parts.markers.record_step(
+            phase, error=error, started=lock.started, queued=execution.queued, attempts=lock.attempts
+        )
         execution.recorded = marker.at
 
     async def _decide(self, execution: _Execution) -> tuple[Phase, ...]:
@@ -176,10 +181,12 @@ class StepPlayer:
                 self._parts.failures.made_good(name)
             case ForceDependents(selectors=selectors, reason=reason):
                 self._parts.planner.add_forced(selectors, reason)
+                self._parts.markers.note("forces", step=execution.step.step_name, selectors=selectors)
             case Withdraw():
                 await self._withdraw(execution, phase)
             case EmitSignal(name=name):
                 self._parts.signals.send(Signal(name))
+                self._parts.markers.note("signal", name=name, step=execution.step.step_name)
 
     async def _play_activities(self, execution: _Execution, what: str) -> None:
         step = execution.step
@@ -193,8 +200,19 @@ class StepPlayer:
         execution.result = played.value
 
     def _done_record(self, execution: _Execution) -> dict[str, Any]:
-        record = {**self._parts.identity, "marked_at": datetime.now(UTC).isoformat()}
-        step = execution.step
+        now, step, lock = datetime.now(UTC).isoformat(), execution.step, execution.lock
+        record = {
+            **self._parts.identity,
+            "marked_at": now,
+            "queued": execution.queued.isoformat(),
+            "started": None if lock.started is None else lock.started.isoformat(),
+            "ended": now,
+            "attempts": lock.attempts,
+            "forced": execution.decision.forced,
+            "reasons": [shortened(reason) for reason in collapsed(execution.decision.reasons)],
+            "activity": activity_of(step.activities),
+            "host": host(),
+        }
         if step.save_result:
             try:
                 execution.result = record["result"] = self._parts.marks.savable(step.rules.name, execution.result)
@@ -208,6 +226,8 @@ class StepPlayer:
             done = [*done, phase.own]
         # Nothing awaits in between: none of these names begins unseen.
         names = self._parts.planner.invalidated(phase, done)
+        if names:  # told before, so that it is known even if this is the last that the run does
+            self._parts.markers.note("withdrawing", step=execution.step.rules.name, names=names)
         _conclude(execution, await self._parts.marks.withdraw(execution.step.rules.name, names))
         if execution.cancelled is not None:
             raise execution.cancelled

@@ -147,6 +147,7 @@ class Workflow(BaseRun):
         **options: Unpack[RunOptions],
     ) -> Plan:
         """Return what a run would decide, without playing or writing anything. See `StepRun.plan`."""
+        options["journal"] = False
         async with _hooked(cls, store, workflow_id, endpoint_url, options) as (run, hooks):
 
             async def code(shadow: StepRun) -> None:
@@ -246,8 +247,8 @@ async def _hooked(
             )
         workflow_id = cls.name or cls.__name__
     async with AsyncExitStack() as stack:
-        hooks = _Hooks(store, endpoint_url, stack)
-        given = RunOptions(version=cls.version, step_activity_params=hooks.params)
+        hooks, target = _Hooks(store, endpoint_url, stack), f"{cls.__module__}:{cls.__qualname__}"
+        given = RunOptions(version=cls.version, step_activity_params=hooks.params, about={"target": target})
         given.update(options)
         async with StepRun(hooks.open_store, workflow_id=workflow_id, **given) as run:
             yield run, hooks

@@ -20,7 +20,7 @@ from typing import Any, Generic, ParamSpec, TypeVar, cast, overload
 from asyncsteps._errors import RunningLoopError, StepDefinitionError
 from asyncsteps._tasks.attributes import ActivityAttributes
 from asyncsteps._tasks.limiter import Limiter
-from asyncsteps._tasks.retry import attempts, call, is_async_callable
+from asyncsteps._tasks.retry import OnRetry, attempts, call, is_async_callable
 from asyncsteps._tasks.submittable import Submittable
 
 P = ParamSpec("P")
@@ -279,6 +279,7 @@ async def play_task(
     context: object = None,
     attempt: Callable[[], AbstractContextManager[object]] = contextlib.nullcontext,
     step: Callable[[], str | None] = lambda: None,
+    on_retry: OnRetry | None = None,
 ) -> R:
     """Play an activity task natively: attempts under timeouts, each in a slot.
 
@@ -288,6 +289,7 @@ async def play_task(
         context: Set as ``context`` on instances of classes with ``execute()``.
         attempt: Entered around each attempt, in its slot.
         step: Names the step that it is played in, for the log.
+        on_retry: Called before each further attempt.
 
     Raises:
         ActivityTimeoutError: When it overran a timeout; else whatever the activity raised.
@@ -296,7 +298,7 @@ async def play_task(
     work = functools.partial(call, task, task.bound(context), threads=threads, attempt=attempt, step=step)
     played: R
     if not task.attributes.plain:
-        played = await attempts(task.name, task.attributes, work, limiter=limiter)
+        played = await attempts(task.name, task.attributes, work, limiter=limiter, on_retry=on_retry)
     elif limiter is None:
         played = await work()
     else:

@@ -30,6 +30,9 @@ logger = logging.getLogger("asyncsteps")
 
 T = TypeVar("T")
 
+OnRetry = Callable[[int, str], object]
+"""Called before another attempt, with the number of the one that failed and the text of its error."""
+
 _UNPLAYED = {GeneratorType: "a generator", AsyncGeneratorType: "an async generator", CoroutineType: "a coroutine"}
 """What is returned by code that has not run."""
 
@@ -183,6 +186,7 @@ async def attempts(
     *,
     retried: Callable[[Exception], bool] | None = None,
     limiter: Limiter | None = None,
+    on_retry: OnRetry | None = None,
 ) -> T:
     """Do ``work`` until it succeeds or its attempts are used up, each attempt and the whole under its timeouts.
 
@@ -197,6 +201,7 @@ async def attempts(
         work: One attempt.
         retried: Whether an error is worth another attempt; None: the attributes' ``retry_on`` decides.
         limiter: Bounds the activities that run at once; a slot of it is held during each attempt.
+        on_retry: Called before each further attempt.
 
     Raises:
         ActivityTimeoutError: When the last attempt, or the whole, took too long.
@@ -223,6 +228,8 @@ async def attempts(
             logger.warning(
                 "%s failed at attempt %d of %d: %s", name, state.attempt_number, attributes.retry + 1, told
             )
+            if on_retry is not None:
+                on_retry(state.attempt_number, told)
 
         def is_retried(error: BaseException) -> bool:
             # A run that has ended takes nothing more, however often it is tried.

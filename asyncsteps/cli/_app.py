@@ -44,13 +44,24 @@ _COMMANDS: Final = (
     ("_run:plan", "Show what a run would play, force and skip, and why; it plays nothing and writes nothing."),
     ("_store:ls", "Show the steps that are done, as a tree."),
     (
+        "_runs:runs",
+        "Show the last runs over a store, the newest first; or all of one run's journal.",
+    ),
+    (
+        "_why:why",
+        "Tell why a step was played, skipped or not reached in the last runs, and what a run would decide now.",
+    ),
+    (
         "_check:check",
         (
             "List the keys of a store that are not steps, and why; the exit code is 1 if there are any. "
             "Writes nothing."
         ),
     ),
-    ("_store:show", "Show the record of a done step; the exit code is 1 when it is not done."),
+    (
+        "_show:show",
+        "Show all that a done step's mark tells, or a group's roll-up; the exit code is 1 if none is done.",
+    ),
     ("_store:mark", "Mark steps as done without playing them; the record says who did, and when."),
     ("_store:forget", "Withdraw done marks, so that the next run plays these steps again; says which, and asks."),
 )
@@ -62,7 +73,10 @@ _OF_SWF: Final = (
         "Show the steps of an execution as its history has them by now: decisions, durations, reasons, failures.",
     ),
 )
-_USAGES: Final = {"_store:ls": "Usage: asyncsteps ls [OPTIONS] STORE [SELECTOR]"}
+_USAGES: Final = {
+    "_store:ls": "Usage: asyncsteps ls [OPTIONS] STORE [SELECTOR]",
+    "_runs:runs": "Usage: asyncsteps runs [OPTIONS] STORE [RUN-ID]",
+}
 """Where cyclopts would name no optional argument."""
 
 _swf = App(

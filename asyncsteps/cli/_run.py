@@ -118,6 +118,11 @@ def selectors(given: Sequence[str]) -> list[tuple[str, str | None]]:
     return pairs
 
 
+def named(given: Sequence[str]) -> dict[str, str]:
+    """The parameters ``NAME=VALUE`` by name, for the journal, which hides what is named like a credential."""
+    return {name: value for name, _, value in (text.partition("=") for text in given)}
+
+
 def _code(target: str, selection: Selection, common: Common) -> _Code:
     """Load the target and check the options, as far as possible before the store is opened.
 
@@ -144,6 +149,8 @@ def run(
     markers: Path | None = None,
     grace: float = GRACE,
     quiet: Flag = False,
+    no_journal: Flag = False,
+    keep_runs: int | None = None,
     common: Common = COMMON,
 ) -> int:
     """Play the steps of a workflow that are not done yet.
@@ -155,6 +162,8 @@ def run(
         markers: A file to append every marker to, one JSON object a line.
         grace: Seconds that what is under way may take to end after SIGINT or SIGTERM; then the process ends.
         quiet: No progress; errors and the summary are written all the same.
+        no_journal: Leave no journal of this run beside the store.
+        keep_runs: How many runs' journals are kept, 100 unless given.
         common: Options of every command.
     """
     outcome = RunReport(target, selection.workflow_id)
@@ -171,7 +180,9 @@ def run(
 
     with _output.data_only() if common.json else contextlib.nullcontext():
         options = _run_options(max_parallel, markers, grace)
+        options |= {"journal": not no_journal} | ({} if keep_runs is None else {"keep_runs": keep_runs})
         code = _code(target, selection, common)
+        options["about"] = {"target": target, "parameters": named(selection.param)}
         with followed(quiet=quiet, with_traceback=common.traceback) as follower:
             try:
                 exit_code = run_async(

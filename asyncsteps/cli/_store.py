@@ -1,4 +1,4 @@
-"""The commands that manage what a store holds: ls, show, mark, forget."""
+"""The commands that manage what a store holds: ls, mark, forget."""
 
 from __future__ import annotations
 
@@ -9,15 +9,15 @@ import uuid
 from collections.abc import Iterable, Sequence
 from contextlib import AbstractAsyncContextManager
 from datetime import UTC, datetime
-from typing import Annotated, Any, Final
+from typing import Annotated, Final
 
 import anyio
 from cyclopts import Parameter
 
 import asyncsteps
+from asyncsteps import journal
 from asyncsteps.cli import _output, _tree
 from asyncsteps.cli._exit import ExitCode, UsageError, run_async
-from asyncsteps.cli._json import to_json
 from asyncsteps.cli._options import COMMON, Common, Flag
 
 MARKED_BY: Final = "asyncsteps mark"
@@ -26,7 +26,7 @@ MARKED_BY: Final = "asyncsteps mark"
 _UNRECOGNISED_SHOWN: Final = 10
 
 
-def _open(store: str, common: Common) -> AbstractAsyncContextManager[asyncsteps.StepStore]:
+def open_lasting(store: str, common: Common) -> AbstractAsyncContextManager[asyncsteps.StepStore]:
     """Open a store that outlives this command.
 
     Raises:
@@ -60,7 +60,7 @@ def ls(
 
     async def main() -> int:
         unrecognised: list[str] = []
-        async with _open(store, common) as opened:
+        async with open_lasting(store, common) as opened:
             found = await opened.list_done(selector, on_foreign=unrecognised.append)
         _report_unrecognised(unrecognised)
         if not found and selector == "*":
@@ -112,38 +112,6 @@ def _explain_empty(store: asyncsteps.StepStore, unrecognised: Sequence[str]) -> 
         _output.warning(f"there is no directory {str(store.path)!r}; the first step that is marked makes it")
 
 
-def show(store: str, name: str, /, *, common: Common = COMMON) -> int:
-    """Show the record of a done step; the exit code is 1 when it is not done.
-
-    Args:
-        store: The URL of the store.
-        name: The step's name.
-        common: Options of every command.
-    """
-
-    async def main() -> int:
-        async with _open(store, common) as opened:
-            record = await opened.read_done(name)
-        if common.json:
-            _output.emit_json({"store": opened.url, "step": name, "done": record is not None, "record": record})
-        elif record is None:
-            _output.say(f"{name} is not done in {opened.url}")
-        else:
-            told = {_inline(key): _inline(value) for key, value in record.items()}
-            width = max(map(len, told), default=0)
-            lines = [name, *(f"  {key:{width}}  {value}" for key, value in told.items())]
-            _output.emit("\n".join(lines))
-        return ExitCode.OK if record is not None else ExitCode.FAILED
-
-    return run_async(main)
-
-
-def _inline(value: Any) -> str:
-    if isinstance(value, str) and value.isprintable():
-        return value
-    return to_json(value)
-
-
 def mark(
     store: str,
     /,
@@ -168,7 +136,7 @@ def mark(
 
     async def main() -> int:
         stored: dict[str, bool] = {}
-        async with _open(store, common) as opened:
+        async with open_lasting(store, common) as opened:
             for name in wanted:
                 opened.check_name(name)  # before any is marked
 
@@ -178,6 +146,15 @@ def mark(
             async with anyio.create_task_group() as tasks:
                 for name in wanted:
                     tasks.start_soon(mark_one, name)
+            await journal.record_by_hand(
+                opened,
+                "marked",
+                [name for name in wanted if stored[name]],
+                by=record["marked_by"],
+                reason=reason,
+                run_id=record["run_id"],
+                workflow_id=workflow_id,
+            )
         marked = [name for name in wanted if stored[name]]
         kept = [name for name in wanted if not stored[name]]
         if common.json:
@@ -257,7 +234,7 @@ def forget(
 async def _find(store: str, selectors: Sequence[str], common: Common) -> tuple[str, list[str]]:
     """Return the store's URL, and the done names that the selectors match, sorted."""
     found: set[str] = set()
-    async with _open(store, common) as opened:
+    async with open_lasting(store, common) as opened:
         for selector in selectors:
             names = await opened.list_done(selector, on_foreign=lambda _key: None)
             if not names:
@@ -267,8 +244,10 @@ async def _find(store: str, selectors: Sequence[str], common: Common) -> tuple[s
 
 
 async def _withdraw(store: str, names: Sequence[str], common: Common) -> list[str]:
-    async with _open(store, common) as opened:
-        return await opened.withdraw(names)
+    async with open_lasting(store, common) as opened:
+        withdrawn = await opened.withdraw(names)
+        await journal.record_by_hand(opened, "forgotten", withdrawn, by=_who())
+        return withdrawn
 
 
 def _confirm(matched: Sequence[str], url: str) -> bool:

@@ -7,6 +7,7 @@ from typing import Any
 
 from asyncsteps._plan.names import matches
 from asyncsteps.store._common import BaseStore, KeyFilter
+from asyncsteps.store._memory_journal import MemoryJournal
 from asyncsteps.store._protocol import DonePage, ListingProgress, OnProgress
 from asyncsteps.store._records import decode_record, encode_record
 
@@ -18,10 +19,14 @@ class MemoryStore(BaseStore):
 
     Args:
         records: Initial records, by step name.
+
+    Attributes:
+        journal_files: The journals of the runs.
     """
 
     def __init__(self, records: Mapping[str, Mapping[str, Any]] | None = None) -> None:
         super().__init__()
+        self.journal_files = MemoryJournal()
         self._bodies: dict[str, bytes] = {}
         for name, record in (records or {}).items():
             self.check_name(name)

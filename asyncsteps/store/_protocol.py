@@ -1,6 +1,6 @@
 """The contract of stores; `tests/store/test_store_contract.py` runs against every store."""
 
-from collections.abc import AsyncIterator, Callable, Iterable, Mapping
+from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol, runtime_checkable
 
@@ -131,3 +131,58 @@ class StepStore(Protocol):
             The names that were done, sorted.
         """
         ...
+
+
+@dataclass(frozen=True, slots=True)
+class JournalFile:
+    """A file of a journal.
+
+    Attributes:
+        body: What it holds.
+        age: How many seconds ago it was written, by the storage's own clock.
+    """
+
+    body: bytes
+    age: float
+
+
+@runtime_checkable
+class JournalFiles(Protocol):
+    """Keeps the journals of runs beside the done steps of a store, where no listing of done steps sees them.
+
+    A store that keeps journals has this as its attribute ``journal_files``. One without it, or where it is None,
+    works all the same; its runs leave no journal. Names are one folder and one file, joined by a slash, of ASCII
+    letters, digits and ``.-_``. Every failure of the storage raises a `StoreError`.
+    """
+
+    @property
+    def where(self) -> str:
+        """Where they are, for messages."""
+        ...
+
+    @property
+    def remote(self) -> bool:
+        """Whether each call costs a request to a server."""
+        ...
+
+    async def names(self) -> list[str]:
+        """Return the names of all files."""
+        ...
+
+    async def read(self, name: str) -> JournalFile | None:
+        """Return a file, or None when there is none."""
+        ...
+
+    async def write(self, name: str, body: bytes) -> None:
+        """Write a file, or replace it, so that a reader finds all of it or what was there before."""
+        ...
+
+    async def remove(self, names: Sequence[str]) -> None:
+        """Remove files; one that is not there is no error."""
+        ...
+
+
+def journal_files(store: object) -> JournalFiles | None:
+    """Return where a store keeps journals; None where it does not."""
+    files = getattr(store, "journal_files", None)
+    return files if isinstance(files, JournalFiles) else None

@@ -46,10 +46,15 @@ def under_load(
     return json.loads(run.stdout), json.loads(said)
 
 
+def of_steps(counted: dict[str, int]) -> dict[str, int]:
+    """What is counted of marks, without the files of the run's journal."""
+    return {key: count for key, count in counted.items() if not key.startswith(".asyncsteps-journal/")}
+
+
 def check(steps: int, report: dict[str, Any], server: dict[str, Any]) -> None:
     assert report["failures"] == []
     assert (report["played"], report["most_played"], report["marked"]) == (steps, 1, steps)
-    applied, acknowledged = server["applied"], server["acknowledged"]
+    applied, acknowledged = of_steps(server["applied"]), of_steps(server["acknowledged"])
     assert len(applied) == steps
     # The server's 200 reached the run once; what took effect beyond that is the same mark, whose reply was cut.
     assert set(acknowledged.values()) == {1}

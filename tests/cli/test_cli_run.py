@@ -116,6 +116,7 @@ class TestWorkflowClasses:
             "--endpoint-url",
             moto_server.endpoint,
             "--json",
+            "--no-journal",
             env={"FLOW_BUCKET": bucket},
         )
         assert ended.code == 0, ended.err
@@ -130,7 +131,7 @@ class TestWorkflowClasses:
 
 class TestOnS3:
     def test_runs_and_skips(self, flow: Path, moto_server: MotoServer, bucket: str) -> None:
-        options = ["--store", f"s3://{bucket}/a", "--workflow-id", "w", "--json"]
+        options = ["--store", f"s3://{bucket}/a", "--workflow-id", "w", "--json", "--no-journal"]
         env = {"AWS_ENDPOINT_URL_S3": moto_server.endpoint}
         first = command("run", f"{flow}:main", *options, env=env)
         assert first.json["counts"]["played"] == 3

@@ -191,7 +191,15 @@ async def test_markers_go_to_the_list_callbacks_the_log_and_the_file(
     assert run.markers[-1] is mine
     assert mine.at.tzinfo is UTC
     lines = [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
-    assert lines == [{"name": m.name, "details": m.details, "at": m.at.isoformat()} for m in seen]
+    assert [{key: line[key] for key in ("name", "details", "at")} for line in lines] == [
+        {"name": m.name, "details": m.details, "at": m.at.isoformat()} for m in seen
+    ]
+    assert {(line["run_id"], line["workflow_id"]) for line in lines} == {(run.run_id, "w")}
+    assert [line.get("attempts") for line in lines] == [0, 1, 0, 1, None]
+    ended, started = seen[1], seen[1].started
+    assert started is not None
+    assert lines[1]["queue_seconds"] == ended.queue_seconds
+    assert lines[1]["seconds"] == ended.seconds == (ended.at - started).total_seconds()
     assert run.counts == {Status.SCHEDULED: 2, Status.COMPLETED: 1, Status.FAILED: 1}
     levels = {record.getMessage(): record.levelno for record in caplog.records}
     assert levels["step a: forced, completed (Step is forced)"] == logging.INFO

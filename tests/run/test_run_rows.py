@@ -87,7 +87,7 @@ async def test_row_04_foreign_keys_are_neither_steps_nor_withdrawn(s3_endpoint: 
         client.put_object(Bucket=bucket, Key=key, Body=b"{}")
     async with (
         open_store(f"s3://{bucket}/steps", endpoint_url=s3_endpoint) as store,
-        StepRun(store, workflow_id="w") as run,
+        StepRun(store, workflow_id="w", journal=False) as run,
     ):
         outcomes = await run.submit(Chain(Step("a", noop), Step("b", noop), Step("c", noop)))
         assert [outcome.status for outcome in outcomes] == ["skipped", "completed", "completed"]

@@ -125,7 +125,8 @@ async def test_without_a_store_the_hooks_make_it_with_what_run_has_set(
     assert [step.action for step in (await Hooked.plan(params=params)).decisions] == ["run"]
     assert (await Hooked.start(params=params)).result == "completed"
     client: Any = boto3.client("s3", endpoint_url=s3_endpoint)
-    (found,) = client.list_objects_v2(Bucket=bucket)["Contents"]
+    *journals, found = client.list_objects_v2(Bucket=bucket)["Contents"]
+    assert all(each["Key"].startswith(".asyncsteps-journal/") for each in journals)
     assert found["Key"] == "people/42/steps/my_step"
     body = json.loads(client.get_object(Bucket=bucket, Key=found["Key"])["Body"].read())
     assert body["workflow_id"] == "Hooked"

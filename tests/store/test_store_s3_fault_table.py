@@ -386,7 +386,7 @@ async def test_credentials_that_expire_in_mid_run_lose_no_mark(
         played.append(name)
 
     async def play(store: StepStore) -> list[str]:
-        async with StepRun(store, workflow_id="w") as run:
+        async with StepRun(store, workflow_id="w", journal=False) as run:
             submitted = [run.submit(Step(name, (work, name))) for name in "abcd"]
             await asyncio.gather(*submitted, return_exceptions=True)
         for failure in run.failures:

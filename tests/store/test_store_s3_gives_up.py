@@ -45,12 +45,12 @@ async def play() -> None: ...
 
 
 async def ask_in_a_run(store: StepStore) -> None:
-    async with StepRun(store, workflow_id="w") as run:
+    async with StepRun(store, workflow_id="w", journal=False) as run:
         await run.submit(Step("a", play, bubbles_exception_on_failure=True))
 
 
 async def ask_for_dependents(store: StepStore) -> None:
-    async with StepRun(store, workflow_id="w") as run:
+    async with StepRun(store, workflow_id="w", journal=False) as run:
         step = Step("a", play, force_steps_if_executed=["b"], bubbles_exception_on_failure=True)
         await run.submit(step)
 

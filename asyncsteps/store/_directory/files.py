@@ -18,6 +18,9 @@ from asyncsteps.store._records import MAX_RECORD_BYTES
 TEMPORARY = ".asyncsteps-tmp"
 """The subdirectory for files being written. No encoded name starts with a dot, so it cannot collide."""
 
+JOURNAL = ".asyncsteps-journal"
+"""The subdirectory for the journals of runs; likewise."""
+
 _STALE_SECONDS = 24 * 3600
 """The age after which a temporary file must have been left behind by a killed process."""
 
@@ -42,7 +45,7 @@ def list_files(base: Path) -> tuple[list[str], list[str]]:
                 if entry.is_dir(follow_symlinks=False):
                     if entry.name.endswith("~") and above.count("/") < DEEPEST:
                         unread.append(f"{path}/")
-                    elif path != TEMPORARY:
+                    elif path not in {TEMPORARY, JOURNAL}:
                         unrecognised.append(f"{path}/")
                 elif (
                     (name := decode_path(path)) is not None

@@ -14,6 +14,7 @@ from asyncsteps.store._common import BaseStore, KeyFilter
 from asyncsteps.store._directory import files
 from asyncsteps.store._directory.commit import Mark
 from asyncsteps.store._directory.group import CommitGroup
+from asyncsteps.store._directory.journal import DirectoryJournal
 from asyncsteps.store._location import check_path
 from asyncsteps.store._protocol import DonePage, ListingProgress, OnProgress
 from asyncsteps.store._records import decode_record, encode_record
@@ -35,6 +36,9 @@ class DirectoryStore(BaseStore):
         path: The directory.
         concurrency: The most worker threads for marks, and as many for everything else.
 
+    Attributes:
+        journal_files: Where runs leave their journals.
+
     Raises:
         StoreURLError: When ``path`` is no path of a directory.
     """
@@ -49,6 +53,7 @@ class DirectoryStore(BaseStore):
         self._concurrency = concurrency
         self._limiter: CapacityLimiter | None = None
         self._commits: CommitGroup | None = None
+        self.journal_files = DirectoryJournal(self._path)
 
     @property
     def path(self) -> Path:

@@ -4,7 +4,7 @@ from bisect import bisect_right
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
-from typing import Any, NoReturn, TypeVar
+from typing import Any, TypeVar
 
 from anyio import create_task_group, sleep
 
@@ -54,27 +54,26 @@ async def withdraw(
     outcomes = await _gather(
         [partial(_withdraw_batch, client, prefix, batch, is_done, done_page) for batch in batches]
     )
-    refused = {name: reason for outcome in outcomes for name, reason in outcome.refused.items()}
-    if refused:
-        _raise(client, names, refused, [outcome.error for outcome in outcomes if outcome.error is not None])
+    _check(client, names, outcomes)
     return [name for outcome in outcomes for name in outcome.found]
 
 
 async def delete(client: BucketClient, names: Sequence[str], *, prefix: str) -> None:
-    """Delete the objects of at most 1,000 names, without looking them up.
+    """Delete the objects of ``names``, without looking them up.
 
     Raises:
         StoreError: When some could not be deleted; it names those, and those that were deleted.
     """
-    outcome = await _delete(client, prefix, names)
-    if outcome.refused:
-        _raise(client, names, outcome.refused, [] if outcome.error is None else [outcome.error])
+    batches = [names[start : start + BATCH] for start in range(0, len(names), BATCH)]
+    _check(client, names, await _gather([partial(_delete, client, prefix, batch) for batch in batches]))
 
 
-def _raise(
-    client: BucketClient, names: Sequence[str], refused: dict[str, str], errors: Sequence[StoreError]
-) -> NoReturn:
+def _check(client: BucketClient, names: Sequence[str], outcomes: Sequence["_Outcome"]) -> None:
     """Raise the error that tells which names were not deleted, why, and which were."""
+    refused = {name: reason for outcome in outcomes for name, reason in outcome.refused.items()}
+    if not refused:
+        return
+    errors = [outcome.error for outcome in outcomes if outcome.error is not None]
     if errors and len(refused) == len(names):
         raise errors[0] from errors[0].__cause__
     kept = [name for name in names if name in refused]

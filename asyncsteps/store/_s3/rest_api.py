@@ -104,7 +104,8 @@ def _head(status: int, headers: Headers, _: bytes) -> dict[str, Any]:
 
 def _get(status: int, headers: Headers, body: bytes) -> dict[str, Any]:
     if status == HTTPStatus.OK and "ETag" in headers:
-        return {**_described(headers), "Body": body}
+        times = {name: headers[name] for name in ("date", "last-modified") if name in headers}
+        return {**_described(headers), "ResponseMetadata": {"HTTPHeaders": times}, "Body": body}
     raise _expected_error("GetObject", status, body, {HTTPStatus.NOT_FOUND: b"NoSuchKey"})
 
 

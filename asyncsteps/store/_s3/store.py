@@ -21,6 +21,7 @@ from asyncsteps.store._s3.bucket import BucketClient
 from asyncsteps.store._s3.client import listing
 from asyncsteps.store._s3.conditional_put import ConditionalPut
 from asyncsteps.store._s3.delete import BATCH, withdraw
+from asyncsteps.store._s3.journal import S3Journal, journal_prefix
 from asyncsteps.store._s3.options import ClientOptions
 from asyncsteps.store._s3.page_parser import keys_of
 
@@ -86,6 +87,13 @@ class S3Store(BaseStore):
     def url(self) -> str:
         """``s3://bucket/prefix``."""
         return f"s3://{self._bucket}/{self._prefix}"
+
+    @property
+    def journal_files(self) -> S3Journal | None:
+        """Where runs leave their journals: beside the prefix; None under an empty prefix, which has no beside."""
+        self._require_open()
+        prefix = journal_prefix(self._prefix)
+        return None if prefix is None else S3Journal(self._client, prefix, self._put_params)
 
     @property
     def transport(self) -> str:

@@ -1,0 +1,77 @@
+"""What happened to the mark of one step, over the journals that are kept."""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Literal
+
+from asyncsteps._journal.lines import texts_of, time_of
+from asyncsteps._journal.story import RunLog, RunSummary, submissions
+from asyncsteps._plan.model import Status
+
+ChangeKind = Literal["played", "failed", "withdrawn", "marked", "forgotten"]
+
+MAKES_DONE = {"played", "marked"}
+LEAVES_UNDONE = {"withdrawn", "forgotten"}
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """Something that happened to a step's mark, or, where it failed, did not.
+
+    Attributes:
+        at: When, in UTC.
+        kind: What: ``withdrawn`` is by a step of a run, ``marked`` and ``forgotten`` are by hand.
+        log: The journal that tells of it.
+        by: The step that withdrew it, or who changed it by hand; None otherwise.
+        told: The reason given by hand, or the error of a failure.
+    """
+
+    at: datetime
+    kind: ChangeKind
+    log: RunLog
+    by: str | None = None
+    told: str | None = None
+
+    @property
+    def run(self) -> RunSummary:
+        """The run that it happened in."""
+        return self.log.summary
+
+
+def changes_of(logs: Iterable[RunLog], step: str) -> list[Change]:
+    """Return what happened to the mark of a step, in order of time."""
+    found: list[Change] = []
+    for log in logs:
+        for story in submissions(log, step):
+            if story.status is Status.COMPLETED and story.ended is not None:
+                found.append(Change(story.ended, "played", log))
+            elif story.status is Status.FAILED and story.ended is not None:
+                found.append(Change(story.ended, "failed", log, told=story.error))
+        found += _of_general(log, step)
+    return sorted(found, key=lambda change: change.at)
+
+
+def _of_general(log: RunLog, step: str) -> Iterable[Change]:
+    for event in log.general:
+        kind, at = event["event"], time_of(event.get("at"))
+        if at is None or step not in texts_of(event.get("names")):
+            continue
+        by, reason = event.get("by"), event.get("reason")
+        if kind == "withdrawing":
+            by = event.get("step")
+        told = reason if isinstance(reason, str) else None
+        who = by if isinstance(by, str) else None
+        if kind == "withdrawing":
+            yield Change(at, "withdrawn", log, who, told)
+        elif kind == "marked":
+            yield Change(at, "marked", log, who, told)
+        elif kind == "forgotten":
+            yield Change(at, "forgotten", log, who, told)
+
+
+def last_before(changes: Sequence[Change], at: datetime | None, kinds: set[str]) -> Change | None:
+    """Return the last change of some kinds before a moment; before now where that is None."""
+    return next(
+        (change for change in reversed(changes) if change.kind in kinds and (at is None or change.at < at)), None
+    )
