@@ -35,6 +35,7 @@ from asyncsteps._errors import (
 )
 
 if typing.TYPE_CHECKING:
+    from asyncsteps import journal as journal
     from asyncsteps._plan.model import STEP_MARKER, Action, Marker, Status, StepOutcome
     from asyncsteps._run.dry_run import Plan, PlannedStep
     from asyncsteps._run.run import StepRun
@@ -141,8 +142,8 @@ if not typing.TYPE_CHECKING:  # for type checkers, there is no name but those ab
             from importlib.metadata import version
 
             return version(__name__)
-        if name == "store":  # a public package, there without an import of its own
-            return importlib.import_module(f"{__name__}.store")
+        if name in {"journal", "store"}:  # public modules, there without an import of their own
+            return importlib.import_module(f"{__name__}.{name}")
         if name not in _MODULES:
             raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
         value = globals()[name] = getattr(importlib.import_module(f"{__name__}.{_MODULES[name]}"), name)

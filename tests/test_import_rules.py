@@ -68,7 +68,7 @@ ROOMS: dict[str, tuple[set[str], set[str]]] = {
         },
         set(),
     ),
-    "": ({"_errors", "_plan", "_tasks", "_run", "store"}, set()),
+    "": ({"_errors", "_plan", "_tasks", "_run", "store", "journal"}, set()),
     "report": (set(), set()),
     "journal": ({"_journal", "store.contract"}, set()),
     "testing": ({"_errors"}, {"pytest"}),

@@ -1,10 +1,12 @@
 """The command runs: the last runs over a store, or the story of one of them."""
 
+from __future__ import annotations
+
 from dataclasses import asdict
 from datetime import UTC, datetime
 from typing import Any, Final
 
-from asyncsteps import journal
+import asyncsteps
 from asyncsteps.cli import _output
 from asyncsteps.cli._exit import ExitCode, UsageError, run_async
 from asyncsteps.cli._options import COMMON, Common, Flag
@@ -40,15 +42,19 @@ def runs(
     async def main() -> int:
         async with open_lasting(store, common) as opened:
             if run_id is not None:
-                _write_story(opened.url, *await journal.story(opened, run_id), as_json=common.json)
+                _write_story(opened.url, *await asyncsteps.journal.story(opened, run_id), as_json=common.json)
             else:
-                _write(opened.url, await journal.runs(opened, limit=last, by_hand=by_hand), as_json=common.json)
+                _write(
+                    opened.url,
+                    await asyncsteps.journal.runs(opened, limit=last, by_hand=by_hand),
+                    as_json=common.json,
+                )
         return ExitCode.OK
 
     return run_async(main)
 
 
-def _write(url: str, found: list[journal.RunSummary], *, as_json: bool) -> None:
+def _write(url: str, found: list[asyncsteps.journal.RunSummary], *, as_json: bool) -> None:
     if as_json:
         _output.emit_json({"store": url, "runs": [run_as_json(run) for run in found]})
         return
@@ -58,7 +64,7 @@ def _write(url: str, found: list[journal.RunSummary], *, as_json: bool) -> None:
     _output.emit("\n".join(lines))
 
 
-def _lines(run: journal.RunSummary) -> list[str]:
+def _lines(run: asyncsteps.journal.RunSummary) -> list[str]:
     if run.kind == "hand":
         return [f"  {shown_time(run.started)}  by hand, by {run.by or 'somebody'} ({run.run_id})"]
     lines = [
@@ -71,7 +77,7 @@ def _lines(run: journal.RunSummary) -> list[str]:
     return lines
 
 
-def outcome(run: journal.RunSummary) -> str:
+def outcome(run: asyncsteps.journal.RunSummary) -> str:
     """How a run ended; of one that has not, how that is known."""
     if run.outcome == "running":
         return f"running (last heard of {duration(run.heard)} ago)"
@@ -81,7 +87,7 @@ def outcome(run: journal.RunSummary) -> str:
     return str(run.outcome)
 
 
-def _counts(run: journal.RunSummary) -> str:
+def _counts(run: asyncsteps.journal.RunSummary) -> str:
     told = [f"{word} {run.counts.get(status, 0):,}" for word, status in _COUNTED.items() if run.counts.get(status)]
     ends = sum(run.counts.get(status, 0) for status in ("completed", "failed", "cancelled"))
     if (left := run.counts.get("scheduled", 0) - ends) > 0:
@@ -105,12 +111,12 @@ def shown_time(at: datetime | None) -> str:
     return "?" if at is None else at.astimezone(UTC).strftime("%Y-%m-%d %H:%M:%SZ")
 
 
-def run_as_json(run: journal.RunSummary) -> dict[str, Any]:
+def run_as_json(run: asyncsteps.journal.RunSummary) -> dict[str, Any]:
     """Convert a run to the documented JSON."""
     return {**asdict(run), "started": run.started.isoformat()}
 
 
-def _write_story(url: str, run: journal.RunSummary, events: list[Any], *, as_json: bool) -> None:
+def _write_story(url: str, run: asyncsteps.journal.RunSummary, events: list[Any], *, as_json: bool) -> None:
     if as_json:
         _output.emit_json({"store": url, "run": run_as_json(run), "events": events})
         return
@@ -129,7 +135,7 @@ def _told(event: Any) -> str:
         if key in _IDENTITY or key == "step" or value in (None, [], {}, False):
             continue
         if key == "reasons" and isinstance(value, list):
-            fields.append(f"({', '.join(journal.collapsed([str(each) for each in value]))})")
+            fields.append(f"({', '.join(asyncsteps.journal.collapsed([str(each) for each in value]))})")
         elif key == "names" and isinstance(value, list):
             fields.append(", ".join(map(str, value)))
         else:

@@ -1,9 +1,11 @@
 """The command show: all that a mark tells; of a group, what its marks tell together."""
 
+from __future__ import annotations
+
 from dataclasses import asdict
 from typing import Any
 
-from asyncsteps import journal
+import asyncsteps
 from asyncsteps.cli import _output
 from asyncsteps.cli._exit import ExitCode, run_async
 from asyncsteps.cli._json import to_json
@@ -23,10 +25,10 @@ def show(store: str, name: str, /, *, common: Common = COMMON) -> int:
 
     async def main() -> int:
         async with open_lasting(store, common) as opened:
-            found = await journal.show(opened, name)
+            found = await asyncsteps.journal.show(opened, name)
         record = found if isinstance(found, dict) else None
         if common.json:
-            group = _as_json(found) if isinstance(found, journal.MarkedGroup) else None
+            group = _as_json(found) if isinstance(found, asyncsteps.journal.MarkedGroup) else None
             told = {
                 "store": opened.url,
                 "step": name,
@@ -35,7 +37,7 @@ def show(store: str, name: str, /, *, common: Common = COMMON) -> int:
                 "group": group,
             }
             _output.emit_json(told)
-        elif isinstance(found, journal.MarkedGroup):
+        elif isinstance(found, asyncsteps.journal.MarkedGroup):
             _output.emit("\n".join(_of_group(found)))
         elif record is None:
             _output.say(f"{name} is not done in {opened.url}")
@@ -48,7 +50,7 @@ def show(store: str, name: str, /, *, common: Common = COMMON) -> int:
 
 def _of_step(name: str, record: dict[str, Any]) -> list[str]:
     told = {_inline(key): _inline(value) for key, value in record.items()}
-    if (seconds := journal.seconds_of(record)) is not None:
+    if (seconds := asyncsteps.journal.seconds_of(record)) is not None:
         told["took"] = duration(seconds)
     width = max(map(len, told), default=0)
     return [name, *(f"  {key:{width}}  {value}" for key, value in told.items())]
@@ -60,7 +62,7 @@ def _inline(value: Any) -> str:
     return to_json(value)
 
 
-def _of_group(group: journal.MarkedGroup) -> list[str]:
+def _of_group(group: asyncsteps.journal.MarkedGroup) -> list[str]:
     lines = [f"{group.group}: {_output.count(group.done, 'done step')}"]
     if group.read < group.done:
         lines.append(f"  of the first {group.read:,} of them:")
@@ -75,7 +77,7 @@ def _of_group(group: journal.MarkedGroup) -> list[str]:
     return lines
 
 
-def _as_json(group: journal.MarkedGroup) -> dict[str, Any]:
+def _as_json(group: asyncsteps.journal.MarkedGroup) -> dict[str, Any]:
     times = {name: None if (at := getattr(group, name)) is None else at.isoformat() for name in ("first", "last")}
     slowest = [{"step": name, "seconds": seconds} for name, seconds in group.slowest]
     return {**asdict(group), **times, "slowest": slowest}

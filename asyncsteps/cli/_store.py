@@ -15,7 +15,6 @@ import anyio
 from cyclopts import Parameter
 
 import asyncsteps
-from asyncsteps import journal
 from asyncsteps.cli import _output, _tree
 from asyncsteps.cli._exit import ExitCode, UsageError, run_async
 from asyncsteps.cli._options import COMMON, Common, Flag
@@ -146,7 +145,7 @@ def mark(
             async with anyio.create_task_group() as tasks:
                 for name in wanted:
                     tasks.start_soon(mark_one, name)
-            await journal.record_by_hand(
+            await asyncsteps.journal.record_by_hand(
                 opened,
                 "marked",
                 [name for name in wanted if stored[name]],
@@ -246,7 +245,7 @@ async def _find(store: str, selectors: Sequence[str], common: Common) -> tuple[s
 async def _withdraw(store: str, names: Sequence[str], common: Common) -> list[str]:
     async with open_lasting(store, common) as opened:
         withdrawn = await opened.withdraw(names)
-        await journal.record_by_hand(opened, "forgotten", withdrawn, by=_who())
+        await asyncsteps.journal.record_by_hand(opened, "forgotten", withdrawn, by=_who())
         return withdrawn
 
 

@@ -1,9 +1,11 @@
 """The command why: why a step was played, or not, and what a run would decide now."""
 
+from __future__ import annotations
+
 from dataclasses import asdict
 from typing import Any
 
-from asyncsteps import journal
+import asyncsteps
 from asyncsteps.cli import _output
 from asyncsteps.cli._exit import ExitCode, UsageError, run_async
 from asyncsteps.cli._options import COMMON, Common, Repeated
@@ -38,7 +40,7 @@ def why(
     async def main() -> int:
         async with open_lasting(store, common) as opened:
             given = {"force": dict(selectors(force)), "skip": dict(selectors(skip))}
-            answer = await journal.why(opened, step, runs=runs, **given)
+            answer = await asyncsteps.journal.why(opened, step, runs=runs, **given)
         if common.json:
             _output.emit_json({"store": opened.url, **_as_json(answer)})
         else:
@@ -48,7 +50,7 @@ def why(
     return run_async(main)
 
 
-def _lines(answer: journal.Why) -> list[str]:
+def _lines(answer: asyncsteps.journal.Why) -> list[str]:
     lines = [f"{answer.step}: {'done' if answer.done else 'not done'}", *answer.state.lines("  ")]
     for each in answer.runs:
         run = each.run
@@ -72,7 +74,7 @@ def _lines(answer: journal.Why) -> list[str]:
     return lines
 
 
-def _as_json(answer: journal.Why) -> dict[str, Any]:
+def _as_json(answer: asyncsteps.journal.Why) -> dict[str, Any]:
     return {
         "step": answer.step,
         "done": answer.done,
@@ -97,7 +99,7 @@ def _as_json(answer: journal.Why) -> dict[str, Any]:
     }
 
 
-def _submission(story: journal.StepStory) -> dict[str, Any]:
+def _submission(story: asyncsteps.journal.StepStory) -> dict[str, Any]:
     times = {
         name: None if (at := getattr(story, name)) is None else at.isoformat() for name in ("decided", "ended")
     }
