@@ -72,7 +72,7 @@ ROOMS: dict[str, tuple[set[str], set[str]]] = {
     "report": (set(), set()),
     "journal": ({"_journal", "store.contract"}, set()),
     "testing": ({"_errors"}, {"pytest"}),
-    "cli": ({"", "journal", "store", "swf"}, {"anyio", "cyclopts", "pydantic", "rich"}),
+    "cli": ({"", "journal", "report", "store", "swf"}, {"anyio", "cyclopts", "pydantic", "rich"}),
 }
 
 MEMBERS = {

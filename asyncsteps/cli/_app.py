@@ -52,6 +52,10 @@ _COMMANDS: Final = (
         "Tell why a step was played, skipped or not reached in the last runs, and what a run would decide now.",
     ),
     (
+        "_show_run:report",
+        "Write a page that shows a run: its timeline, what was slow, what failed, what forced it.",
+    ),
+    (
         "_check:check",
         (
             "List the keys of a store that are not steps, and why; the exit code is 1 if there are any. "
@@ -75,6 +79,7 @@ _OF_SWF: Final = (
 )
 _USAGES: Final = {
     "_store:ls": "Usage: asyncsteps ls [OPTIONS] STORE [SELECTOR]",
+    "_show_run:report": "Usage: asyncsteps report [OPTIONS] STORE [RUN-ID]",
     "_runs:runs": "Usage: asyncsteps runs [OPTIONS] STORE [RUN-ID]",
 }
 """Where cyclopts would name no optional argument."""

@@ -8,8 +8,10 @@ from typing import Any, Self
 Event = Mapping[str, Any]
 """A line of a run's journal, decoded."""
 
-_LONGEST = 1e9
-"""Seconds; whatever lasts longer is not believed."""
+_LONGEST = 1e15
+"""Microseconds; whatever lasts longer is not believed."""
+
+_WITHOUT_END = {"killed": "its process was killed", "running": "the run goes on"}
 
 _ENDS = ("completed", "failed", "cancelled", "skipped")
 
@@ -71,15 +73,19 @@ class RunStory:
     notes: tuple[str, ...] = ()
 
     @classmethod
-    def of(cls, events: Iterable[Event]) -> Self:
+    def of(cls, events: Iterable[Event], *, outcome: str | None = None) -> Self:
         """Put together the story of one run from the events of its journal, in order.
 
         What is not understood is left out, so journals of later versions can be shown.
 
+        Args:
+            events: The events, as `asyncsteps.journal.story` returns them.
+            outcome: How a run without an end is known to have ended, such as ``killed``.
+
         Raises:
             ValueError: When no event has a time.
         """
-        return cls(**_Telling(events).told())
+        return cls(**_Telling(events).told(outcome))
 
 
 class _Telling:
@@ -91,6 +97,7 @@ class _Telling:
         self._lists: dict[object, tuple[str, ...]] = {}
         self._open: dict[str, dict[str, Any]] = {}
         self._spans: list[dict[str, Any]] = []
+        self._retried: dict[str, list[datetime]] = {}
         self._times: list[datetime] = []
         self._lost = 0
         for event in events:
@@ -114,46 +121,50 @@ class _Telling:
             self._lost += 1
         elif isinstance(step := event.get("step"), str):
             self._take_step(str(kind), step, event, at)
+        elif kind == "skipped":
+            self._take_skipped(_texts(event.get("names")), event, at)
 
     def _take_step(self, kind: str, step: str, event: Event, at: datetime) -> None:
-        span = self._open.get(step)
-        if kind == "retrying" and span is not None:
-            span["attempts"] += (at,)
+        if kind == "retrying":
+            self._retried.setdefault(step, []).append(at)
         elif kind == "scheduled":
-            self._begin(step, event, at)
+            self._begin(step, event, at - _time_in(event, "queue_us"))
         elif kind in _ENDS:
-            if span is None:
-                span = self._begin(step, event, at)
+            began = at - _time_in(event, "us")
+            span = self._open.get(step) or self._begin(step, event, began - _time_in(event, "queue_us"))
             del self._open[step]
             span |= {"status": kind, "ended": at, "error": event.get("error")}
-            seconds = _seconds(event.get("seconds"))
-            if seconds is not None:
-                span["started"] = max(span["queued"], at - seconds)
+            span["attempts"] = tuple(self._retried.pop(step, ()))
+            if "us" in event:
+                span["started"] = max(span["queued"], began)
 
-    def _begin(self, step: str, event: Event, at: datetime) -> dict[str, Any]:
+    def _take_skipped(self, names: Iterable[str], event: Event, at: datetime) -> None:
+        for name in names:
+            self._take_step("skipped", name, event, at)
+
+    def _begin(self, step: str, event: Event, queued: datetime) -> dict[str, Any]:
         reasons = self._lists.get(event.get("list")) or _texts(event.get("reasons"))
         span = {
             "step": step,
             "status": "scheduled",
             "forced": event.get("forced") is True,
             "reasons": reasons,
-            "queued": at - (_seconds(event.get("queue_seconds")) or timedelta()),
-            "attempts": (),
+            "queued": queued,
         }
         self._open[step] = span
         self._spans.append(span)
         return span
 
-    def told(self) -> dict[str, Any]:
-        """Return the fields of the story."""
+    def told(self, outcome: str | None) -> dict[str, Any]:
+        """Return the fields of the story; ``outcome`` is that of a run without an end."""
         first, last = min(self._times), max(self._times)
         known = {"event", "at", "run", "workflow", "journal", "segment"}
         notes = []
         if not self._end:
-            notes.append("No end is recorded: the run goes on, or its process was killed.")
+            notes.append(f"No end is recorded: {_WITHOUT_END.get(outcome or '', 'it goes on, or was killed')}.")
         if self._lost:
             notes.append("Some events are missing: they could not be written at the time.")
-        outcome = self._end.get("outcome")
+        outcome = self._end.get("outcome", outcome)
         return {
             "run_id": str(self._head.get("run", "")),
             "workflow_id": str(self._head.get("workflow", "")),
@@ -176,10 +187,12 @@ def _time(value: object) -> datetime | None:
     return at if at.tzinfo is not None else at.replace(tzinfo=UTC)
 
 
-def _seconds(value: object) -> timedelta | None:
+def _time_in(event: Event, member: str) -> timedelta:
+    """The microseconds of a member as a duration; none where they are not to be believed."""
+    value = event.get(member)
     if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value <= _LONGEST:
-        return None
-    return timedelta(seconds=value)
+        return timedelta()
+    return timedelta(microseconds=value)
 
 
 def _texts(value: object) -> tuple[str, ...]:

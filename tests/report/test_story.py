@@ -24,9 +24,9 @@ def test_a_step_that_waited_ran_and_was_attempted_again() -> None:
     story = RunStory.of(
         [
             event("started", 0, host="h", journal=1, segment=1),
-            event("scheduled", 1, step="a.b", forced=True, reasons=["bad data"], queue_seconds=0.5),
+            event("scheduled", 1, step="a.b", forced=True, reasons=["bad data"], queue_us=500_000),
             event("retrying", 4, step="a.b", activity="load", attempt=1, of=3),
-            event("completed", 6, step="a.b", forced=True, reasons=["bad data"], queue_seconds=2.5, seconds=3.0),
+            event("completed", 6, step="a.b", forced=True, reasons=["bad data"], queue_us=2_500_000, us=3_000_000),
             event("ended", 7, outcome="completed"),
         ]
     )
@@ -56,20 +56,43 @@ def test_what_is_skipped_is_decided_and_ended_at_once() -> None:
     assert span.seconds is None
 
 
+def test_a_step_whose_line_comes_with_its_end_has_its_attempts_too() -> None:
+    again = event("retrying", 2, step="a", activity="load", attempt=1, of=2, error="no")
+    done = event("completed", 4, step="a", forced=False, reasons=[], queue_us=1_000_000, us=2_500_000, attempts=2)
+    (span,) = RunStory.of([event("started", 0), again, done]).spans
+    assert (span.queued, span.started, span.ended, span.attempts) == (
+        after(0.5),
+        after(1.5),
+        after(4),
+        (after(2),),
+    )
+
+
+def test_steps_that_were_skipped_one_after_the_other_share_a_line() -> None:
+    line = event("skipped", 1, names=["a", "b", None], forced=False, reasons=["Step was already played"])
+    spans = RunStory.of([event("started", 0), line]).spans
+    assert [(span.step, span.status, span.queued) for span in spans] == [
+        ("a", "skipped", after(1)),
+        ("b", "skipped", after(1)),
+    ]
+
+
 def test_a_killed_run_has_steps_without_an_end() -> None:
     story = RunStory.of([event("started", 0), event("scheduled", 1, step="a", forced=False, reasons=[])])
     assert story.outcome is None
     assert story.ended == after(1)
     assert [(span.status, span.ended) for span in story.spans] == [("scheduled", None)]
     assert "killed" in story.notes[0]
+    known = RunStory.of([event("started", 0)], outcome="killed")
+    assert (known.outcome, known.notes) == ("killed", ("No end is recorded: its process was killed.",))
 
 
 def test_a_name_that_is_submitted_twice_has_two_spans() -> None:
     played = [
         event("scheduled", 1, step="a", forced=False, reasons=[]),
-        event("failed", 2, step="a", forced=False, reasons=[], seconds=1.0, error="ValueError: no"),
+        event("failed", 2, step="a", forced=False, reasons=[], us=1_000_000, error="ValueError: no"),
         event("scheduled", 3, step="a", forced=False, reasons=[]),
-        event("completed", 4, step="a", forced=False, reasons=[], seconds=1.0),
+        event("completed", 4, step="a", forced=False, reasons=[], us=1_000_000),
     ]
     spans = RunStory.of([event("started", 0), *played]).spans
     assert [(span.status, span.error) for span in spans] == [("failed", "ValueError: no"), ("completed", None)]
@@ -99,11 +122,9 @@ def test_what_is_not_understood_is_left_out(odd: Mapping[str, Any]) -> None:
 
 @pytest.mark.parametrize("seconds", [-1, True, "1", 1e300, None, float("nan")])
 def test_durations_that_are_none_are_not_believed(seconds: object) -> None:
-    given = event(
-        "completed", 2, step="a", forced=False, reasons=[None, "b"], queue_seconds=seconds, seconds=seconds
-    )
+    given = event("completed", 2, step="a", forced=False, reasons=[None, "b"], queue_us=seconds, us=seconds)
     (span,) = RunStory.of([event("started", 0), given]).spans
-    assert (span.started, span.queued, span.reasons) == (None, after(2), ("b",))
+    assert (span.started, span.queued, span.reasons) == (after(2), after(2), ("b",))
 
 
 def test_where_nothing_has_a_time_there_is_no_story() -> None:
