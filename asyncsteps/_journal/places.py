@@ -42,7 +42,10 @@ def folder_name(kind: Kind, run_id: str, at: datetime) -> str:
 
 def folder_id(run_id: str) -> str:
     """Return what stands for a run's id in the name of its folder: the id itself if it can be in a file's name."""
-    return run_id if _PLAIN_ID.fullmatch(run_id) else uuid.uuid5(uuid.NAMESPACE_URL, run_id).hex
+    if _PLAIN_ID.fullmatch(run_id):
+        return run_id
+    sendable = run_id.encode("utf-8", "backslashreplace").decode()  # an id may hold lone surrogates
+    return uuid.uuid5(uuid.NAMESPACE_URL, sendable).hex
 
 
 def segment_name(folder: str, number: int, *, last: bool) -> str:

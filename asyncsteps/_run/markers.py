@@ -1,5 +1,6 @@
 """Where a run's markers go: its list, callbacks, the logger, a JSON-lines file."""
 
+import contextlib
 import errno
 import json
 import logging
@@ -175,4 +176,15 @@ def _opened(path: Path) -> FileIO:
         file.close()
         raise StepDefinitionError(refusal)
     os.set_blocking(descriptor, True)
+    if _is_cut_short(path, os.fstat(descriptor)):
+        file.write(b"\n")
     return file
+
+
+def _is_cut_short(path: Path, status: os.stat_result) -> bool:
+    """Whether a file ends within a line, which the next one must not be glued to."""
+    if stat.S_ISREG(status.st_mode) and status.st_size:
+        with contextlib.suppress(OSError), path.open("rb") as file:  # it may be written to and not read
+            file.seek(-1, os.SEEK_END)
+            return file.read(1) != b"\n"
+    return False

@@ -1,5 +1,6 @@
 """The markers file: opened at once, whatever lies in its place by then."""
 
+import json
 import os
 import socket
 from pathlib import Path
@@ -7,7 +8,7 @@ from pathlib import Path
 import pytest
 from run_support import GatedStore, noop, run_over
 
-from asyncsteps import Step, StepDefinitionError
+from asyncsteps import MemoryStore, Step, StepDefinitionError
 
 
 async def test_a_fifo_is_refused_though_a_file_was_there_when_it_was_looked_at(
@@ -47,3 +48,14 @@ async def test_a_device_and_a_link_to_a_file_are_written_to(tmp_path: Path) -> N
         async with run_over(GatedStore(), markers_file=path) as run:
             await run.submit(Step("a", noop))
     assert len((tmp_path / "markers").read_text().splitlines()) == 2
+
+
+async def test_a_file_that_ends_within_a_line_keeps_it_apart(tmp_path: Path) -> None:
+    path = tmp_path / "markers"
+    path.write_text('{"cut": "sho', encoding="utf-8")
+    for _ in range(2):
+        async with run_over(MemoryStore(), markers_file=path) as run:
+            run.record_marker("m")
+    first, *others = path.read_text(encoding="utf-8").splitlines()
+    assert first == '{"cut": "sho'
+    assert [json.loads(line)["name"] for line in others] == ["m", "m"]
