@@ -104,6 +104,22 @@ def test_one_prefix_needs_no_marker_of_its_place() -> None:
     assert swf.count()["Marker:recorded"] == len(swf.markers) == 5
 
 
+@pytest.mark.parametrize("one_at_a_time", [False, True])
+def test_a_listing_that_swf_refused_at_first_does_not_come_first(one_at_a_time: bool) -> None:
+    # Else the markers that tell no place change their place, and what they decided is decided anew.
+    def run(self: Any) -> None:
+        one = At("one/", Step("a", task("one")))
+        two = At("two/", Step("b", task("two"), force_steps_if_executed=["c"]))
+        futures.wait(self.submit(Group(one, two, At("two/", Step("c", task("three"))))))
+
+    refused = {f"asyncsteps.swf.tasks.{LIST}"}
+    swf = start(run, done=["two/c"], one_at_a_time=one_at_a_time, refuse_first=refused).run()
+    assert swf.status == "completed"
+    assert sorted(told(swf)) == sorted((name, status) for name in "abc" for status in ("scheduled", "completed"))
+    assert works(swf) == ["one", "three", "two"]
+    assert swf.done == {"one/a", "two/b", "two/c"}
+
+
 @pytest.mark.parametrize("count", range(44, 53))
 def test_a_marker_and_that_of_its_place_never_part(count: int) -> None:
     def run(self: Any) -> None:

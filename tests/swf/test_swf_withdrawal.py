@@ -184,6 +184,32 @@ class TestWithdrawal:
         assert unpack(taken[0]["keep"]) == ["old.kept"]
         assert swf.markers[-2]["reasons"] == ["Dep of a"]
 
+    def test_by_selectors_takes_the_step_itself_though_this_run_had_marked_it(self) -> None:
+        many = [f"old.{hashlib.sha256(str(n).encode()).hexdigest()}" for n in range(600)]
+        again, taken = many[0], []
+
+        def withdraw(swf: SimulatedSwf, name: str, args: list[Any], kwargs: dict[str, Any]) -> Any:
+            if name.endswith(WITHDRAW):
+                taken.append(kwargs)
+                kept = {"a", *unpack(kwargs["keep"])} if kwargs.get("under") else swf.done - set(kwargs["names"])
+                swf.done &= kept
+                return 0
+            if args == ["fails"]:
+                raise ActivityError("not this time")
+            return play_activity(swf, name, args, kwargs)
+
+        def run(self: Any) -> None:
+            futures.wait(self.submit(Step(again, task(), force=True)))
+            futures.wait(self.submit(Step(again, task("fails"), force=True, force_steps_if_executed=["old"])))
+            futures.wait(self.submit(Step(again, task("third"))))
+
+        swf = play(run, done=[*many, "a"], play=withdraw)
+        assert [it["names"] for it in taken] == [[again], []]
+        statuses = [status for _, status in told(swf)]
+        assert statuses == ["scheduled", "completed", "scheduled", "scheduled", "completed"]
+        assert swf.calls[-2] == ("work", ["third"])
+        assert swf.done == {again, "a"}
+
     def test_by_selectors_lets_what_they_match_wait_though_it_was_not_done(self) -> None:
         # What they match is found when it is withdrawn: a mark made meanwhile would go too.
         many = [f"old.{hashlib.sha256(str(n).encode()).hexdigest()}" for n in range(600)]

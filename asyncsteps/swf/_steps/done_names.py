@@ -42,6 +42,11 @@ class Withdrawal:
         future: futures.Future = workflow.submit(task)
         return future
 
+    def takes(self, name: str) -> bool:
+        """Whether it withdraws the mark of ``name``, by the name itself or by selectors."""
+        selected = _selected(self.kwargs)
+        return name in _texts(self.kwargs.get("names")) or (selected is not None and _selects([selected], name))
+
 
 class DoneNames:
     """The done names under one prefix as one replay sees them, listed at their first use.
@@ -204,13 +209,13 @@ class DoneNames:
     def _apply(self, arguments: dict[str, Any], *, over: bool) -> None:
         assert self._withdrawn is not None
         names = set(_texts(arguments.get("names")))
-        under = tuple(_texts(arguments.get("under")))
-        if under:
-            keep = frozenset(unpack(arguments.get("keep", {})))
+        selected = _selected(arguments)
+        if selected is not None:
+            under, keep = selected
             names.update(name for name in self.listed().matching(under) if name not in keep)
-            self._selectors.append((under, keep))
+            self._selectors.append(selected)
             if not over:
-                self._pending_selectors.append((under, keep))
+                self._pending_selectors.append(selected)
         self._withdrawn |= names
         if not over:
             self._pending |= names
@@ -223,6 +228,12 @@ class DoneNames:
         args, kwargs = arguments_of(event)
         outcome = self._submit_once(Withdrawal(task_id, tuple(args), kwargs))
         return isinstance(outcome, Exception) or outcome.done
+
+
+def _selected(arguments: Mapping[str, Any]) -> Selected | None:
+    """What the arguments of a withdrawal select in the store; None where it withdraws by names alone."""
+    under = tuple(_texts(arguments.get("under")))
+    return (under, frozenset(unpack(arguments.get("keep", {})))) if under else None
 
 
 def _selects(selected: Iterable[Selected], name: str) -> bool:

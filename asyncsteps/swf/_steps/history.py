@@ -3,7 +3,7 @@
 import json
 import logging
 from collections import defaultdict, deque
-from collections.abc import Iterator, Mapping
+from collections.abc import Container, Iterator, Mapping
 from dataclasses import dataclass
 from itertools import takewhile
 from typing import Any
@@ -176,7 +176,20 @@ def listings(history: History) -> list[Listing]:
             continue
         if step_names in (STRICT, SIMPLEFLOW):
             found.append(Listing(tuple(args), again, after, by_simpleflow, shared, step_names, task_id))
+    if len({listing.place for listing in found}) > 1:
+        # Where SWF refused one at first, simpleflow keeps it in the place of that refusal, which told no prefix.
+        order = _first_scheduled(history, {listing.task_id for listing in found})
+        found.sort(key=lambda listing: order[listing.task_id])
     return found
+
+
+def _first_scheduled(history: History, task_ids: Container[str]) -> dict[str, int]:
+    """The numbers of the events with which these activities were scheduled first."""
+    order: dict[str, int] = {}
+    for event in history.events:
+        if event.type == "ActivityTask" and event.state == "scheduled" and event.activity_id in task_ids:
+            order.setdefault(event.activity_id, event.id)
+    return order
 
 
 def arguments_of(event: Mapping[str, Any]) -> tuple[list[Any], dict[str, Any]]:

@@ -202,7 +202,7 @@ class Submission:
         recorded = self.recorded.details if self.recorded is not None else None
         if withdrawal is None:
             return self._record(phase, recorded)
-        if self.step.step_name in withdrawal.kwargs.get("names", ()):
+        if withdrawal.takes(self.step.step_name):
             self.state.marked.discard(self.step.step_name)  # one of this run's: if it fails now, it is not done
         if recorded is None and sf.runs_on_swf(executor):
             chars = size(phase.details) + size([withdrawal.args, withdrawal.kwargs]) + 2 * _DECISION_CHARS
