@@ -63,12 +63,18 @@ async def finish(work: Coroutine[Any, Any, object], *, timeout: float) -> Finish
             if not ended.done():  # else the caller is cancelled
                 ended.set_result(None)
 
+    def never_began(_: object) -> None:
+        if not ended.done():  # the task was cancelled before its first turn
+            work.close()
+            ended.set_result(None)
+
     def cut_short() -> None:
         nonlocal overrun
         overrun = task.cancel()
 
     # A task, because a shielded cancel scope does not keep out Task.cancel().
     task = loop.create_task(do())
+    task.add_done_callback(never_began)
     try:
         await ended
     except asyncio.CancelledError as cancellation:
