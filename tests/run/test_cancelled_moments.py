@@ -36,6 +36,18 @@ async def test_a_mark_that_is_cancelled_by_itself_is_no_cancellation_of_its_call
     assert "cancelled from within" in str(finished.error)
 
 
+async def test_a_mark_whose_task_is_cancelled_before_its_first_turn_is_reported() -> None:
+    """By a program that cancels every task that it has not made itself."""
+    before = asyncio.all_tasks()
+    waiting = asyncio.create_task(finish(asyncio.sleep(0), timeout=1))
+    await asyncio.sleep(0)
+    (marks,) = asyncio.all_tasks() - before - {waiting}
+    marks.cancel()
+    finished = await asyncio.wait_for(waiting, 5)
+    assert finished.cancelled is None
+    assert "cancelled from within" in str(finished.error)
+
+
 async def test_a_cancellation_in_the_moment_in_which_the_activity_ends_is_raised_once_it_is_marked() -> None:
     """The activity is done, so that its step is."""
     store = GatedStore()

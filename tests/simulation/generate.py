@@ -210,4 +210,5 @@ def generate(seed: int) -> History:
         max_parallel=made.one(1, 1, 2, 3, 4),
         page=made.one(1, 2, 3, 1000),
         done=tuple(done),
+        walks=made.chance(0.4),
     )

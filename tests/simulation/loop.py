@@ -191,8 +191,9 @@ class SimulatedLoop(asyncio.BaseEventLoop):
         """Drop the tasks that are left, as a process that is killed drops them; close the loop."""
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # that of coroutines which were never awaited
-            for task in self.alive():
-                _drop(task)
+            left = self.alive()
+            while left:
+                _drop(left.pop(0))  # none is kept until the warnings count again
             self._ready.clear()  # type: ignore[attr-defined]
             self._scheduled.clear()  # type: ignore[attr-defined]
             self.tasks.clear()

@@ -2,6 +2,7 @@
 
 import asyncio
 import concurrent.futures
+import contextlib
 from collections import Counter
 from collections.abc import Mapping
 from typing import Any
@@ -119,14 +120,22 @@ class Program:
 
             parts.signals.send = observed
             self._observe_the_end(parts.signals, client)
-            lanes = [asyncio.ensure_future(self._walk(lane)) for lane in self._history.lanes]
+            walked = self._history.lanes[:1] if self._history.walks else ()
+            beside = self._history.lanes[len(walked) :]
+            lanes = [asyncio.ensure_future(self._walk(lane)) for lane in beside]
+            within = IDLE if spec.leave_at is None else spec.leave_at
             me = asyncio.current_task()
             assert me is not None
             for after in spec.cancel_at:
                 loop.call_later(after, self._cancel, me)
             try:
                 async with run:
-                    await _ended(lanes, within=IDLE if spec.leave_at is None else spec.leave_at)
+                    for lane in walked:
+                        model.features.add("the task that has entered the run submits")
+                        with contextlib.suppress(TimeoutError):
+                            async with asyncio.timeout(within):
+                                await self._walk(lane, leaves=True)
+                    await _ended(lanes, within=within)
                     _leave(spec)
             except (LeftError, asyncio.CancelledError):
                 model.note("left")
@@ -191,14 +200,17 @@ class Program:
         for error in self._run.failures:
             self.check_error(error)
 
-    async def _walk(self, lane: Lane) -> None:
+    async def _walk(self, lane: Lane, *, leaves: bool = False) -> None:
+        """Submit what is in a lane; with ``leaves`` a cancellation of the program ends it."""
         for submission in lane.submissions:
             if submission.delay:
                 await asyncio.sleep(submission.delay)
             try:
                 await self.submit(submission, None)
             except asyncio.CancelledError:
-                pass
+                task = asyncio.current_task()
+                if leaves and task is not None and task.cancelling():
+                    raise
             except Exception as error:  # noqa: BLE001 - each is looked at
                 self.check_error(error)
 

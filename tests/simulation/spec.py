@@ -163,7 +163,10 @@ class RunSpec:
 
 @dataclass(frozen=True, slots=True)
 class History:
-    """A workflow, its runs over one store, and the steps done before the first."""
+    """A workflow, its runs over one store, and the steps done before the first.
+
+    With ``walks`` the task that enters a run walks the first lane, as in most programs; else each has a task.
+    """
 
     seed: int
     steps: tuple[StepDef, ...]
@@ -172,6 +175,7 @@ class History:
     max_parallel: int = 4
     page: int = 1000
     done: tuple[str, ...] = ()
+    walks: bool = False
 
 
 def show(value: Any) -> str:

@@ -30,6 +30,7 @@ EXERCISED = {
     "a thread submits",
     "a wait for a signal is ended",
     "killed",
+    "the task that has entered the run submits",
     "timeout: schedule_to_close_timeout",
     "timeout: schedule_to_start_timeout",
     "timeout: start_to_close_timeout",

@@ -9,6 +9,7 @@ import anyio
 import pytest
 from directory_calls import RECORD, Calls, Gate, gates_over, mark_all, numbered, opened
 
+from asyncsteps.store import DirectoryStore
 from asyncsteps.store._directory import group
 
 LONG = "z" * 250
@@ -166,6 +167,54 @@ async def test_the_block_ends_when_the_commit_has_ended(tmp_path: Path, gates: G
     assert (tmp_path / "a").exists()
     assert not [thread for thread in threading.enumerate() if thread.name.startswith("asyncsteps-marks")]
     assert threading.active_count() <= threads + 1  # anyio's, for listings
+
+
+async def test_marks_that_wait_for_a_commit_whose_task_is_cancelled_are_cancelled(
+    tmp_path: Path, gates: Gates
+) -> None:
+    async with opened(tmp_path) as store:
+        gate = gates("write")
+        begun = asyncio.create_task(store.mark_done("begun", RECORD))
+        await gate.reached.wait()
+        waiting = asyncio.create_task(store.mark_done("waiting", RECORD))
+        await asyncio.sleep(0)
+        _cancel_the_commits(store)
+        done, _ = await asyncio.wait([begun, waiting], timeout=5)
+        gate.open()
+        assert done == {begun, waiting}
+        assert begun.cancelled()
+        assert waiting.cancelled()
+        assert await store.mark_done("next", RECORD)
+        assert not await store.is_done("waiting")
+
+
+async def test_commits_that_overlap_do_not_wait_for_each_others_threads(tmp_path: Path, calls: Calls) -> None:
+    together = threading.Barrier(2)
+
+    async with opened(tmp_path, concurrency=2) as store:
+        loop, written = asyncio.get_running_loop(), asyncio.Event()
+
+        def until_both_have_written(call: str, name: str) -> None:
+            if call == "write" and name.endswith("-1"):
+                loop.call_soon_threadsafe(written.set)
+                together.wait(30)
+
+        calls.before = until_both_have_written
+        first = asyncio.create_task(mark_all(store, ["a", "b"]))
+        await written.wait()
+        _cancel_the_commits(store)
+        await first
+        second = asyncio.create_task(mark_all(store, ["c", "d"]))
+        done, _ = await asyncio.wait([second], timeout=5)
+        assert done
+        assert second.result() == [True, True]
+
+
+def _cancel_the_commits(store: DirectoryStore) -> None:
+    """As a program does that cancels every task that it has not made itself."""
+    assert store._commits is not None
+    assert store._commits._commits is not None
+    store._commits._commits.cancel()
 
 
 # Several marks of one name.

@@ -3,6 +3,7 @@
 import asyncio
 import errno
 import os
+import threading
 from collections.abc import Callable
 from pathlib import Path
 
@@ -117,6 +118,44 @@ async def test_an_unexpected_exception_reaches_each_mark(tmp_path: Path, calls: 
         calls.before = lambda _call, _name: None
         assert await store.list_done() == ["first"]
         assert await mark_all(store, numbered(3)) == [True] * 3
+
+
+class _FewThreads:
+    """Lets only some more threads be started, as the operating system does at its limit."""
+
+    def __init__(self, patch: pytest.MonkeyPatch, more: int = 0) -> None:
+        self.more = more
+        start = threading.Thread.start
+
+        def limited(thread: threading.Thread) -> None:
+            if thread.name.startswith("asyncsteps-marks"):
+                if not self.more:
+                    raise RuntimeError("can't start new thread")
+                self.more -= 1
+            start(thread)
+
+        patch.setattr(threading.Thread, "start", limited)
+
+
+async def test_a_mark_that_failed_for_want_of_a_thread_is_not_made_later(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    threads = _FewThreads(monkeypatch)
+    async with DirectoryStore(tmp_path) as store:
+        with pytest.raises(RuntimeError, match="thread"):
+            await store.mark_done("a", RECORD)
+        assert await store.withdraw("a") == []
+        threads.more = 1
+        assert await store.mark_done("b", RECORD)
+        assert await store.list_done() == ["b"]
+
+
+async def test_one_thread_synchronises_all_files_where_no_other_can_be_started(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    _FewThreads(monkeypatch, more=1)
+    async with opened(tmp_path) as store:
+        assert await mark_all(store, numbered(20)) == [True] * 20
 
 
 async def test_a_temporary_file_that_cannot_be_removed_hurts_nobody(tmp_path: Path, calls: Calls) -> None:

@@ -2,14 +2,18 @@
 
 import asyncio
 from collections import deque
-from collections.abc import Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Callable, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from functools import partial
 from pathlib import Path
+from typing import TypeVar
 
 from anyio import CancelScope
 
 from asyncsteps.store._directory.commit import Mark, commit, sync_each
 from asyncsteps.store._directory.files import prepare
+
+T = TypeVar("T")
 
 MOST = 64
 """The most marks of one commit, which has as many files open at once."""
@@ -40,6 +44,7 @@ class CommitGroup:
         self._executor = ThreadPoolExecutor(threads, "asyncsteps-marks")
         self._waiting: deque[_Waiting] = deque()
         self._commits: asyncio.Task[None] | None = None
+        self._has_thread = False
         self._prepared = False
 
     async def make(self, mark: Mark) -> None:
@@ -68,6 +73,8 @@ class CommitGroup:
                 await self._commit_together(together)
         finally:
             self._commits = None
+            while self._waiting:  # this task was cancelled
+                self._waiting.popleft().done.cancel()
 
     def _next(self) -> list[_Waiting]:
         """Take the marks of the next commit; those that were cancelled are left out."""
@@ -83,7 +90,7 @@ class CommitGroup:
         marks = [waiting.mark for waiting in together]
         failure: Exception | None = None
         try:
-            await asyncio.get_running_loop().run_in_executor(self._executor, self._commit, marks)
+            await asyncio.wrap_future(self._in_thread(partial(self._commit, marks)))
         except asyncio.CancelledError:  # the event loop ends
             for waiting in together:
                 waiting.done.cancel()
@@ -111,11 +118,38 @@ class CommitGroup:
     def _sync_files(self, descriptors: Sequence[int]) -> list[OSError | None]:
         """Synchronise files in this worker thread and in others."""
         threads = min(len(descriptors), self._threads)
-        if threads <= 1:
-            return sync_each(descriptors)
         parts = [descriptors[first::threads] for first in range(threads)]
-        others = self._executor.map(sync_each, parts[1:])  # begins at once
+        others = [self._in_thread(partial(sync_each, part)) for part in parts[1:]]
+        found = [sync_each(part) for part in parts[:1]]
+        for part, other in zip(parts[1:], others, strict=True):
+            # What no other thread has begun is done here: there may be none, or each may wait like this one.
+            found.append(sync_each(part) if other.cancel() else other.result())
         errors: list[OSError | None] = [None] * len(descriptors)
-        for first, found in enumerate([sync_each(parts[0]), *others]):
-            errors[first::threads] = found
+        for first, each in enumerate(found):
+            errors[first::threads] = each
         return errors
+
+    def _in_thread(self, work: Callable[[], T]) -> "Future[T]":
+        """Do ``work`` in a worker thread.
+
+        Raises:
+            RuntimeError: When no thread can be started and there is none. The work is not done later either,
+                as the executor by itself would do it.
+        """
+        future: Future[T] = Future()
+
+        def do() -> None:
+            self._has_thread = True
+            if future.set_running_or_notify_cancel():
+                try:
+                    future.set_result(work())
+                except BaseException as error:  # noqa: BLE001 - raised to who waits
+                    future.set_exception(error)
+
+        try:
+            self._executor.submit(do)
+        except RuntimeError:
+            if not self._has_thread:
+                future.cancel()
+                raise
+        return future
