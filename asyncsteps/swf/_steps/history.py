@@ -187,8 +187,9 @@ def _first_scheduled(history: History, task_ids: Container[str]) -> dict[str, in
     """The numbers of the events with which these activities were scheduled first."""
     order: dict[str, int] = {}
     for event in history.events:
-        if event.type == "ActivityTask" and event.state == "scheduled" and event.activity_id in task_ids:
-            order.setdefault(event.activity_id, event.id)
+        task_id = getattr(event, "activity_id", None)  # simpleflow sets the attributes that SWF tells
+        if event.type == "ActivityTask" and event.state == "scheduled" and task_id in task_ids:
+            order.setdefault(task_id, event.id)
     return order
 
 
