@@ -187,7 +187,7 @@ def _first_scheduled(history: History, task_ids: Container[str]) -> dict[str, in
     """The numbers of the events with which these activities were scheduled first."""
     order: dict[str, int] = {}
     for event in history.events:
-        task_id = getattr(event, "activity_id", None)  # simpleflow sets the attributes that SWF tells
+        task_id: str = getattr(event, "activity_id", "")  # simpleflow sets the attributes that SWF tells
         if event.type == "ActivityTask" and event.state == "scheduled" and task_id in task_ids:
             order.setdefault(task_id, event.id)
     return order
