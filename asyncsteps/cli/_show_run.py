@@ -46,7 +46,7 @@ def report(
                 chosen = newest[0].run_id
             summary, events = await asyncsteps.journal.story(opened, chosen)
         shown = RunStory.of(events, outcome=summary.outcome)
-        _write(path, page(shown) if format == "html" else trace(shown))
+        write_file(path, page(shown) if format == "html" else trace(shown))
         if common.json:
             _output.emit_json(
                 {"store": opened.url, "run_id": chosen, "file": str(path), "submissions": len(shown.spans)}
@@ -58,8 +58,12 @@ def report(
     return run_async(main)
 
 
-def _write(path: Path, text: str) -> None:
-    """Write a file whole, or leave what was there."""
+def write_file(path: Path, text: str) -> None:
+    """Write a file whole, or leave what was there.
+
+    Raises:
+        UsageError: When it cannot be written.
+    """
     temporary = path.with_name(f".{path.name}.{os.getpid()}")
     try:
         temporary.write_text(text, encoding="utf-8")

@@ -3,6 +3,7 @@
 import logging
 from collections.abc import AsyncIterator, Sequence
 from contextlib import aclosing, asynccontextmanager
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from asyncsteps.cli import _output
@@ -10,7 +11,9 @@ from asyncsteps.cli._exit import ExitCode, Interrupted, run_async
 from asyncsteps.cli._options import Flag, SwfCommon
 from asyncsteps.cli._progress import Follower, because, followed
 from asyncsteps.cli._report import alike, shown
+from asyncsteps.cli._show_run import write_file
 from asyncsteps.cli._swf_steps import FAILED, OPEN, RUNNING, UNFINISHED, ExecutionSteps, Failure
+from asyncsteps.report import page
 
 if TYPE_CHECKING:
     from asyncsteps.swf import Execution
@@ -53,6 +56,7 @@ def follow(
     run_id: str | None = None,
     patience: float = _PATIENCE,
     quiet: Flag = False,
+    report: Path | None = None,
     common: SwfCommon,
 ) -> int:
     """Show an execution's steps as they are recorded, until it closes; then a summary.
@@ -62,6 +66,7 @@ def follow(
         run_id: The run; without it the newest execution with this workflow id.
         patience: Seconds for which SWF may throttle or be out of reach.
         quiet: No progress; the summary is written all the same.
+        report: A file to write too: the page that shows its steps over time, as `asyncsteps report` does for runs.
         common: Options of every command of SWF.
     """
     steps = ExecutionSteps()
@@ -78,6 +83,7 @@ def follow(
 
     def write_what_is_known(interrupted: Interrupted, _told: str = "") -> None:
         if steps.run_ids:
+            _write_page(workflow_id, steps, report)
             _write(workflow_id, steps, common, code=interrupted.code)
 
     try:
@@ -86,16 +92,20 @@ def follow(
         write_what_is_known(interrupted)
         raise
     code = ExitCode.OK if steps.status == "COMPLETED" and not steps.failed else ExitCode.FAILED
+    _write_page(workflow_id, steps, report)
     _write(workflow_id, steps, common, code=code)
     return code
 
 
-def history(workflow_id: str, /, *, run_id: str | None = None, common: SwfCommon) -> int:
+def history(
+    workflow_id: str, /, *, run_id: str | None = None, report: Path | None = None, common: SwfCommon
+) -> int:
     """Show the steps of an execution as its history has them by now: decisions, durations, reasons, failures.
 
     Args:
         workflow_id: The workflow id.
         run_id: The run; without it the newest execution with this workflow id.
+        report: A file to write too: the page that shows its steps over time, as `asyncsteps report` does for runs.
         common: Options of every command of SWF.
     """
     steps = ExecutionSteps()
@@ -109,8 +119,14 @@ def history(workflow_id: str, /, *, run_id: str | None = None, common: SwfCommon
                 steps.take(event)
 
     run_async(main)
+    _write_page(workflow_id, steps, report)
     _write(workflow_id, steps, common, code=ExitCode.OK)
     return ExitCode.OK
+
+
+def _write_page(workflow_id: str, steps: ExecutionSteps, path: Path | None) -> None:
+    if path is not None:
+        write_file(path, page(steps.story(workflow_id)))
 
 
 def _tell(told: Any, progress: Follower) -> None:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Final
 import asyncsteps
 from asyncsteps.cli import _output
 from asyncsteps.cli._report import StepReport
+from asyncsteps.report import RunStory, StepSpan
 
 if TYPE_CHECKING:
     from asyncsteps.swf import HistoryEvent
@@ -45,6 +46,8 @@ OPEN: Final = "OPEN"
 RUNNING: Final = "running"
 FAILED: Final = "failed"
 UNFINISHED: Final = "unfinished"
+
+_SHOWN_AS: Final = {RUNNING: "scheduled", UNFINISHED: "cancelled"}
 
 
 class HistoryError(asyncsteps.AsyncstepsError):
@@ -92,6 +95,19 @@ class PlacedStep(StepReport):
     def under(self) -> str:
         """What tells it from a namesake under the first prefix, as a suffix to its name."""
         return f" under {_output.one_line(self.store)}" if self.store is not None else ""
+
+    def span(self) -> StepSpan:
+        """What a page shows of it; SWF does not tell how long its activities were in a queue."""
+        return StepSpan(
+            step=self.step + self.under,
+            status=_SHOWN_AS.get(self.status, self.status),
+            forced=self.forced,
+            reasons=tuple(self.reasons),
+            queued=self.queued,
+            started=self.started,
+            ended=None if self.status == RUNNING else self.finished,
+            error=self.error,
+        )
 
     def as_json(self) -> dict[str, Any]:
         """Convert to the documented JSON."""
@@ -147,6 +163,25 @@ class ExecutionSteps:
     def failed(self) -> list[PlacedStep]:
         """The steps whose last submission did not complete though the execution went on, or closed."""
         return [step for step in self._last.values() if step.status in {FAILED, UNFINISHED}]
+
+    def story(self, workflow_id: str) -> RunStory:
+        """What a page shows of it.
+
+        Raises:
+            HistoryError: When it has no event yet.
+        """
+        if self.started is None or self.newest is None:
+            raise HistoryError(f"the history of {workflow_id} has no event that tells when it began")
+        return RunStory(
+            run_id=self.run_ids[-1],
+            workflow_id=workflow_id,
+            began=self.started,
+            ended=self.newest,
+            outcome=None if self.status == OPEN else self.status.lower().replace("_", " "),
+            about={"workflow": self.workflow[0], "version": self.workflow[1], "reason": self.reason},
+            spans=tuple(step.span() for step in self.steps),
+            notes=("The execution goes on: this is what its history had by then.",) * (self.status == OPEN),
+        )
 
     def take(self, event: "HistoryEvent") -> "asyncsteps.Marker | Failure | None":
         """Take the next event; give the marker of a step, or the failure, that it tells.

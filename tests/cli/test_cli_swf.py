@@ -3,6 +3,8 @@
 import asyncio
 import itertools
 import json
+import re
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -51,6 +53,27 @@ def played(decider: Decider, workflow_id: str = "w") -> str:
 
 
 class TestHistory:
+    @pytest.mark.parametrize("words", [("history", "w"), ("follow", "w", "--quiet")])
+    def test_an_execution_is_written_as_a_page_as_a_run_is(
+        self, decider: Decider, tmp_path: Path, words: tuple[str, ...]
+    ) -> None:
+        run_id = played(decider)
+        path = tmp_path / "page.html"
+        assert swf(decider, *words, "--report", str(path)).code == (words[0] == "follow")
+        data = re.search(r'id="data">(.*?)</script>', path.read_text(encoding="utf-8"), re.DOTALL)
+        assert data is not None
+        shown = json.loads(data[1])
+        assert shown["names"] == [0, "broken", 0, "census", 0, "load"]
+        assert shown["status"] == "130"  # failed, skipped, completed
+        assert shown["forced"] == "001"
+        assert (shown["run"]["run"], shown["run"]["outcome"]) == (run_id, "completed")
+
+    def test_a_page_that_cannot_be_written_is_said(self, decider: Decider, tmp_path: Path) -> None:
+        played(decider)
+        ended = swf(decider, "history", "w", "--report", str(tmp_path / "no" / "page.html"))
+        assert (ended.code, ended.out) == (2, "")
+        assert "cannot be written" in ended.err
+
     def test_an_execution_is_shown_as_a_run_is(self, decider: Decider) -> None:
         run_id = played(decider)
         shown = swf(decider, "history", "w")
