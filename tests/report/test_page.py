@@ -56,12 +56,12 @@ def test_the_page_asks_for_nothing_else() -> None:
     assert not re.search(r"(src|href)=|@import|url\(|fetch\(|https?:", shown)
 
 
-def test_a_hundred_thousand_steps_fit_into_ten_megabytes() -> None:
+def test_ten_thousand_steps_fit_into_a_tenth_of_ten_megabytes() -> None:
     spans = [
         span(f"census.part{number % 300:03d}.module{number:06d}", number / 10, number / 10 + 7.123)
-        for number in range(100_000)
+        for number in range(10_000)
     ]
-    assert len(page(story(*spans)).encode()) < 10_000_000
+    assert len(page(story(*spans)).encode()) < 1_000_000
 
 
 def slices(given: RunStory) -> list[dict[str, Any]]:

@@ -107,6 +107,7 @@ def noisy(seed: int, sigma: float = 0.5) -> Callable[[int], float]:
     return lambda _: ROUND_TRIP * draw.lognormvariate(0, sigma)
 
 
+@pytest.mark.long
 def test_where_nothing_speaks_against_it_the_limit_is_the_callers_bound() -> None:
     server = ModelServer()
     assert set(played(server)) == {256}
@@ -120,13 +121,14 @@ def test_the_callers_bound_is_never_exceeded(most: int) -> None:
     assert max(limit for _, limit in server.limits) == most
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("seed", range(2))
 def test_noise_is_no_sign_of_load(seed: int) -> None:
     server = ModelServer(latency=noisy(seed))
     assert set(played(server)) == {256}
 
 
-@pytest.mark.parametrize("rate", [300, 1000, 3500])
+@pytest.mark.parametrize("rate", [300, 1000, pytest.param(3500, marks=pytest.mark.long)])
 def test_a_server_that_throttles_is_used_to_the_full_and_seldom_refuses(rate: int) -> None:
     server = ModelServer(rate=rate, refuses=True)
     limits = played(server)
@@ -136,7 +138,7 @@ def test_a_server_that_throttles_is_used_to_the_full_and_seldom_refuses(rate: in
     assert server.refused < 0.1 * server.answered
 
 
-@pytest.mark.parametrize("rate", [300, 1000, 3500])
+@pytest.mark.parametrize("rate", [300, 1000, pytest.param(3500, marks=pytest.mark.long)])
 def test_a_server_that_queues_is_used_to_the_full_and_its_queue_stays_short(rate: int) -> None:
     server = ModelServer(rate=rate)
     limits = played(server)
@@ -171,6 +173,7 @@ def test_latency_that_is_not_ours_does_not_starve() -> None:
     run_virtually(main())
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("seed", range(2))
 def test_latency_that_comes_in_bursts_does_not_starve(seed: int) -> None:
     """For half of the time all takes four times as long, as in a process that gets little of a busy processor."""
