@@ -120,6 +120,7 @@ async def test_no_request_leaves_the_key_of_its_name(
 @example(prefix="steps", name="a/../../other/b")
 @example(prefix="steps", name="/other")
 @example(prefix="steps", name="a//b")
+@example(prefix="/", name="\ud800")
 async def test_no_request_leaves_the_key_of_a_name_by_the_rule_of_simpleflow(
     wire: FaultProxy, prefix: str, name: str
 ) -> None:

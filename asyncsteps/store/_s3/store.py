@@ -199,8 +199,8 @@ class S3Store(BaseStore):
         # A directory bucket takes only prefixes that end in a slash, and lists in no particular order.
         below = "" if under == EVERYTHING or self._is_directory_bucket else f"{under}."
         if below:
-            if len((self._prefix + under).encode()) > MAX_KEY_BYTES:
-                return  # longer than any key
+            if not _may_begin_a_key(self._prefix + under):
+                return
             if is_step_name(under, by=self._step_names) and await self._exists(under):
                 yield [under]
         batches = list_keys(
@@ -255,6 +255,14 @@ def put_params(sse: bool | str | None) -> dict[str, Any]:
     if name not in _ENCRYPTIONS:
         raise StoreOptionError(f"sse={sse!r} is no server-side encryption: True (AES256) or one of {_ENCRYPTIONS}")
     return {"ContentType": "application/json", "ServerSideEncryption": name}
+
+
+def _may_begin_a_key(text: str) -> bool:
+    """Whether a key may begin with ``text``: none is longer, and none has a lone surrogate."""
+    try:
+        return len(text.encode()) <= MAX_KEY_BYTES
+    except UnicodeEncodeError:
+        return False
 
 
 def _sendable(position: str, room: int) -> str:
