@@ -116,6 +116,7 @@ def test_lookups_skip_what_is_done(tmp_path: Path) -> None:
     assert all(row.get("skipped") == row["touched"] for row in rows), rows
 
 
+@pytest.mark.long
 def test_steps_are_measured_beside_bare_tasks_and_other_engines(tmp_path: Path) -> None:
     found = tmp_path / "found.json"
     done = bench("steps", "--keys", "1000", "--json", str(found))

@@ -118,6 +118,7 @@ class TestEvents:
                 alone = [event async for event in first.events(live=live, follow_runs=False)]
                 assert alone == [it for it in seen if it.run_id == first.run_id]
 
+    @pytest.mark.long
     async def test_a_throttled_reading_goes_on_when_live(self, decider: Decider, fault_proxy: FaultProxy) -> None:
         async with through(fault_proxy, decider) as swf:
             execution = await swf.start(Ingest)
