@@ -3,9 +3,8 @@
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
+from asyncsteps._journal.texts import DEPENDENT_OF
 from asyncsteps.report._story import StepSpan
-
-_DEPENDENT_OF = "Dep of "
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,7 +59,7 @@ class _Roots:
                 found |= self._known[current]
                 continue
             for reason in self._reasons.get(current, ()):
-                by = reason.removeprefix(_DEPENDENT_OF)
+                by = reason.removeprefix(DEPENDENT_OF)
                 if by == reason:
                     found.add((reason, False))
                 elif not self._reasons.get(by):

@@ -2,11 +2,10 @@
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from typing import Any, Self
 
-Event = Mapping[str, Any]
-"""A line of a run's journal, decoded."""
+from asyncsteps._journal.lines import Event, texts_of, time_of
 
 _LONGEST = 1e15
 """Microseconds; whatever lasts longer is not believed."""
@@ -101,7 +100,7 @@ class _Telling:
         self._times: list[datetime] = []
         self._lost = 0
         for event in events:
-            at = _time(event.get("at"))
+            at = time_of(event.get("at"))
             if at is not None:
                 self._times.append(at)
                 self._take(event, at)
@@ -116,13 +115,13 @@ class _Telling:
         elif kind == "ended":
             self._end = event
         elif kind == "reasons":
-            self._lists[event.get("list")] = _texts(event.get("reasons"))
+            self._lists[event.get("list")] = tuple(texts_of(event.get("reasons")))
         elif kind == "lost":
             self._lost += 1
         elif isinstance(step := event.get("step"), str):
             self._take_step(str(kind), step, event, at)
         elif kind == "skipped":
-            self._take_skipped(_texts(event.get("names")), event, at)
+            self._take_skipped(texts_of(event.get("names")), event, at)
 
     def _take_step(self, kind: str, step: str, event: Event, at: datetime) -> None:
         if kind == "retrying":
@@ -143,7 +142,7 @@ class _Telling:
             self._take_step("skipped", name, event, at)
 
     def _begin(self, step: str, event: Event, queued: datetime) -> dict[str, Any]:
-        reasons = self._lists.get(event.get("list")) or _texts(event.get("reasons"))
+        reasons = self._lists.get(event.get("list")) or tuple(texts_of(event.get("reasons")))
         span = {
             "step": step,
             "status": "scheduled",
@@ -177,23 +176,9 @@ class _Telling:
         }
 
 
-def _time(value: object) -> datetime | None:
-    if not isinstance(value, str):
-        return None
-    try:
-        at = datetime.fromisoformat(value)
-    except ValueError:
-        return None
-    return at if at.tzinfo is not None else at.replace(tzinfo=UTC)
-
-
 def _time_in(event: Event, member: str) -> timedelta:
     """The microseconds of a member as a duration; none where they are not to be believed."""
     value = event.get(member)
     if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value <= _LONGEST:
         return timedelta()
     return timedelta(microseconds=value)
-
-
-def _texts(value: object) -> tuple[str, ...]:
-    return tuple(each for each in value if isinstance(each, str)) if isinstance(value, list) else ()
