@@ -1,5 +1,6 @@
 """Shared fixtures: one moto server per session, a bucket per test, a fault proxy, a clean AWS environment."""
 
+import importlib.util
 import os
 import signal
 import uuid
@@ -14,6 +15,9 @@ from hypothesis import HealthCheck, settings
 from servers import FaultProxy, MotoServer, run_fault_proxy
 
 pytest_plugins = ["asyncsteps.testing.moto"]
+
+# `make test-browser` installs what tests of pages need; `make test`, which plays none of them, does without.
+collect_ignore = [] if importlib.util.find_spec("playwright") else ["browser"]
 
 if TYPE_CHECKING:
     from swf_client_support import Decider
