@@ -14,10 +14,10 @@ _BY_SCOPE = "Cancelled via cancel scope "
 class Deadline:
     """A block that is cancelled after some seconds, less those in which it is paused.
 
-    It cancels again and again, as `anyio.move_on_after` does. That takes a task for cancelled ever after if the block
-    has swallowed a `Task.cancel()`, or if a task group of asyncio has counted one too many, as it does before Python
-    3.13 when a task fails that it waits for. Here only a cancellation counts that was asked for after the deadline, or
-    that is still on its way out of the block.
+    It cancels again and again, as `anyio.move_on_after` does. That takes a task for cancelled ever after if the
+    block has swallowed a `Task.cancel()`, or if a task group of asyncio has counted one too many: before Python
+    3.13 it does when a task fails that it waits for. Here a cancellation counts only if it was asked for after the
+    deadline, or is still on its way out of the block.
 
     Args:
         seconds: How long the block may take.
