@@ -11,6 +11,7 @@ import anyio
 from asyncsteps._errors import RunClosedError
 from asyncsteps._run.waiting import can_go_on, context_of, waits_for
 from asyncsteps._tasks.limiter import Limiter
+from asyncsteps._tasks.scope import Scope
 from asyncsteps._tasks.shield import uninterrupted
 
 _LOOKED_LONG = 0.001
@@ -72,7 +73,7 @@ class Submission:
         self._lifetime = lifetime
         self.task = asyncio.current_task()
         # The task that has entered the run leaves it, as a rule, and is within no submission then.
-        self._scope = None if self.task is lifetime.entered_by else anyio.CancelScope()
+        self._scope = None if self.task is lifetime.entered_by else Scope()
         self._cancelled = False
 
     def __enter__(self) -> None:

@@ -11,6 +11,7 @@ from asyncsteps._run.failures import Failures
 from asyncsteps._run.lifetime import Lifetime
 from asyncsteps._run.markers import MarkerLog
 from asyncsteps._run.signals import Signals
+from asyncsteps._run.turns import Turns
 from asyncsteps._tasks.limiter import Limiter
 
 
@@ -29,6 +30,7 @@ class RunParts:
         lifetime: Whether the run takes work, and what is under way.
         planning: Whether this run only plans: activities are not played, and their results are unknown.
         failures: The failures of the run.
+        turns: Gives the event loop its turns.
     """
 
     planner: Planner
@@ -40,3 +42,4 @@ class RunParts:
     lifetime: Lifetime
     planning: bool = False
     failures: Failures = field(default_factory=Failures)
+    turns: Turns = field(default_factory=Turns)

@@ -20,8 +20,8 @@ from asyncsteps._errors import (
     error_text,
 )
 from asyncsteps._tasks.attributes import LONGEST_RETRY_WAIT, ActivityAttributes
-from asyncsteps._tasks.clock import Deadline
 from asyncsteps._tasks.limiter import Limiter, Slot
+from asyncsteps._tasks.scope import Deadline
 from asyncsteps._tasks.shield import uninterrupted
 
 if TYPE_CHECKING:
