@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import anyio
 
+from simulation.cancelling import asked
 from simulation.facts import Attempts, enclosing, under_way
 from simulation.model import RunModel
 from simulation.spec import Act, Select, Submission
@@ -212,5 +213,10 @@ class Performer:
 
 def _fail(act: Act) -> None:
     if act.how == "cancelled":
+        task = asyncio.current_task()
+        if (
+            task is not None and task.cancelling()
+        ):  # it is taken at its word, whoever has asked, and however long ago
+            asked.get().any = True
         raise asyncio.CancelledError
     raise ActError(f"act {act.ident}")
