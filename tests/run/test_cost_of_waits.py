@@ -94,6 +94,7 @@ def test_a_run_that_looked_for_long_ends_with_what_was_under_way(monkeypatch: py
 
         async def sends(run: StepRun) -> None:
             await asyncio.sleep(20)
+            await asyncio.sleep(1)
             await run.signal("last")
 
         async with anyio.create_task_group() as tasks, run_over(MemoryStore()) as run:
