@@ -139,7 +139,7 @@ class StoreOptionError(StoreError, ValueError):
 
 
 class StoreClosedError(StoreError):
-    """The store is used before it is entered or after it is closed."""
+    """The store is used before it is entered, after it is closed, or in a child of the process that entered it."""
 
 
 class BucketNotFoundError(StoreError):

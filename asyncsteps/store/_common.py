@@ -3,6 +3,7 @@
 import abc
 import contextlib
 import logging
+import os
 from collections.abc import AsyncGenerator, AsyncIterator, Iterable
 from typing import Self
 
@@ -88,13 +89,15 @@ class KeyFilter:
 class BaseStore(StepStore):
     """Base class of the stores.
 
-    A store can be entered once, and used until its ``async with`` block ends.
+    A store can be entered once, and used until its ``async with`` block ends, in the process that entered it: a
+    forked child has neither the threads nor the event loop that the store works with, and shares its connections.
     """
 
     def __init__(self, prefix: str = "", *, step_names: NameRule = STRICT) -> None:
         self._prefix = prefix
         self._step_names: NameRule = step_names
         self._state = "not entered yet"
+        self._pid = 0
         self._stack = contextlib.AsyncExitStack()
 
     def __repr__(self) -> str:
@@ -103,12 +106,13 @@ class BaseStore(StepStore):
     async def __aenter__(self) -> Self:
         if self._state != "not entered yet":
             raise StoreClosedError("a store is entered once; open another one", url=self.url)
-        self._state = "open"
+        self._state, self._pid = "open", os.getpid()
         return self
 
     async def __aexit__(self, *exc_info: object) -> None:
         self._state = "closed"
-        await self._stack.aclose()
+        if self._pid == os.getpid():  # else there is nothing of this process to close
+            await self._stack.aclose()
 
     def check_name(self, name: str) -> None:
         """Check that ``name`` can be stored here.
@@ -170,6 +174,12 @@ class BaseStore(StepStore):
         if self._state != "open":
             raise StoreClosedError(
                 f"the store is {self._state}: use it inside its 'async with' block", url=self.url
+            )
+        if self._pid != os.getpid():
+            raise StoreClosedError(
+                f"the store was entered by another process ({self._pid}), and this one was forked from it: open a "
+                "store of its own here",
+                url=self.url,
             )
 
     def _checked(self, name: str) -> str:

@@ -1,5 +1,6 @@
 """The directory store: one readable file for each done step."""
 
+import errno
 import os
 from collections.abc import AsyncGenerator, Callable, Iterable, Mapping
 from functools import partial
@@ -123,7 +124,9 @@ class DirectoryStore(BaseStore):
     def _mapped(self, error: OSError, *, step: str | None, path: str = "") -> StoreError:
         """Return the error to raise for one of the operating system, which may not name a file by itself."""
         file = error.filename2 or error.filename  # of a move: the target, not the temporary file
-        where = None if file is None and not path else str(self._path / (file or path))
+        if path and not (file and os.path.isabs(file)):  # noqa: PTH117 -- a str, or the name of a temporary file
+            file = path
+        where = None if file is None else str(self._path / file)
         if isinstance(error, PermissionError):
             return AccessDeniedError(
                 f"the operating system denies it ({error.strerror}): give this user read and write permission "
@@ -132,6 +135,15 @@ class DirectoryStore(BaseStore):
                 key=where,
                 step=step,
             )
-        return StoreError(
-            f"the file system cannot do it: {error.strerror or error}", url=self.url, key=where, step=step
-        )
+        reason = error.strerror or str(error)
+        if error.errno == errno.EMFILE:
+            reason += f"; this process may have {_most_open_files()}: raise the limit (ulimit -n), or close some"
+        return StoreError(f"the file system cannot do it: {reason}", url=self.url, key=where, step=step)
+
+
+def _most_open_files() -> str:
+    try:
+        import resource
+    except ImportError:  # Windows
+        return "no more"
+    return f"{resource.getrlimit(resource.RLIMIT_NOFILE)[0]} (RLIMIT_NOFILE)"
