@@ -17,7 +17,6 @@ from typing import Any
 import anyio
 import anyio.abc
 
-from asyncsteps._tasks.retry import within
 from asyncsteps._tasks.shield import until_done
 
 _Task = asyncio.Task[Any]
@@ -122,9 +121,10 @@ def _awaited(waiter: object, coroutines: list[Any]) -> Iterable[Any]:
 
 
 def _has_timeout(code: Any) -> bool:
-    """Whether a coroutine or generator is in a block that ends at some time; an activity's own does not count."""
-    if isinstance(code, CoroutineType) and code.cr_code is within.__code__:
-        return False
+    """Whether a coroutine or generator is in a block that ends at some time.
+
+    An activity's own timeout, a `Deadline`, does not count.
+    """
     for method in gc.get_referents(code):
         if type(method) is not MethodType:  # the end of a block, such as `__exit__`, is one
             continue

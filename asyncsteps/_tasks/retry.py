@@ -20,6 +20,7 @@ from asyncsteps._errors import (
     error_text,
 )
 from asyncsteps._tasks.attributes import LONGEST_RETRY_WAIT, ActivityAttributes
+from asyncsteps._tasks.clock import Deadline
 from asyncsteps._tasks.limiter import Limiter, Slot
 from asyncsteps._tasks.shield import uninterrupted
 
@@ -83,6 +84,10 @@ async def call(
         StepDefinitionError: When it returned a generator or a coroutine, whose code has not run.
     """
     with attempt():
+        task = asyncio.current_task()
+        asked = 0 if task is None else task.cancelling()
+        if getattr(task, "_must_cancel", False):  # it has cancelled itself, and is to hear of it
+            asked -= 1
         try:
             if is_async_callable(function):
                 result = await function()
@@ -91,8 +96,7 @@ async def call(
                 if isawaitable(result):
                     result = await result
         except asyncio.CancelledError as error:
-            task = asyncio.current_task()
-            if task is None or task.cancelling():
+            if task is None or task.cancelling() > asked:
                 raise
             raise ActivityCancelledError(activity.name) from error
         unplayed = _UNPLAYED.get(type(result))
@@ -173,9 +177,9 @@ async def within(seconds: float | None, name: str, which: str, work: Callable[[]
     """
     if seconds is None:
         return await work()
-    with anyio.move_on_after(seconds) as scope:
+    with Deadline(seconds) as deadline:
         return await work()
-    assert scope.cancelled_caught
+    assert deadline.overrun
     raise ActivityTimeoutError(name, which, seconds)
 
 
@@ -264,7 +268,11 @@ async def _in_slot(slot: Slot, name: str, seconds: float | None, work: Callable[
     """Do ``work`` within ``seconds``, not counting the time in which what it submits waits for a slot."""
     if seconds is None:
         return await work()
-    with slot.clock.deadline(seconds) as scope:
-        return await work()
-    assert scope.cancelled_caught
+    with Deadline(seconds) as deadline:
+        slot.clock.watch(deadline)
+        try:
+            return await work()
+        finally:
+            slot.clock.watch(None)
+    assert deadline.overrun
     raise ActivityTimeoutError(name, "start_to_close_timeout", seconds)

@@ -205,7 +205,7 @@ class Performer:
             if performance.ended:
                 self._model.features.add("a detached task outlives its activity")
         except asyncio.CancelledError:
-            pass
+            self._program.check_cancelled()
         except Exception as error:  # noqa: BLE001 - each is looked at
             self._program.check_error(error)
 

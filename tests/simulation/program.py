@@ -19,6 +19,7 @@ from asyncsteps._errors import ActivityTimeoutError, AsyncstepsError
 from asyncsteps._tasks.submittable import Submittable
 from simulation.bucket import Client
 from simulation.build import Builder
+from simulation.cancelling import AGAIN, Asked, Cancellation, asked
 from simulation.loop import SimulatedLoop
 from simulation.model import RunModel
 from simulation.performing import ActError, Performer
@@ -49,32 +50,6 @@ _EXPECTED = (
 )
 
 
-_AGAIN = 10.0
-"""Seconds after which a task is cancelled again: a task group of asyncio may swallow a cancellation."""
-
-
-class _Cancellation:
-    """Cancels a task after some seconds, and again until it ends or this is stopped."""
-
-    def __init__(self, seconds: float, task: asyncio.Task[Any]) -> None:
-        self.sent = 0
-        self._task = task
-        self._loop = asyncio.get_running_loop()
-        self._timer = self._loop.call_later(seconds, self._cancel)
-        task.add_done_callback(lambda _: self._timer.cancel())
-
-    def _cancel(self) -> None:
-        self.sent += 1
-        self._task.cancel()
-        self._timer = self._loop.call_later(_AGAIN, self._cancel)
-
-    def stop(self) -> None:
-        """Cancel no more, and take back what was asked for."""
-        self._timer.cancel()
-        for _ in range(self.sent):
-            self._task.uncancel()
-
-
 class Program:
     """One run.
 
@@ -93,6 +68,7 @@ class Program:
         self._performer = Performer(self, model, fails=spec.fails)
         self._builder = Builder(steps, self._performer.act, model.breaks)
         self._run: StepRun
+        self._asked = Asked()
 
     async def main(self, client: Client, loop: SimulatedLoop) -> None:
         """The program."""
@@ -133,12 +109,14 @@ class Program:
                     for lane in walked:
                         model.features.add("the task that has entered the run submits")
                         with contextlib.suppress(TimeoutError):
-                            async with asyncio.timeout(within):
-                                await self._walk(lane, leaves=True)
+                            async with asyncio.timeout(within) as timeout:
+                                await self._walk(lane, timeout)
                     await _ended(lanes, within=within)
                     _leave(spec)
-            except (LeftError, asyncio.CancelledError):
+            except (LeftError, asyncio.CancelledError) as error:
                 model.note("left")
+                if isinstance(error, asyncio.CancelledError) and not self._asked.any:
+                    model.breaks("cancelled", "the program, though nobody has asked for that")
             self._check_left(client, loop)
         left = [*lanes, *self._performer.detached]
         while not all(task.done() for task in left):
@@ -170,6 +148,7 @@ class Program:
 
     def _cancel(self, task: "asyncio.Task[Any]") -> None:
         self._model.note("cancel", "the program")
+        self._asked.any = True
         task.cancel()
 
     def _check_left(self, client: Client, loop: SimulatedLoop) -> None:
@@ -200,19 +179,27 @@ class Program:
         for error in self._run.failures:
             self.check_error(error)
 
-    async def _walk(self, lane: Lane, *, leaves: bool = False) -> None:
-        """Submit what is in a lane; with ``leaves`` a cancellation of the program ends it."""
+    async def _walk(self, lane: Lane, within: asyncio.Timeout | None = None) -> None:
+        """Submit what is in a lane; with a timeout around it, that and a cancellation of the program end it."""
         for submission in lane.submissions:
             if submission.delay:
                 await asyncio.sleep(submission.delay)
+            asked.set(Asked())
             try:
                 await self.submit(submission, None)
             except asyncio.CancelledError:
-                task = asyncio.current_task()
-                if leaves and task is not None and task.cancelling():
-                    raise
+                if within is not None:
+                    self._asked.any |= within.expired()
+                    if self._asked.any:
+                        raise
+                self.check_cancelled()
             except Exception as error:  # noqa: BLE001 - each is looked at
                 self.check_error(error)
+
+    def check_cancelled(self) -> None:
+        """Check that a cancellation which comes out of a submission was asked for."""
+        if not asked.get().any and self._model.alive:
+            self._model.breaks("cancelled", "a submission, though nobody has asked for that")
 
     def check_error(self, error: BaseException) -> None:
         """Check that an error is none of the engine's."""
@@ -237,27 +224,37 @@ class Program:
         made = self._builder.make(item, owner)
         match submission.how:
             case "scope":
-                with anyio.move_on_after(submission.after):
-                    await self._play(made)
+                with anyio.move_on_after(submission.after) as scope:
+                    await self._play_within(made, scope)
             case "anyio_timeout":
-                with anyio.fail_after(submission.after):
-                    await self._play(made)
+                with anyio.fail_after(submission.after) as scope:
+                    await self._play_within(made, scope)
             case "timeout":
-                await self._play_within(made, submission.after)
+                await self._play_in_time(made, submission.after)
             case "task":
                 async with asyncio.TaskGroup() as tasks:
-                    _Cancellation(submission.after, tasks.create_task(self._play(made)))
+                    Cancellation(submission.after, tasks.create_task(self._play(made)))
             case _:
                 await self._play(made)
 
-    async def _play_within(self, item: Submittable, seconds: float) -> None:
+    async def _play_within(self, item: Submittable, scope: anyio.CancelScope) -> None:
+        """Play within a scope, and note whether it was cancelled."""
+        try:
+            await self._play(item)
+        finally:
+            asked.get().any |= scope.cancel_called
+
+    async def _play_in_time(self, item: Submittable, seconds: float) -> None:
         """Play under a timeout of asyncio's, which cancels again what has swallowed its cancellation."""
         task = asyncio.current_task()
         assert task is not None
-        again = _Cancellation(seconds + _AGAIN, task)
+        again = Cancellation(seconds + AGAIN, task)
         try:
-            async with asyncio.timeout(seconds):
-                await self._play(item)
+            async with asyncio.timeout(seconds) as timeout:
+                try:
+                    await self._play(item)
+                finally:
+                    asked.get().any |= timeout.expired()
         except asyncio.CancelledError:
             if not again.sent:
                 raise
