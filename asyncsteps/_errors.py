@@ -30,7 +30,7 @@ class StepNameError(AsyncstepsError, ValueError):
 
 
 class SelectorError(AsyncstepsError, ValueError):
-    """A selector is neither ``*`` nor a well-formed step name.
+    """A selector is neither ``*`` nor a well-formed step name, with or without ``=`` before it.
 
     Attributes:
         selector: The selector, as given.
@@ -40,7 +40,8 @@ class SelectorError(AsyncstepsError, ValueError):
     def __init__(self, selector: object, rule: str) -> None:
         super().__init__(
             f"selector {selector!r} is refused: {rule}; "
-            "a selector is '*', a step name, or an ancestor of one ('a.b' selects 'a.b' and all below it)"
+            "a selector is '*', a step name, or an ancestor of one ('a.b' selects 'a.b' and all below it, '=a.b' that "
+            "name alone)"
         )
         self.selector = selector
         self.rule = rule

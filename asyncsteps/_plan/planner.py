@@ -17,7 +17,7 @@ from asyncsteps._plan.model import (
     StepRules,
     Withdraw,
 )
-from asyncsteps._plan.names import STRICT, NameRule, as_selectors, matches, selectors_of
+from asyncsteps._plan.names import EXACTLY, STRICT, NameRule, as_selectors, matches, selectors_of
 
 REASON_FORCED = "Step is forced"
 """The reason for ``Step(force=True)``; it comes last."""
@@ -244,3 +244,10 @@ class Planner:
             for selector in everything
             if selector not in self._selectable and (given is None or selector in given)
         ]
+
+    def hint(self, selector: str) -> str:
+        """Return in words what may be wrong with a selector that is `unmatched`."""
+        group = selector.removeprefix(EXACTLY)
+        if group != selector and group in self._selectable:
+            return f"it selects {group!r} alone, and {group!r} without '=' what is below it too"
+        return "is it misspelt?"

@@ -58,7 +58,8 @@ class StepRun(BaseRun):
             close it.
         workflow_id: Recorded in done marks.
         run_id: Recorded in done marks. None: a random one.
-        force: Selectors of steps to play though they are done, or a mapping of selector to reason.
+        force: Selectors of steps to play though they are done, or a mapping of selector to reason. A selector is a
+            step name, an ancestor of it, ``=`` and a name for that name alone, or ``*``.
         skip: Selectors of steps to skip, or a mapping of selector to reason. Force beats skip.
         version: The workflow's version, recorded in done marks.
         max_parallel: The most activities at once, including those in worker threads.
@@ -231,7 +232,8 @@ class StepRun(BaseRun):
         if self._parts.planning or (self._has_planned and not self.markers):
             return  # a plan names its own
         for selector in self._parts.planner.unmatched():
-            logger.warning("selector %r matched no step of run %s: is it misspelt?", selector, self._run_id)
+            hint = self._parts.planner.hint(selector)
+            logger.warning("selector %r matched no step of run %s: %s", selector, self._run_id, hint)
 
     def raise_for_failures(self) -> None:
         """Raise all failures of the run, if there are any.

@@ -19,7 +19,7 @@ class Step(Submittable):
         activities_if_step_already_done: What to play instead when it is skipped.
         emit_signal: Whether to send the signal ``step.{step_name}`` at the end, played or skipped.
         force_steps_if_executed: Selectors of the dependents, which are forced when this step is played: a step
-            name, an ancestor, or ``*``; one ``str`` is one selector.
+            name, an ancestor, ``=`` and a name for that name alone, or ``*``; one ``str`` is one selector.
         bubbles_exception_on_failure: Whether a failure reaches the caller, or what encloses the step. False: it
             stays in the step's outcome. It is logged and listed in the run's failures either way.
         save_result: Whether the result is saved in the done record, as JSON, and returned when the step is

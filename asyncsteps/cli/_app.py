@@ -13,7 +13,7 @@ from asyncsteps.cli._exit import ExitCode, Interrupted, describe, leaves, report
 _HELP: Final = (
     "Run workflows of named steps, and look after the record of those that are done.\n\n"
     "A STORE is the URL of done steps: s3://bucket/prefix, file:///path, or a plain path. A SELECTOR is a step's "
-    "name, an ancestor of it ('a.b' selects 'a.b' and all below it), or '*'.\n\n"
+    "name, an ancestor of it ('a.b' selects 'a.b' and all below it), '=a.b' for that name alone, or '*'.\n\n"
     "Exit codes: 0 fine; 1 a step failed; 2 bad usage or input; 3 store or SWF out of reach or denied; "
     "130 interrupted (143 terminated), and then nothing half done is marked."
 )

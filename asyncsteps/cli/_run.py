@@ -110,11 +110,13 @@ class _Code:
 
 
 def selectors(given: Sequence[str]) -> list[tuple[str, str | None]]:
-    r"""Split ``SELECTOR[=REASON]`` into pairs; ``\=`` is an ``=`` that belongs to the selector."""
+    r"""Split ``SELECTOR[=REASON]`` into pairs; ``\=``, and what it begins with, is an ``=`` of the selector."""
     pairs: list[tuple[str, str | None]] = []
     for text in given:
-        selector, *reason = _END_OF_SELECTOR.split(text, maxsplit=1)
-        pairs.append((selector.replace(r"\=", "="), (reason[0] or None) if reason else None))
+        rest = text.lstrip("=")
+        selector, *reason = _END_OF_SELECTOR.split(rest, maxsplit=1)
+        exactly = text[: len(text) - len(rest)]
+        pairs.append((exactly + selector.replace(r"\=", "="), (reason[0] or None) if reason else None))
     return pairs
 
 

@@ -68,6 +68,19 @@ class TestWhatIsPlayed:
         ended = run("named", "--force", r"day\=1=again", "--json")
         assert steps(ended) == {"day=1": ("completed", True, ["again"])}
 
+    def test_an_exact_selector_forces_one_name(self, run: Run) -> None:
+        run("grouped")
+        ended = run("grouped", "--force", "=report=again", "--skip", "=report", "--json")
+        assert {name: told[0] for name, told in steps(ended).items()} == {
+            "report": "completed",
+            "report.std": "skipped",
+        }
+        assert steps(ended)["report"][2] == ["again"]
+        assert ended.json["unmatched_selectors"] == []
+        hinted = run("grouped", "--force", "=repor", "--force", "=report.s")
+        assert hinted.err.count("is it misspelt?") == 2
+        assert run("main", "--force", "=load").err.count("it selects 'load' alone") == 1
+
     def test_one_selector_twice_gives_both_reasons(self, run: Run) -> None:
         ended = run("named", "--force", "*=one", "--force", "*=two", "--json")
         assert steps(ended)["day=1"][2] == ["one", "two"]

@@ -129,7 +129,8 @@ class _Generator:
         )
 
     def selector(self) -> str:
-        return self.one(*self.names, "*") if self.chance(0.9) else "*"
+        selector = self.one(*self.names, "*") if self.chance(0.9) else "*"
+        return f"={selector}" if selector != "*" and self.chance(0.2) else selector
 
     def step(self, rank: int) -> StepDef:
         body: Item = self.act(1) if self.chance(0.6) else self.item(1, rank=rank + 1)

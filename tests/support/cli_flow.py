@@ -43,6 +43,11 @@ async def main(run: StepRun, *, count: int = 2, factor: float = 1.0):
     return report.result * factor
 
 
+async def grouped(run):
+    await run.submit(Step("report", (work, 1)))
+    await run.submit(Step("report.std", (work, 2)))
+
+
 async def failing(run):
     await run.submit(Step("good", (work, 1)))
     await run.submit(Step("bad", fail))

@@ -9,7 +9,15 @@ from typing import Any, Self, cast
 
 from asyncsteps._aws.codes import error_code
 from asyncsteps._errors import ListingError, RecordError, StoreError, StoreOptionError
-from asyncsteps._plan.names import EVERYTHING, MAX_KEY_BYTES, STRICT, NameRule, is_step_name, matches
+from asyncsteps._plan.names import (
+    EVERYTHING,
+    MAX_KEY_BYTES,
+    STRICT,
+    NameRule,
+    is_step_name,
+    matches,
+    selects_alone,
+)
 from asyncsteps.store._budget import one_budget
 from asyncsteps.store._common import BaseStore, KeyFilter
 from asyncsteps.store._listing.fetching import list_keys
@@ -199,10 +207,12 @@ class S3Store(BaseStore):
         # A directory bucket takes only prefixes that end in a slash, and lists in no particular order.
         below = "" if under == EVERYTHING or self._is_directory_bucket else f"{under}."
         if below:
+            for name in selects_alone(under):
+                storable = is_step_name(name, by=self._step_names) and _may_begin_a_key(self._prefix + name)
+                if storable and await self._exists(name):
+                    yield [name]
             if not _may_begin_a_key(self._prefix + under):
                 return
-            if is_step_name(under, by=self._step_names) and await self._exists(under):
-                yield [under]
         batches = list_keys(
             partial(self._fetch, retries_itself=True),
             self._prefix + below,
