@@ -113,9 +113,9 @@ def is_of_status(line: bytes) -> bool:
     return line.startswith(b'{"event":"') and line[10 : line.find(b'"', 10)] in _STATUS_EVENTS
 
 
-def names_step(step: str) -> bytes:
-    """Return what the line of a step's marker, as this version writes it, contains."""
-    return _quoted(step).encode()
+def as_written(text: str) -> bytes:
+    """Return a text as the lines of this version contain it."""
+    return _quoted(text).encode()
 
 
 def decoded(line: bytes) -> Event | None:

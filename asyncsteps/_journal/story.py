@@ -2,24 +2,24 @@
 
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
-from datetime import datetime, timedelta
+from datetime import datetime
 from functools import cached_property
 from typing import Any, Literal
 
 from asyncsteps._journal.lines import (
     VERSION,
     Event,
+    as_written,
     decoded,
     is_of_status,
     lines_of,
-    names_step,
     texts_of,
     time_of,
 )
 from asyncsteps._journal.places import Folder, Kind
 from asyncsteps._journal.process import lives
-from asyncsteps._journal.values import counts_of, number_of, pairs_of, seconds_in, text_of
-from asyncsteps._plan.model import Status
+from asyncsteps._journal.values import counts_of, number_of, pairs_of, text_of
+from asyncsteps._plan.planner import REASON_FORCED
 
 SILENT_AFTER = 90.0
 """Seconds without a batch after which a run that has not ended is taken for killed: three that did not come."""
@@ -102,6 +102,7 @@ class RunLog:
     def __init__(self, folder: Folder, bodies: Iterable[bytes], age: float) -> None:
         self.folder = folder
         self._age = age
+        self._about: dict[str, list[Event]] = {}
         self._lines = [line for body in bodies for line in lines_of(body)]
         self.size = sum(map(len, self._lines))
 
@@ -112,13 +113,23 @@ class RunLog:
 
     def about(self, step: str) -> list[Event]:
         """The events of the status of one step, in order."""
-        named = names_step(step)
-        events = self._events(line for line in self._lines if named in line and is_of_status(line))
-        return [
-            {**event, "step": step}
-            for event in events
-            if event.get("step") == step or ("step" not in event and step in texts_of(event.get("names")))
-        ]
+        found = self._about.get(step)
+        if found is None:
+            events = self._events(self._of_status(as_written(step)))
+            found = self._about[step] = [
+                {**event, "step": step}
+                for event in events
+                if event.get("step") == step or ("step" not in event and step in texts_of(event.get("names")))
+            ]
+        return found
+
+    def forced_by_code(self) -> set[str]:
+        """The steps that their code forced, whatever else did."""
+        events = self._events(self._of_status(as_written(REASON_FORCED)))
+        return {event["step"] for event in events if isinstance(event.get("step"), str)}
+
+    def _of_status(self, part: bytes) -> Iterator[bytes]:
+        return (line for line in self._lines if part in line and is_of_status(line))
 
     def events(self) -> Iterator[Event]:
         """All events, in order, with whole lists of reasons."""
@@ -132,16 +143,16 @@ class RunLog:
     def reasons(self, event: Event) -> list[str]:
         """The whole list of reasons of an event."""
         number = event.get("list")
-        whole = self._reasons.get(number) if isinstance(number, int) else None
-        return texts_of(event.get("reasons")) if whole is None else whole
+        parts: list[list[str]] = []
+        while isinstance(number, int) and (part := self._reasons.get(number)) is not None:
+            parts.append(texts_of(part.get("reasons")))
+            # Each list goes on from an earlier one: a damaged line makes no circle.
+            number = after if isinstance(after := part.get("after"), int) and after < number else None
+        return [each for part in reversed(parts) for each in part] if parts else texts_of(event.get("reasons"))
 
     @cached_property
-    def _reasons(self) -> dict[int, list[str]]:
-        return {
-            event["list"]: texts_of(event.get("reasons"))
-            for event in self.of("reasons")
-            if isinstance(event.get("list"), int)
-        }
+    def _reasons(self) -> dict[int, Event]:
+        return {event["list"]: event for event in self.of("reasons") if isinstance(event.get("list"), int)}
 
     def forced_dependents(self) -> Iterator[tuple[str, list[str]]]:
         """The steps that forced their dependents, with the dependents' selectors."""
@@ -211,70 +222,3 @@ class RunLog:
         for event in self.of("lost"):
             told = ", ".join(f"{event[unit]} {unit}" for unit in ("events", "bytes") if unit in event)
             yield f"lines were lost while nothing could be written ({told})"
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class StepStory:
-    """One submission of a step in one run.
-
-    Attributes:
-        step: The step's name.
-        status: How it stands: ``scheduled`` while it is under way, or if its run was killed.
-        forced: Whether the decision was forced.
-        reasons: Its reasons, all of them.
-        decided: When it was decided, in UTC; of a skipped step, when that was told.
-        ended: When it ended, or None.
-        queue_seconds: How long it waited for its first activity.
-        seconds: How long it ran.
-        attempts: The most attempts that one of its activities took.
-        error: Why it failed, or None.
-        retried: The errors of attempts that were followed by another, in order.
-    """
-
-    step: str
-    status: Status
-    forced: bool
-    reasons: tuple[str, ...]
-    decided: datetime | None
-    ended: datetime | None = None
-    queue_seconds: float | None = None
-    seconds: float | None = None
-    attempts: int = 0
-    error: str | None = None
-    retried: tuple[str, ...] = ()
-
-
-def submissions(log: RunLog, step: str) -> list[StepStory]:
-    """Return the submissions of a step that a run decided, in order."""
-    found: list[StepStory] = []
-    scheduled: Event | None = None
-    for event in log.about(step):
-        if event["event"] == Status.SCHEDULED:
-            if scheduled is not None:
-                found.append(_story(log, scheduled, scheduled))
-            scheduled = event
-        else:
-            found.append(_story(log, scheduled or event, event))
-            scheduled = None
-    if scheduled is not None:
-        found.append(_story(log, scheduled, scheduled))
-    return found
-
-
-def _story(log: RunLog, begin: Event, end: Event) -> StepStory:
-    retried = [event for event in log.of("retrying") if event.get("step") == begin["step"]]
-    return StepStory(
-        step=begin["step"],
-        status=Status(end["event"]),
-        forced=begin.get("forced") is True,
-        reasons=tuple(log.reasons(begin)),
-        decided=None
-        if (at := time_of(begin.get("at"))) is None
-        else at - timedelta(seconds=seconds_in(begin, "scheduled_us") or 0),
-        ended=None if end["event"] == Status.SCHEDULED else time_of(end.get("at")),
-        queue_seconds=seconds_in(end, "queue_us"),
-        seconds=seconds_in(end, "us"),
-        attempts=int(number_of(end.get("attempts"))),
-        error=text_of(end.get("error")),
-        retried=tuple(text_of(event.get("error")) or "" for event in retried),
-    )

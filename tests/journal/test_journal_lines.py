@@ -14,11 +14,12 @@ from run_support import noop
 
 from asyncsteps import Marker, MemoryStore, Step, StepRun, journal
 from asyncsteps._journal import process
-from asyncsteps._journal.lines import Encoder, decoded, is_of_status, lines_of, names_step, time_of
+from asyncsteps._journal.lines import Encoder, as_written, decoded, is_of_status, lines_of, time_of
 from asyncsteps._journal.places import folder_name, folders, segment_name
 from asyncsteps._journal.process import lives, process_mark
 from asyncsteps._journal.reading import whole
-from asyncsteps._journal.story import RunLog, submissions
+from asyncsteps._journal.story import RunLog
+from asyncsteps._journal.submissions import submissions
 from asyncsteps._journal.texts import shortened, without_secrets
 
 NOW = datetime(2026, 11, 24, 14, 35, 50, 871416, UTC)
@@ -53,7 +54,7 @@ def test_a_marker_is_read_back(
     assert story.error == "x y"
     last = lines_of(text.encode())[-1]
     assert is_of_status(last)
-    assert names_step(step) in last
+    assert as_written(step) in last
     event = decoded(last)
     assert event is not None
     assert (event["run"], event["workflow"], time_of(event["at"])) == (run, "w", NOW)
