@@ -27,6 +27,10 @@ _FREE_TEXT: Final = {"--param", "--force", "--skip", "--reason"}
 """Options whose values are data, even where they are URLs."""
 
 
+ERROR_SHOWN: Final = 500
+"""How many characters of an error are shown in a line."""
+
+
 class OutputError(asyncsteps.AsyncstepsError):
     """Stdout cannot be written, for instance to a full disk."""
 

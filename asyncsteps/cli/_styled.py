@@ -77,8 +77,9 @@ def joined(parts: Iterable[Sequence[Piece]], separator: Piece = (" · ", "dim"))
     return tuple(pieces)
 
 
-def emit(lines: Sequence[Line]) -> None:
+def emit(given: Sequence[Line | str]) -> None:
     """Write lines to stdout."""
+    lines = [line(each) if isinstance(each, str) else each for each in given]
     stream = sys.stdout
     if stream.closed or not is_capable(stream):
         _output.emit("\n".join(each.plain for each in lines))
