@@ -123,6 +123,7 @@ class Marker:
         attempts: The most attempts that one of the step's activities has taken so far; 0 where none began.
         run_id: The run's id.
         workflow_id: The workflow's id.
+        was_done: Whether the step was done when it was decided; None in other markers.
     """
 
     name: str
@@ -133,6 +134,7 @@ class Marker:
     attempts: int = 0
     run_id: str | None = None
     workflow_id: str | None = None
+    was_done: bool | None = None
 
     @property
     def queue_seconds(self) -> float | None:

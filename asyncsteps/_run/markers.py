@@ -93,6 +93,7 @@ class MarkerLog:
         started: datetime | None = None,
         queued: datetime | None = None,
         attempts: int = 0,
+        was_done: bool | None = None,
         error: BaseException | None = None,
     ) -> Marker:
         """Record a step's marker as the planner made it; an error is logged with its trace."""
@@ -105,7 +106,7 @@ class MarkerLog:
                 why = f" ({', '.join(collapsed(details['reasons']))})" if details["reasons"] else ""
                 forced = "forced, " if details["forced"] else ""
                 logger.info("step %s: %s%s%s", details["step"], forced, status, why)
-        return self._add(STEP_MARKER, details, started, queued, attempts)
+        return self._add(STEP_MARKER, details, started, queued, attempts, was_done)
 
     def note(self, event: str, **fields: Any) -> None:
         """Tell the journal of something that is no marker."""
@@ -119,9 +120,11 @@ class MarkerLog:
         started: datetime | None = None,
         queued: datetime | None = None,
         attempts: int = 0,
+        was_done: bool | None = None,
     ) -> Marker:
         at = datetime.now(UTC)
-        marker = Marker(name, details, at, started, queued, attempts, self._run_id, self._workflow_id)
+        ids = (self._run_id, self._workflow_id)
+        marker = Marker(name, details, at, started, queued, attempts, *ids, was_done)
         self.markers.append(marker)
         if self._journal is not None:
             self._journal.marker(marker)

@@ -136,7 +136,12 @@ class StepPlayer:
     def _record(self, execution: _Execution, phase: RecordStatus, error: Exception | None = None) -> None:
         lock = execution.lock
         marker = self._parts.markers.record_step(
-            phase, error=error, started=lock.started, queued=execution.queued, attempts=lock.attempts
+            phase,
+            error=error,
+            started=lock.started,
+            queued=execution.queued,
+            attempts=lock.attempts,
+            was_done=execution.done,
         )
         execution.recorded = marker.at
 

@@ -31,6 +31,7 @@ from asyncsteps.cli._exit import (
     report,
     run_async,
 )
+from asyncsteps.cli._failures import place_of
 from asyncsteps.cli._options import COMMON, Common, Flag, Selection
 from asyncsteps.cli._progress import Follower, followed
 from asyncsteps.cli._report import RunReport, write_plan
@@ -245,6 +246,7 @@ async def _play(
     for leaf in leaves(raised):
         if id(leaf) not in told:
             outcome.raised.append(describe(leaf))
+            outcome.raised_at[describe(leaf)] = place_of(leaf)
             report(leaf, with_traceback=with_traceback)
     return code_of(raised)
 

@@ -332,3 +332,11 @@ async def test_a_markers_file_that_cannot_be_written_any_more_is_logged_and_left
 async def test_a_step_shows_what_it_was_made_with() -> None:
     step = Step("a", noop, True, emit_signal=True)
     assert (step.step_name, step.force, step.emit_signal, step.force_steps_if_executed) == ("a", True, True, ())
+
+
+async def test_markers_tell_whether_the_step_was_done_when_it_was_decided() -> None:
+    async with run_over(MemoryStore({"a": {}, "b": {}}), force=["a", "c"]) as run:
+        for name in ("a", "b", "c"):
+            await run.submit(Step(name, noop))
+        run.record_marker("mine", None)
+    assert [marker.was_done for marker in run.markers] == [True, True, True, False, False, None]
