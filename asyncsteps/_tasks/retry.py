@@ -264,7 +264,7 @@ async def _in_slot(slot: Slot, name: str, seconds: float | None, work: Callable[
     """Do ``work`` within ``seconds``, not counting the time in which what it submits waits for a slot."""
     if seconds is None:
         return await work()
-    with slot.clock.deadline(seconds) as scope:
+    with slot.clock.deadline(seconds) as deadline:
         return await work()
-    assert scope.cancelled_caught
+    assert deadline.passed
     raise ActivityTimeoutError(name, "start_to_close_timeout", seconds)
