@@ -16,6 +16,7 @@ from asyncsteps._errors import (
     EndpointUnreachableError,
     ListingError,
     MissingExtraError,
+    NoCurrentStepError,
     RecordError,
     RunClosedError,
     RunningLoopError,
@@ -24,6 +25,7 @@ from asyncsteps._errors import (
     StepDefinitionError,
     StepFailedError,
     StepNameError,
+    StepNoteError,
     StepResultError,
     StoreClosedError,
     StoreError,
@@ -43,6 +45,7 @@ if typing.TYPE_CHECKING:
     from asyncsteps._tasks.activity import Activity, ActivityTask
     from asyncsteps._tasks.attributes import ActivityAttributes
     from asyncsteps._tasks.canvas import Chain, Group
+    from asyncsteps._tasks.current import CurrentStep, current_step
     from asyncsteps._tasks.decorator import activity
     from asyncsteps._tasks.signals import MarkerTask, Signal, SignalTask, WaitForSignal
     from asyncsteps._tasks.step import Step
@@ -64,6 +67,7 @@ __all__ = [
     "BucketNotFoundError",
     "Chain",
     "ClockSkewError",
+    "CurrentStep",
     "DirectoryStore",
     "EndpointUnreachableError",
     "Group",
@@ -72,6 +76,7 @@ __all__ = [
     "MarkerTask",
     "MemoryStore",
     "MissingExtraError",
+    "NoCurrentStepError",
     "Plan",
     "PlannedStep",
     "RecordError",
@@ -86,6 +91,7 @@ __all__ = [
     "StepDefinitionError",
     "StepFailedError",
     "StepNameError",
+    "StepNoteError",
     "StepOutcome",
     "StepResultError",
     "StepRun",
@@ -102,6 +108,7 @@ __all__ = [
     "WorkflowOutcome",
     "WrongRegionError",
     "activity",
+    "current_step",
     "open_store",
 ]
 
@@ -112,6 +119,7 @@ _MODULES = {
     "ActivityAttributes": "_tasks.attributes",
     "ActivityTask": "_tasks.activity",
     "Chain": "_tasks.canvas",
+    "CurrentStep": "_tasks.current",
     "DirectoryStore": "store",
     "Group": "_tasks.canvas",
     "Marker": "_plan.model",
@@ -131,6 +139,7 @@ _MODULES = {
     "Workflow": "_run.workflow",
     "WorkflowOutcome": "_run.workflow",
     "activity": "_tasks.decorator",
+    "current_step": "_tasks.current",
     "open_store": "store",
 }
 """Where each name is, but for the errors."""

@@ -40,8 +40,8 @@ class SelectorError(AsyncstepsError, ValueError):
     def __init__(self, selector: object, rule: str) -> None:
         super().__init__(
             f"selector {selector!r} is refused: {rule}; "
-            "a selector is '*', a step name, or an ancestor of one ('a.b' selects 'a.b' and all below it, '=a.b' that "
-            "name alone)"
+            "a selector is '*', a step name, or an ancestor of one ('a.b' selects 'a.b' and all below it, '=a.b' "
+            "that name alone)"
         )
         self.selector = selector
         self.rule = rule
@@ -69,9 +69,11 @@ class ActivityTimeoutError(AsyncstepsError, TimeoutError):
     """
 
     def __init__(self, activity: str, timeout: str, seconds: float) -> None:
-        super().__init__(
-            f"activity {activity} overran its {timeout} of {seconds:g} s; raise it, or make the activity shorter"
-        )
+        if timeout == "heartbeat_timeout":
+            remedy = "call current_step().heartbeat() more often, or raise it"
+        else:
+            remedy = "raise it, or make the activity shorter"
+        super().__init__(f"activity {activity} overran its {timeout} of {seconds:g} s; {remedy}")
         self.activity = activity
         self.timeout = timeout
         self.seconds = seconds
@@ -236,6 +238,28 @@ class StepResultError(AsyncstepsError, TypeError):
             "values (None, bool, int, finite float, str, lists, dicts), or the step be made without save_result"
         )
         self.step = step
+
+
+class NoCurrentStepError(AsyncstepsError, LookupError):
+    """`current_step` is called outside of activities."""
+
+    def __init__(self) -> None:
+        super().__init__(
+            "there is no current step: call current_step() in an activity, or in what it calls or starts before "
+            "it ends; a thread must get the activity's context, as asyncio.to_thread gives it"
+        )
+
+
+class StepNoteError(AsyncstepsError, ValueError):
+    """A note for a done mark cannot be kept.
+
+    Attributes:
+        note: The note's name; several are joined by commas.
+    """
+
+    def __init__(self, where: str, note: str, rule: str) -> None:
+        super().__init__(f"the note {note} of {where} is refused: {rule}")
+        self.note = note
 
 
 class StepDeadlockError(AsyncstepsError, RuntimeError):

@@ -28,6 +28,24 @@ SAMPLES: list[tuple[BaseException, tuple[type[BaseException], ...], str, dict[st
         {"activity": "load", "timeout": "start_to_close_timeout", "seconds": 1.5},
     ),
     (
+        errors.ActivityTimeoutError("load", "heartbeat_timeout", 10),
+        (TimeoutError,),
+        "activity load overran its heartbeat_timeout of 10 s; call current_step().heartbeat() more often",
+        {"timeout": "heartbeat_timeout"},
+    ),
+    (
+        errors.NoCurrentStepError(),
+        (LookupError,),
+        "there is no current step: call current_step() in an activity",
+        {},
+    ),
+    (
+        errors.StepNoteError("step 'a'", "rows", "its value is no JSON"),
+        (ValueError,),
+        "the note rows of step 'a' is refused: its value is no JSON",
+        {"note": "rows"},
+    ),
+    (
         errors.MissingExtraError("cli", "the command"),
         (ImportError,),
         "the command needs the extra 'cli', which is not installed: pip install 'asyncsteps[cli]'",

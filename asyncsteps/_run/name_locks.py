@@ -7,6 +7,7 @@ from typing import Self
 
 from asyncsteps._errors import StepDeadlockError
 from asyncsteps._run.lifetime import Lifetime, Waiters
+from asyncsteps._tasks.attempt import StepNotes
 
 
 class NameLock:
@@ -16,6 +17,7 @@ class NameLock:
         attempts: The most attempts that one activity within the step has taken so far.
         owner: The locks that it belongs to.
         name: The step's name.
+        notes: The notes of the step's activities; None while there are none.
         released: Whether it has been released.
         started: When an activity within the step first began to run, in UTC; None while none did.
         waiters: Who waits for its release.
@@ -23,7 +25,7 @@ class NameLock:
     """
 
     _token: "Token[tuple[NameLock, ...]]"
-    __slots__ = ("_token", "attempts", "name", "owner", "released", "started", "waiters", "waits_for")
+    __slots__ = ("_token", "attempts", "name", "notes", "owner", "released", "started", "waiters", "waits_for")
 
     def __init__(self, owner: "NameLocks", name: str) -> None:
         self.owner = owner
@@ -31,12 +33,18 @@ class NameLock:
         self.released = False
         self.started: datetime | None = None
         self.attempts = 0
+        self.notes: StepNotes | None = None
         self.waiters: Waiters | None = None
         self.waits_for: defaultdict[str, int] = defaultdict(int)
 
     def __enter__(self) -> Self:
         self._token = _enclosing.set((*_held(), self))
         return self
+
+    def all_notes(self) -> StepNotes:
+        """The notes of the step's activities, to add to."""
+        self.notes = self.notes or StepNotes()
+        return self.notes
 
     def __exit__(self, *exc_info: object) -> None:
         _enclosing.reset(self._token)
@@ -79,6 +87,12 @@ class NameLocks:
     def held(self, *, running: bool) -> tuple[str, ...]:
         """The names whose steps run, or are queued, in the order in which they were acquired."""
         return tuple(name for name, lock in list(self._locks.items()) if (lock.started is not None) is running)
+
+    def innermost(self) -> NameLock | None:
+        """The innermost step of this run that the current code runs within; None outside of its steps."""
+        return next(
+            (lock for lock in reversed(_enclosing.get()) if lock.owner is self and not lock.released), None
+        )
 
     async def acquire(self, name: str) -> NameLock:
         """Acquire ``name``; enter the lock, to hold it inside the block.

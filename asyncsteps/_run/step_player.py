@@ -218,6 +218,8 @@ class StepPlayer:
             "activity": activity_of(step.activities),
             "host": host(),
         }
+        if lock.notes is not None and (notes := lock.notes.values):
+            record["notes"] = notes
         if step.save_result:
             try:
                 execution.result = record["result"] = self._parts.marks.savable(step.rules.name, execution.result)

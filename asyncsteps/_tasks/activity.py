@@ -1,8 +1,8 @@
 """Activities, which are callables with attributes, and activity tasks, which bind their arguments."""
 
 import asyncio
-import contextlib
 import functools
+import itertools
 from collections.abc import Awaitable, Callable, Generator, Mapping
 from contextlib import AbstractContextManager
 from contextvars import ContextVar
@@ -18,7 +18,9 @@ from types import FunctionType
 from typing import Any, Generic, ParamSpec, TypeVar, cast, overload
 
 from asyncsteps._errors import RunningLoopError, StepDefinitionError
+from asyncsteps._tasks.attempt import Attempt
 from asyncsteps._tasks.attributes import ActivityAttributes
+from asyncsteps._tasks.clock import Clock
 from asyncsteps._tasks.limiter import Limiter
 from asyncsteps._tasks.retry import OnRetry, attempts, call, is_async_callable
 from asyncsteps._tasks.submittable import Submittable
@@ -226,10 +228,11 @@ class ActivityTask(Submittable, Generic[R]):
         """
         self.activity.context = self.context
         function = self.bound(self.context)
-        if is_async_callable(function):
-            return cast("R", sync_runner.get()(function))
-        result = function()
-        return cast("R", sync_runner.get()(lambda: result) if isawaitable(result) else result)
+        with Attempt(self, identity=self.context):
+            if is_async_callable(function):
+                return cast("R", sync_runner.get()(function))
+            result = function()
+            return cast("R", sync_runner.get()(lambda: result) if isawaitable(result) else result)
 
     def bound(self, context: object) -> Callable[[], Any]:
         """Return a callable without parameters that plays one attempt."""
@@ -277,7 +280,7 @@ async def play_task(
     *,
     limiter: Limiter | None = None,
     context: object = None,
-    attempt: Callable[[], AbstractContextManager[object]] = contextlib.nullcontext,
+    attempt: Callable[[], AbstractContextManager[object]] | None = None,
     step: Callable[[], str | None] = lambda: None,
     on_retry: OnRetry | None = None,
 ) -> R:
@@ -287,7 +290,7 @@ async def play_task(
         task: The task.
         limiter: Limits how many activities run at once, if given.
         context: Set as ``context`` on instances of classes with ``execute()``.
-        attempt: Entered around each attempt, in its slot.
+        attempt: Entered around each attempt, in its slot; None: an `Attempt`.
         step: Names the step that it is played in, for the log.
         on_retry: Called before each further attempt.
 
@@ -295,6 +298,12 @@ async def play_task(
         ActivityTimeoutError: When it overran a timeout; else whatever the activity raised.
     """
     threads = None if limiter is None else limiter.threads
+    if attempt is None:
+        numbers = itertools.count(1)
+
+        def attempt() -> Attempt:
+            return Attempt(task, next(numbers), clock=Clock)
+
     work = functools.partial(call, task, task.bound(context), threads=threads, attempt=attempt, step=step)
     played: R
     if not task.attributes.plain:

@@ -11,6 +11,37 @@ _BY_SCOPE = "Cancelled via cancel scope "
 """How the message of each cancellation by a scope of anyio begins."""
 
 
+class Clock:
+    """Counts the time in which an activity runs, not the time in which anything within it waits for a slot."""
+
+    __slots__ = ("_deadlines", "_pauses")
+
+    def __init__(self) -> None:
+        self._deadlines: tuple[Deadline, ...] = ()
+        self._pauses = 0
+
+    def pause(self) -> None:
+        """Stop the clock until `unpause` has been called as often as this."""
+        self._pauses += 1
+        for deadline in self._deadlines:
+            deadline.pause()
+
+    def unpause(self) -> None:
+        """Let the clock go on."""
+        self._pauses -= 1
+        if self._pauses == 0:
+            for deadline in self._deadlines:
+                deadline.go_on()
+
+    def watch(self, deadline: "Deadline") -> None:
+        """Stop a deadline, and let it go on, with the clock."""
+        self._deadlines = (*self._deadlines, deadline)
+
+    def leave(self, deadline: "Deadline") -> None:
+        """Watch a deadline no longer."""
+        self._deadlines = tuple(each for each in self._deadlines if each is not deadline)
+
+
 class Deadline:
     """A block that is cancelled after some seconds, less those in which it is paused.
 
@@ -20,26 +51,39 @@ class Deadline:
     deadline, or is still on its way out of the block.
 
     Args:
-        seconds: How long the block may take.
+        seconds: How long the block may take, from its beginning or the last `restart`.
+        clock: What pauses it.
+        from_restart: Whether the time counts from the first `restart` only.
 
     Attributes:
+        seconds: As given.
         overrun: Whether the deadline has ended the block.
     """
 
-    __slots__ = ("_asked", "_left", "_loop", "_scope", "_task", "_timer", "overrun")
+    __slots__ = (
+        "_asked", "_began", "_clock", "_counts", "_loop", "_paused", "_paused_at", "_restarted", "_scope", "_task",
+        "_timer", "overrun", "seconds",
+    )  # fmt: skip
 
-    def __init__(self, seconds: float) -> None:
+    def __init__(self, seconds: float, clock: Clock | None = None, *, from_restart: bool = False) -> None:
+        self.seconds = seconds
         self.overrun = False
-        self._left = seconds
+        self._clock = clock
+        self._counts = not from_restart
         self._loop = asyncio.get_running_loop()
         self._scope = anyio.CancelScope()
         self._task: asyncio.Task[Any] | None = asyncio.current_task()
         self._timer: asyncio.TimerHandle | None = None
         self._asked: int | None = None
+        self._began = self._paused = self._paused_at = 0.0
+        self._restarted: float | None = None
 
     def __enter__(self) -> Self:
         self._scope.__enter__()
-        self.go_on()
+        self._began = self._loop.time()
+        if self._clock is not None:
+            self._clock.watch(self)
+        self._look()
         return self
 
     def __exit__(
@@ -48,6 +92,8 @@ class Deadline:
         exc_value: BaseException | None,
         traceback: TracebackType | None,
     ) -> bool:
+        if self._clock is not None:
+            self._clock.leave(self)
         self.pause()
         # It takes back all requests of its own, unless a scope around it is cancelled.
         caught = bool(self._scope.__exit__(exc_type, exc_value, traceback))
@@ -59,21 +105,38 @@ class Deadline:
         )
         return self.overrun
 
+    def restart(self) -> None:
+        """Count from now on. Called from any thread, and as often as a loop does: it only notes the time."""
+        self._restarted = self._loop.time()
+
     def pause(self) -> None:
         """Stop counting, until `go_on` is called."""
         if self._timer is not None:
-            self._left = self._timer.when() - self._loop.time()
             self._timer.cancel()
             self._timer = None
+            self._paused_at = self._loop.time()
 
     def go_on(self) -> None:
         """Count on, if it has stopped."""
         if self._timer is None and self._asked is None:
-            self._timer = self._loop.call_later(max(0.0, self._left), self._end)
+            self._note_restart()
+            self._paused += self._loop.time() - max(self._began, self._paused_at)
+            self._look()
 
-    def _end(self) -> None:
-        assert self._task is not None
+    def _note_restart(self) -> None:
+        """Begin anew when it was last restarted; pauses before that are none of its own."""
+        restarted, self._restarted = self._restarted, None
+        if restarted is not None:
+            self._counts, self._began, self._paused = True, restarted, 0.0
+
+    def _look(self) -> None:
         self._timer = None
+        self._note_restart()
+        left = self._began + self._paused + self.seconds - self._loop.time() if self._counts else self.seconds
+        if left > 0:
+            self._timer = self._loop.call_later(left, self._look)
+            return
+        assert self._task is not None
         self._asked = self._task.cancelling()
         self._scope.cancel()
 
@@ -87,29 +150,3 @@ def _is_by_scopes(error: BaseException | None) -> bool:
             return False
         error = error.__context__
     return True
-
-
-class Clock:
-    """Counts the time in which an activity runs, not the time in which anything within it waits for a slot."""
-
-    __slots__ = ("_deadline", "_pauses")
-
-    def __init__(self) -> None:
-        self._deadline: Deadline | None = None
-        self._pauses = 0
-
-    def pause(self) -> None:
-        """Stop the clock until `unpause` has been called as often as this."""
-        self._pauses += 1
-        if self._deadline is not None:
-            self._deadline.pause()
-
-    def unpause(self) -> None:
-        """Let the clock go on."""
-        self._pauses -= 1
-        if self._deadline is not None and self._pauses == 0:
-            self._deadline.go_on()
-
-    def watch(self, deadline: Deadline | None) -> None:
-        """Stop a deadline, and let it go on, with the clock; None: no deadline."""
-        self._deadline = deadline

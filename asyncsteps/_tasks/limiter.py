@@ -57,6 +57,12 @@ class Limiter:
             slot = slot.outer
         return slot
 
+    def clock(self) -> Clock:
+        """The clock of the slot that the current code runs in."""
+        slot = self.current()
+        assert slot is not None
+        return slot.clock
+
     @contextmanager
     def blocked(self) -> Iterator[None]:
         """Let others have the slots that the current code runs in while it waits inside the block."""

@@ -268,11 +268,7 @@ async def _in_slot(slot: Slot, name: str, seconds: float | None, work: Callable[
     """Do ``work`` within ``seconds``, not counting the time in which what it submits waits for a slot."""
     if seconds is None:
         return await work()
-    with Deadline(seconds) as deadline:
-        slot.clock.watch(deadline)
-        try:
-            return await work()
-        finally:
-            slot.clock.watch(None)
+    with Deadline(seconds, slot.clock) as deadline:
+        return await work()
     assert deadline.overrun
     raise ActivityTimeoutError(name, "start_to_close_timeout", seconds)

@@ -7,6 +7,7 @@ from asyncsteps import (
     Activity,
     ActivityTask,
     Chain,
+    CurrentStep,
     Group,
     Marker,
     MarkerTask,
@@ -21,6 +22,7 @@ from asyncsteps import (
     WaitForSignal,
     Workflow,
     activity,
+    current_step,
 )
 
 
@@ -138,3 +140,14 @@ async def workflows(store: StepStore) -> None:
     async with People.opened(store, workflow_id="w") as workflow:
         assert_type(workflow, People)
         assert_type(await workflow.run(42), int)
+
+
+@activity(heartbeat_timeout=60)
+def beats(rows: int) -> int:
+    current: CurrentStep = current_step()
+    assert_type(current.name, str | None)
+    assert_type(current.attempt, int)
+    current.heartbeat()
+    current.note(rows=rows, of={"table": "users"})
+    current.logger.info("%d rows", rows)
+    return rows
