@@ -40,8 +40,8 @@ class SelectorError(AsyncstepsError, ValueError):
     def __init__(self, selector: object, rule: str) -> None:
         super().__init__(
             f"selector {selector!r} is refused: {rule}; "
-            "a selector is '*', a step name, or an ancestor of one ('a.b' selects 'a.b' and all below it, '=a.b' that "
-            "name alone)"
+            "a selector is '*', a step name, or an ancestor of one "
+            "('a.b' selects 'a.b' and all below it, '=a.b' that name alone)"
         )
         self.selector = selector
         self.rule = rule

@@ -126,9 +126,9 @@ def check_selector(selector: object, *, by: NameRule = STRICT) -> str:
 def matches(selector: str, name: str) -> bool:
     """Whether ``selector`` selects ``name``.
 
-    ``*`` selects every name. ``a.b`` selects ``a.b`` and what is below it, ``=a.b`` selects ``a.b`` alone. A name may
-    begin with ``=``, as it always could: what selected it before still does, so ``=x`` selects a step ``=x``, and
-    what is below that, besides ``x``.
+    ``*`` selects every name. ``a.b`` selects ``a.b`` and what is below it, ``=a.b`` selects ``a.b`` alone. A name
+    may begin with ``=``, as it always could: what selected it before still does, so ``=x`` selects a step ``=x``,
+    and what is below that, besides ``x``.
     """
     return (
         selector in {EVERYTHING, name}
