@@ -79,11 +79,15 @@ class Planner:
         withdraw_invalidated: Whether done marks that playing a step makes stale are withdrawn. False: as in
             simpleflow.
         names: The rule that selectors keep.
+        watched: Selectors that decide nothing, and are only looked for in `unmatched`.
     """
 
-    def __init__(self, *, withdraw_invalidated: bool = True, names: NameRule = STRICT) -> None:
+    def __init__(
+        self, *, withdraw_invalidated: bool = True, names: NameRule = STRICT, watched: Iterable[str] = ()
+    ) -> None:
         self.withdraw_invalidated = withdraw_invalidated
         self._names: NameRule = names
+        self._watched = tuple(watched)
         self.forced = Selectors()
         self.skipped = Selectors()
         self._clock = 0
@@ -236,7 +240,7 @@ class Planner:
         Args:
             given: Only those among them; None: all.
         """
-        everything = dict.fromkeys((*self.forced, *self.skipped))
+        everything = dict.fromkeys((*self.forced, *self.skipped, *self._watched))
         while everything and self._decided:
             self._selectable.update(selectors_of(self._decided.pop()))
         return [

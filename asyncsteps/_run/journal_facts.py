@@ -18,6 +18,7 @@ def facts(
     force: Sequence[tuple[str, str | None]],
     skip: Sequence[tuple[str, str | None]],
     max_parallel: int,
+    limits: Mapping[str, int],
     about: Mapping[str, Any] | None,
 ) -> dict[str, Any]:
     """Return what the first line tells of a run as it was made."""
@@ -26,6 +27,7 @@ def facts(
         "force": [list(each) for each in force],
         "skip": [list(each) for each in skip],
         "max_parallel": max_parallel,
+        "limits": dict(limits),
         "about": without_secrets(about or {}),
     }
 

@@ -7,9 +7,10 @@ from os import PathLike
 from typing import Any, TypedDict, cast
 
 from asyncsteps._errors import StepDefinitionError, WorkflowIdError
+from asyncsteps._plan.names import check_selector
 from asyncsteps._run.done_marks import OpenStore
 from asyncsteps._run.markers import OnMarker
-from asyncsteps._tasks.attributes import ActivityAttributes
+from asyncsteps._tasks.attributes import ActivityAttributes, is_count
 from asyncsteps.store._protocol import StepStore
 
 GivenSelectors = str | Iterable[str] | Mapping[str, str | None]
@@ -39,6 +40,7 @@ class RunOptions(TypedDict, total=False):
     skip: GivenSelectors
     version: str | None
     max_parallel: int
+    limits: Mapping[str, int] | None
     withdraw_invalidated: bool
     on_marker: OnMarker | Iterable[OnMarker]
     markers_file: str | PathLike[str] | None
@@ -55,6 +57,23 @@ def checked_about(given: object) -> None:
         json.dumps(None if given is None else dict(cast("Mapping[str, Any]", given)))
     except Exception as error:  # a mapping of the caller's own may raise anything
         raise StepDefinitionError(f"about={given!r:.200} is refused: it is a mapping of JSON values") from error
+
+
+def checked_limits(given: object) -> dict[str, int]:
+    """Return the limits by selector.
+
+    Raises:
+        SelectorError: When a selector is malformed.
+        StepDefinitionError: When ``given`` is no mapping to ints of at least 1.
+    """
+    if given is not None and not isinstance(given, Mapping):
+        raise StepDefinitionError(f"limits={given!r:.200} is refused: it is a mapping of selector to int")
+    limits: dict[str, int] = {}
+    for selector, total in (given or {}).items():
+        if not is_count(total, least=1):
+            raise StepDefinitionError(f"limits={{{selector!r}: {total!r}}} is refused: it is an int of at least 1")
+        limits[check_selector(selector)] = total
+    return limits
 
 
 def checked_workflow_id(given: object) -> str:

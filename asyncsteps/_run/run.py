@@ -29,6 +29,7 @@ from asyncsteps._run.options import (
     as_opener,
     as_policy,
     checked_about,
+    checked_limits,
     checked_workflow_id,
 )
 from asyncsteps._run.parts import RunParts
@@ -63,6 +64,9 @@ class StepRun(BaseRun):
         skip: Selectors of steps to skip, or a mapping of selector to reason. Force beats skip.
         version: The workflow's version, recorded in done marks.
         max_parallel: The most activities at once, including those in worker threads.
+        limits: The most activities at once in the steps that a selector matches: ``{"load.stripe": 5}``. An
+            activity counts to each limit that matches its step or one around it, and not while it only waits for
+            what it has submitted.
         withdraw_invalidated: Whether done marks that playing a step makes stale are withdrawn before its
             activities start. False: as in simpleflow; an interrupted run may leave stale marks.
         on_marker: Called with each `Marker` as it is recorded: one callable, or several.
@@ -94,6 +98,7 @@ class StepRun(BaseRun):
         skip: GivenSelectors = (),
         version: str | None = None,
         max_parallel: int = MAX_PARALLEL,
+        limits: Mapping[str, int] | None = None,
         withdraw_invalidated: bool = True,
         on_marker: OnMarker | Iterable[OnMarker] = (),
         markers_file: str | PathLike[str] | None = None,
@@ -113,7 +118,8 @@ class StepRun(BaseRun):
         self._workflow_id = checked_workflow_id(workflow_id)
         self._run_id = run_id or str(uuid.uuid4())
         self._version = version
-        lifetime = Lifetime(Limiter(max_parallel))
+        at_most = checked_limits(limits)
+        lifetime = Lifetime(Limiter(max_parallel, limits=at_most, names=self._steps_around))
         identity = {"run_id": self._run_id, "workflow_id": self._workflow_id, "version": self._version}
         forced, skipped = as_reasoned_selectors(force), as_reasoned_selectors(skip)
         seconds = as_seconds(mark_timeout, "mark_timeout") or MARK_TIMEOUT
@@ -127,12 +133,19 @@ class StepRun(BaseRun):
                 self._run_id,
                 self._workflow_id,
                 store=lambda: store if isinstance(store, StepStore) else marks.store,
-                facts=facts(version=version, force=forced, skip=skipped, max_parallel=max_parallel, about=about),
+                facts=facts(
+                    version=version,
+                    force=forced,
+                    skip=skipped,
+                    max_parallel=max_parallel,
+                    limits=at_most,
+                    about=about,
+                ),
                 keep_runs=keep_runs,
                 timeout=seconds,
             )
         self._parts = RunParts(
-            planner=_planner(forced, skipped, withdraw_invalidated=withdraw_invalidated),
+            planner=_planner(forced, skipped, withdraw_invalidated=withdraw_invalidated, watched=at_most),
             marks=marks,
             markers=MarkerLog(
                 on_marker=as_callbacks(on_marker),
@@ -147,6 +160,9 @@ class StepRun(BaseRun):
         )
         self._dispatch = Dispatch(self._parts)
         self._has_planned = False
+
+    def _steps_around(self) -> tuple[str, ...]:
+        return self._dispatch.steps.locks.enclosing()
 
     @property
     def workflow_id(self) -> str:
@@ -194,7 +210,7 @@ class StepRun(BaseRun):
 
     @property
     def unmatched_selectors(self) -> list[str]:
-        """Selectors, including dependents', that match no step decided so far, in order of addition."""
+        """Selectors, including dependents' and those of limits, that match no step decided so far, in order."""
         return self._parts.planner.unmatched()
 
     async def __aenter__(self) -> Self:
@@ -293,8 +309,10 @@ PlannableCode = Iterable[object] | Submittable | Callable[[StepRun], Awaitable[o
 ReasonedSelectors = tuple[tuple[str, str | None], ...]
 
 
-def _planner(force: ReasonedSelectors, skip: ReasonedSelectors, *, withdraw_invalidated: bool) -> Planner:
-    planner = Planner(withdraw_invalidated=withdraw_invalidated)
+def _planner(
+    force: ReasonedSelectors, skip: ReasonedSelectors, *, withdraw_invalidated: bool, watched: Iterable[str]
+) -> Planner:
+    planner = Planner(withdraw_invalidated=withdraw_invalidated, watched=watched)
     for selector, reason in force:
         planner.add_forced(selector, reason)
     for selector, reason in skip:

@@ -23,7 +23,7 @@ _CREDENTIALS: Final = re.compile(
 )
 """The user and password of a URL, and what its query names a credential."""
 
-_FREE_TEXT: Final = {"--param", "--force", "--skip", "--reason"}
+_FREE_TEXT: Final = {"--param", "--force", "--skip", "--limit", "--until", "--reason"}
 """Options whose values are data, even where they are URLs."""
 
 

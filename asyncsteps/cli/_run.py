@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import os
-import re
 import threading
 import time
 from collections.abc import AsyncIterator, Mapping, Sequence
@@ -32,15 +31,14 @@ from asyncsteps.cli._exit import (
     run_async,
 )
 from asyncsteps.cli._failures import place_of
-from asyncsteps.cli._options import COMMON, Common, Flag, Selection
+from asyncsteps.cli._options import COMMON, Common, Flag, Repeated, Selection
 from asyncsteps.cli._progress import Follower, followed
 from asyncsteps.cli._report import RunReport, write_plan
+from asyncsteps.cli._selectors import limits, selectors
 from asyncsteps.cli._targets import Target, load
 
 _FOR_MARKS: Final = 0.8
 """The part of the grace that a mark which has begun may take to end."""
-
-_END_OF_SELECTOR: Final = re.compile(r"(?<!\\)=")
 
 
 @dataclass(slots=True)
@@ -110,17 +108,6 @@ class _Code:
         return Played
 
 
-def selectors(given: Sequence[str]) -> list[tuple[str, str | None]]:
-    r"""Split ``SELECTOR[=REASON]`` into pairs; ``\=``, and what it begins with, is an ``=`` of the selector."""
-    pairs: list[tuple[str, str | None]] = []
-    for text in given:
-        rest = text.lstrip("=")
-        selector, *reason = _END_OF_SELECTOR.split(rest, maxsplit=1)
-        exactly = text[: len(text) - len(rest)]
-        pairs.append((exactly + selector.replace(r"\=", "="), (reason[0] or None) if reason else None))
-    return pairs
-
-
 def named(given: Sequence[str]) -> dict[str, str]:
     """The parameters ``NAME=VALUE`` by name, for the journal, which hides what is named like a credential."""
     return {name: value for name, _, value in (text.partition("=") for text in given)}
@@ -149,6 +136,7 @@ def run(
     *,
     selection: Selection,
     max_parallel: int | None = None,
+    limit: Repeated = (),
     markers: Path | None = None,
     grace: float = GRACE,
     quiet: Flag = False,
@@ -162,6 +150,7 @@ def run(
         target: module:name or path/file.py:name, of a Workflow class or an async def main(run, ...).
         selection: What to force and skip.
         max_parallel: How many activities may run at once, 100 unless given.
+        limit: SELECTOR=N: how many activities may run at once in the steps that it selects. Repeatable.
         markers: A file to append every marker to, one JSON object a line.
         grace: Seconds that what is under way may take to end after SIGINT or SIGTERM; then the process ends.
         quiet: No progress; errors and the summary are written all the same.
@@ -183,6 +172,7 @@ def run(
 
     with _output.data_only() if common.json else contextlib.nullcontext():
         options = _run_options(max_parallel, markers, grace)
+        options |= {"limits": limits(limit)}
         options |= {"journal": not no_journal} | ({} if keep_runs is None else {"keep_runs": keep_runs})
         code = _code(target, selection, common)
         options["about"] = {"target": target, "parameters": named(selection.param)}

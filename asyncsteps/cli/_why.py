@@ -9,8 +9,8 @@ import asyncsteps
 from asyncsteps.cli import _output
 from asyncsteps.cli._exit import ExitCode, UsageError, run_async
 from asyncsteps.cli._options import COMMON, Common, Repeated
-from asyncsteps.cli._run import selectors
 from asyncsteps.cli._runs import outcome, run_as_json, shown_time
+from asyncsteps.cli._selectors import selectors
 from asyncsteps.cli._store import open_lasting
 
 

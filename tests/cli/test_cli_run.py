@@ -81,6 +81,23 @@ class TestWhatIsPlayed:
         assert hinted.err.count("is it misspelt?") == 2
         assert run("main", "--force", "=load").err.count("it selects 'load' alone") == 1
 
+    def test_limits_hold_under_the_steps_that_they_select(self, run: Run) -> None:
+        assert run("wide", "--limit", "wide=2", "--json").json["result"] == 2
+        assert (
+            run("wide", "--limit", r"=wide.s1=1", "--limit", "*=3", "--force", "*", "--json").json["result"] == 3
+        )
+
+    @pytest.mark.parametrize("given", ["load", "load=", "=2", "load=0", "load=-1", "load=two", "load=1.5"])
+    def test_a_limit_without_a_number_is_refused(self, run: Run, given: str) -> None:
+        ended = run("wide", "--limit", given)
+        assert ended.code == 2
+        assert f"--limit {given!r}" in ended.err
+        assert "load.stripe=5" in ended.err
+
+    def test_two_limits_for_one_selector_are_refused(self, run: Run) -> None:
+        ended = run("wide", "--limit", "wide=1", "--limit", "wide=2")
+        assert (ended.code, "given twice" in ended.err) == (2, True)
+
     def test_one_selector_twice_gives_both_reasons(self, run: Run) -> None:
         ended = run("named", "--force", "*=one", "--force", "*=two", "--json")
         assert steps(ended)["day=1"][2] == ["one", "two"]

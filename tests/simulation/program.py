@@ -81,6 +81,7 @@ class Program:
                 force=spec.force,
                 skip=spec.skip,
                 max_parallel=self._history.max_parallel,
+                limits=dict(self._history.limits),
                 withdraw_invalidated=spec.withdraws,
                 on_marker=model.marker,
                 mark_timeout=spec.mark_timeout,
@@ -167,6 +168,8 @@ class Program:
             model.breaks(
                 "slots", f"{parts.limiter.free} of {self._history.max_parallel} slots are free at the end"
             )
+        if parts.limiter.limits.free != dict(self._history.limits):
+            model.breaks("limits", f"{parts.limiter.limits.free} of {self._history.limits} are free at the end")
         if self._run.under_way or self._run.queued:
             model.breaks("names", f"{self._run.under_way} and {self._run.queued} are held at the end")
 

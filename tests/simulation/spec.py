@@ -173,6 +173,7 @@ class History:
     lanes: tuple[Lane, ...]
     runs: tuple[RunSpec, ...]
     max_parallel: int = 4
+    limits: tuple[tuple[str, int], ...] = ()
     page: int = 1000
     done: tuple[str, ...] = ()
     walks: bool = False

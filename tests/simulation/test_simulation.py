@@ -23,6 +23,7 @@ CHUNKS, CHUNK = 8, 250
 
 EXERCISED = {
     "a detached task outlives its activity",
+    "a limit is reached",
     "a detached task submits after its activity",
     "a name is marked or withdrawn by another run",
     "a request of a run that was killed comes late",
