@@ -123,7 +123,8 @@ class Marker:
         attempts: The most attempts that one of the step's activities has taken so far; 0 where none began.
         run_id: The run's id.
         workflow_id: The workflow's id.
-        was_done: Whether the step was done when it was decided; None in other markers.
+        was_done: Whether the step was done when it was decided, or until this run withdrew its mark; None in other
+            markers.
     """
 
     name: str

@@ -82,6 +82,7 @@ class StepPlayer:
         self._parts = parts
         self._play = play
         self.locks = NameLocks(parts.lifetime)
+        self._withdrawn: set[str] = set()
 
     async def play(self, step: Step) -> Played:
         """Play one submission of a step, after any other submission of its name.
@@ -141,7 +142,7 @@ class StepPlayer:
             started=lock.started,
             queued=execution.queued,
             attempts=lock.attempts,
-            was_done=execution.done,
+            was_done=execution.done or execution.step.rules.name in self._withdrawn,
         )
         execution.recorded = marker.at
 
@@ -235,6 +236,7 @@ class StepPlayer:
         names = self._parts.planner.invalidated(phase, done)
         if names:  # told before, so that it is known even if this is the last that the run does
             self._parts.markers.note("withdrawing", step=execution.step.rules.name, names=names)
+            self._withdrawn.update(names)
         _conclude(execution, await self._parts.marks.withdraw(execution.step.rules.name, names))
         if execution.cancelled is not None:
             raise execution.cancelled

@@ -21,13 +21,13 @@ _ROOMY: Final = 60
 """From this width on, rows have a column for what runs."""
 
 _GLYPHS: Final = {
-    "played": "█",
-    "forced": "▓",
-    "skipped": "▒",
+    "played": "━",
+    "forced": "╍",
+    "skipped": "─",
     "cancelled": "-",
     "failed": "x",
-    "running": "▌",
-    "queued": "░",
+    "running": "▪",
+    "queued": "┈",
 }
 _ASCII: Final = {
     "played": "#",
@@ -65,10 +65,7 @@ def _numbers(tally: Tally, now: datetime) -> list[list[Piece]]:
     parts.append([(f"played {ends['played'] + ends['forced']:,}", STYLES["played"])])
     if ends["forced"]:
         parts[-1].append((f" ({ends['forced']:,} forced)", STYLES["forced"]))
-    parts.append([(f"skipped {ends['skipped']:,}", STYLES["skipped"])])
-    parts.append([(f"failed {ends['failed']:,}", STYLES["failed"] if ends["failed"] else "")])
-    if ends["cancelled"]:
-        parts.append([(f"cancelled {ends['cancelled']:,}", STYLES["cancelled"])])
+    parts += [[(f"{end} {ends[end]:,}", STYLES[end])] for end in ("skipped", "failed", "cancelled") if ends[end]]
     parts.append([(f"running {tally.running:,}", STYLES["running"])])
     if tally.queued:
         parts.append([f"queued {tally.queued:,}"])
@@ -84,9 +81,9 @@ def _bars(rows: Sequence[Row], width: int, glyphs: Mapping[str, str]) -> list[Li
     labels = [_output.printable(_output.unbroken(row.label)) for row in rows]
     counts = [f"{row.ended:,}/{row.known:,}" for row in rows]
     for_counts = max(map(len, counts), default=0)
-    for_notes = max((len(_notes(row)) for row in rows), default=0) if width >= _ROOMY else 0
+    for_notes = max((len(Line(_notes(row)).plain) for row in rows), default=0) if width >= _ROOMY else 0
     for_labels = max(map(cell_len, labels), default=0)
-    left = width - for_counts - for_notes - 3
+    left = width - for_counts - for_notes - 2
     for_labels = min(for_labels, max(_LEAST_LABEL, left - _WIDEST_BAR, left // 2))
     for_bar = max(_LEAST_BAR, min(_WIDEST_BAR, left - for_labels))
     return [
@@ -95,21 +92,22 @@ def _bars(rows: Sequence[Row], width: int, glyphs: Mapping[str, str]) -> list[Li
             " ",
             *_bar(row, for_bar, glyphs),
             f" {count:>{for_counts}}",
-            (f" {_notes(row)}" if for_notes else "", STYLES["failed"] if row.ends.get("failed") else "dim"),
+            *(_notes(row) if for_notes else ()),
         )
         for row, label, count in zip(rows, labels, counts, strict=True)
     ]
 
 
-def _notes(row: Row) -> str:
+def _notes(row: Row) -> tuple[Piece, ...]:
     failed = row.ends.get("failed", 0)
-    notes = [f"{failed:,} failed"] * (failed > 0) + [f"{row.running:,} running"] * (row.running > 0)
-    return ", ".join(notes)
+    notes: list[Piece] = [f"  {row.running:,} running"] if row.running else []
+    return (*notes, (f"  {failed:,} failed", STYLES["failed"])) if failed else tuple(notes)
 
 
 def _fitted(label: str, width: int) -> str:
-    """The end of a label, which tells more than its beginning, padded or cut to so many columns."""
+    """A label padded to so many columns, or its end, which tells more than its beginning."""
     if cell_len(label) > width:
+        label = label[-width:]
         while cell_len(label) > width - 1:
             label = label[1:]
         label = f"…{label}"
@@ -144,10 +142,12 @@ def _slowest(tally: Tally, now: datetime, width: int) -> list[Line]:
     slowest = tally.slowest(_SLOWEST, now)
     if not slowest:
         return []
+    title = "slowest now: "
     named: list[list[Piece]] = [
-        [_output.unbroken(name), (f" {duration(seconds)}", "bold")] for name, seconds in slowest
+        [_output.printable(_output.unbroken(name)), (f" {duration(seconds)}", "bold")] for name, seconds in slowest
     ]
-    named[0] = [("slowest now: ", "dim"), *named[0]]
+    room = max(_LEAST_LABEL, width - cell_len(f"{title} {duration(slowest[0][1])}"))
+    named[0] = [(title, "dim"), _fitted(str(named[0][0]), min(room, cell_len(str(named[0][0])))), named[0][1]]
     while len(named) > 1 and cell_len(Line(joined(named)).plain) > width:
         named.pop()
     return [Line(joined(named))]

@@ -23,6 +23,9 @@ _WORDS: Final = {"completed": "played"}
 _LONG_QUEUE: Final = 1.0
 """Shorter times in the queue, in seconds, are not printed."""
 
+_FAILURE_SHOWN: Final = 200
+"""How many characters of an error are shown when it comes; the summary has more."""
+
 _AT_ONCE: Final = 200
 """How many markers are counted before other threads may go on."""
 
@@ -145,7 +148,7 @@ def failure(marker: asyncsteps.Marker) -> Line:
     details = marker.details
     took = f" after {duration(marker.seconds)}" if marker.seconds is not None else ""
     took += f" and {marker.attempts:,} attempts" if marker.attempts > 1 else ""
-    error = _output.one_line(details.get("error") or "no error is told", at_most=_output.ERROR_SHOWN)
+    error = _output.one_line(details.get("error") or "no error is told", at_most=_FAILURE_SHOWN)
     return line(("failed ", STYLES["failed"]), _output.unbroken(details["step"]), took, f": {error}")
 
 

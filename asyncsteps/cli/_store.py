@@ -18,11 +18,16 @@ import asyncsteps
 from asyncsteps.cli import _output, _tree
 from asyncsteps.cli._exit import ExitCode, UsageError, run_async
 from asyncsteps.cli._options import COMMON, Common, Flag
+from asyncsteps.cli._styled import lines_that_fit
 
 MARKED_BY: Final = "asyncsteps mark"
 """The workflow id and version in the records of steps marked by hand."""
 
 _UNRECOGNISED_SHOWN: Final = 10
+
+_LEAST_LINES: Final = 10
+_AROUND: Final = 3
+"""Lines of a terminal that are not the tree's: the command, the total, the prompt."""
 
 
 def open_lasting(store: str, common: Common) -> AbstractAsyncContextManager[asyncsteps.StepStore]:
@@ -50,7 +55,7 @@ def ls(
     Args:
         store: The URL of the store.
         selector: Only what it selects.
-        depth: How many levels to open; without it, groups of up to 20 members are opened.
+        depth: How many levels to open; without it, as many as fit on the terminal (40 lines elsewhere).
         names: Plain names instead of a tree, one a line.
         common: Options of every command.
     """
@@ -83,7 +88,8 @@ def ls(
         else:
             below = "" if selector == "*" else f" under {selector}"
             lines = [f"{opened.url}: {_output.count(len(found), 'done step')}{below}"]
-            lines += _tree.draw(tree, under=selector, depth=depth)
+            fit = max(_LEAST_LINES, (lines_that_fit() or _tree.LINES) - _AROUND)
+            lines += _tree.draw(tree, under=selector, depth=depth, lines=fit)
             _output.emit("\n".join(lines))
         return ExitCode.OK
 

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import re
+import shutil
 import sys
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -28,6 +30,11 @@ STYLES: Final = {
     "queued": "dim",
 }
 """The style of each thing that happens to a step: of the sixteen colours, which suit light and dark terminals."""
+
+_UNIT: Final = re.compile(r"(?<=\d) (?=(?:s|min|h)\b)")
+"""The space between a number and its unit, at which no line is broken."""
+
+_UNBREAKABLE: Final = "\ue000"
 
 _MINUTE: Final = 60
 _HOUR: Final = 3600
@@ -95,16 +102,18 @@ def wrapped(given: Line, console: Console) -> list[Text]:
     text = given.text()
     if text.cell_len <= console.width:
         return [text]
+    text.plain = _UNIT.sub(_UNBREAKABLE, text.plain)
     hang = given.hang if given.hang < console.width // 2 else 0
     first, *_ = text.wrap(console, console.width)
     rest = text[len(first) :]
     while rest.plain.startswith(" "):
         rest = rest[1:]
-    first.rstrip()
     below = rest.wrap(console, console.width - hang)
-    for each in below:
+    lines = [first, *(Text.assemble(" " * hang, each) for each in below if each.plain.strip())]
+    for each in lines:
         each.rstrip()
-    return [first, *(Text.assemble(" " * hang, each) for each in below if each.plain)]
+        each.plain = each.plain.replace(_UNBREAKABLE, " ")
+    return lines
 
 
 def rendered(lines: Iterable[Text], console: Console) -> str:
@@ -113,6 +122,13 @@ def rendered(lines: Iterable[Text], console: Console) -> str:
         for each in lines:
             console.print(each, no_wrap=True, overflow="ignore", crop=False, end="\n")
     return captured.get().removesuffix("\n")
+
+
+def lines_that_fit() -> int | None:
+    """How many lines stdout shows at once; None where it is no terminal."""
+    if sys.stdout.closed or not sys.stdout.isatty():
+        return None
+    return shutil.get_terminal_size().lines
 
 
 def is_capable(stream: TextIO) -> bool:

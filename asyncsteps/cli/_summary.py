@@ -83,7 +83,7 @@ def _slowest(played: Sequence[Told]) -> list[Line]:
     parts: list[list[Piece]] = [
         [f"{_output.unbroken(name)} ", (duration(seconds), "bold")] for seconds, name in ranked if seconds >= _LONG
     ]
-    return [line("  ", ("slowest", "bold"), " ", *joined(parts))] if parts else []
+    return [line("  ", ("slowest", "bold"), " ", *joined(parts, ", "))] if parts else []
 
 
 def failures(failed: Iterable[StepReport], places: Mapping[str, Place]) -> list[Line]:

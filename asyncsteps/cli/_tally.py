@@ -172,7 +172,7 @@ class Tally:
                 break
             shown = opened
         running = Counter(self._group_of(name).name for name in self._running)
-        rows = [_row(group, running, deep=deep) for group, deep in shown]
+        rows = [row for group, deep in shown if (row := _row(group, running, deep=deep)).known]
         if len(rows) <= at_most:
             return rows
         ranked = sorted(rows, key=lambda row: (row.under_way > 0, row.active), reverse=True)
@@ -209,7 +209,7 @@ def _opened(part: _Part) -> list[_Part]:
 
 
 def _row(group: Group, running: Mapping[str, int], *, deep: bool) -> Row:
-    label = group.name or "(in no group)"
+    label = group.name or "(no group)"
     own = Row(label, group.ends, running.get(group.name, 0), group.under_way, group.active)
     below = group.below.values() if deep else ()
     return _sum([own, *(_row(each, running, deep=True) for each in below)], label) if below else own

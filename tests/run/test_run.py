@@ -334,9 +334,11 @@ async def test_a_step_shows_what_it_was_made_with() -> None:
     assert (step.step_name, step.force, step.emit_signal, step.force_steps_if_executed) == ("a", True, True, ())
 
 
-async def test_markers_tell_whether_the_step_was_done_when_it_was_decided() -> None:
-    async with run_over(MemoryStore({"a": {}, "b": {}}), force=["a", "c"]) as run:
-        for name in ("a", "b", "c"):
-            await run.submit(Step(name, noop))
+async def test_markers_tell_whether_the_step_was_done_before_the_run_played_it() -> None:
+    async with run_over(MemoryStore({"a": {}, "b": {}, "d": {}}), force=["a", "c"]) as run:
+        for name in ("a", "b", "c", "d"):  # the mark of d is withdrawn when a is played
+            await run.submit(Step(name, noop, force_steps_if_executed=["c", "d"] if name == "a" else None))
         run.record_marker("mine", None)
-    assert [marker.was_done for marker in run.markers] == [True, True, True, False, False, None]
+    told = [(marker.details["step"], marker.was_done) for marker in run.markers[:-1]]
+    assert told == [*[("a", True)] * 2, ("b", True), *[("c", False)] * 2, *[("d", True)] * 2]
+    assert run.markers[-1].was_done is None
