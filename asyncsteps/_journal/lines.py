@@ -6,7 +6,7 @@ from datetime import UTC, datetime, timedelta
 from json.encoder import encode_basestring_ascii as _quoted
 from typing import Any
 
-from asyncsteps._journal.texts import collapsed, shortened
+from asyncsteps._journal.texts import collapsed, shortened, shortened_reason
 from asyncsteps._plan.model import STEP_MARKER, Marker, Status
 
 VERSION = 1
@@ -16,7 +16,8 @@ _MANY_REASONS = 5
 """A longer list of reasons is written once, and referred to from then on."""
 
 _LISTS_KNOWN = 1_000
-"""How many short lists of reasons are encoded once."""
+_LONG_LISTS_KNOWN = 16
+"""How many lists of reasons are encoded once."""
 
 _NAMES_A_LINE = 1_000
 _MICROSECOND = timedelta(microseconds=1)
@@ -41,6 +42,7 @@ class Encoder:
     def __init__(self, run_id: str, workflow_id: str) -> None:
         self._run = f'"run":{_quoted(run_id)},"workflow":{_quoted(workflow_id)}'
         self._lists: dict[tuple[str, ...], str] = {}
+        self._long_lists: dict[tuple[str, ...], int] = {}
         self._count = 0
         self._second: tuple[int, int, int, int] | None = None
         self._prefix = ""
@@ -72,28 +74,47 @@ class Encoder:
 
     def event(self, event: str, at: datetime, fields: Mapping[str, Any]) -> str:
         """Return the lines of any other event; names that are too many for one line take several."""
-        names = fields.get("names")
+        reason, names = fields.get("reason"), fields.get("names")
+        if isinstance(reason, str):
+            fields = {**fields, "reason": shortened_reason(reason)}
         if names is not None and len(names) > _NAMES_A_LINE:
             parts = [names[start : start + _NAMES_A_LINE] for start in range(0, len(names), _NAMES_A_LINE)]
             return "".join(self.event(event, at, {**fields, "names": part}) for part in parts)
         more = _json(dict(fields))[1:] if fields else "}"
         return f'{{"event":"{event}","at":"{self._stamp(at)}",{self._run}{"," if fields else ""}{more}\n'
 
+    def forget_lists(self) -> None:
+        """Write long lists of reasons again: the lines that have them are lost."""
+        self._long_lists.clear()
+
     def _reasons(self, reasons: list[str], at: datetime) -> tuple[str, str]:
         """Return the line with the whole list that goes before, if it is new, and what the step's line says."""
         key = tuple(reasons)
-        known = self._lists.get(key)
-        if known is not None:
-            return "", known
-        before, told = "", _json(reasons)
-        if len(reasons) > _MANY_REASONS:
-            self._count += 1
-            before = self.event("reasons", at, {"list": self._count, "reasons": reasons})
-            told = f'{_json(collapsed(reasons))},"list":{self._count}'
-        elif len(self._lists) >= _LISTS_KNOWN:
-            return before, told
-        self._lists[key] = told
-        return before, told
+        if len(key) > _MANY_REASONS:
+            before, number = self._long_list(key, at)
+            return before, f'{_json([shortened_reason(each) for each in collapsed(key)])},"list":{number}'
+        told = self._lists.get(key)
+        if told is None:
+            if len(self._lists) >= _LISTS_KNOWN:
+                self._lists.clear()
+            told = self._lists[key] = _json([shortened_reason(each) for each in key])
+        return "", told
+
+    def _long_list(self, key: tuple[str, ...], at: datetime) -> tuple[str, int]:
+        """Return the line of a list, if it is new, and its number; one that goes on from the last: the rest."""
+        number = self._long_lists.get(key)
+        if number is not None:
+            return "", number
+        last, more = next(reversed(self._long_lists.items()), ((), 0)), {}
+        tail = key
+        if last[0] and key[: len(last[0])] == last[0]:
+            tail, more = key[len(last[0]) :], {"after": last[1]}
+        self._count += 1
+        self._long_lists[key] = self._count
+        if len(self._long_lists) > _LONG_LISTS_KNOWN:
+            del self._long_lists[next(iter(self._long_lists))]
+        told = [shortened_reason(each) for each in tail]
+        return self.event("reasons", at, {"list": self._count, **more, "reasons": told}), self._count
 
     def _stamp(self, at: datetime) -> str:
         """The time as ``isoformat`` has it, in UTC, at a fifth of the cost: most lines share their second."""

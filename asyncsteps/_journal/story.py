@@ -142,13 +142,17 @@ class RunLog:
 
     def reasons(self, event: Event) -> list[str]:
         """The whole list of reasons of an event."""
-        number = event.get("list")
+        number: object = event.get("list")
         parts: list[list[str]] = []
+        before: object = None
         while isinstance(number, int) and (part := self._reasons.get(number)) is not None:
             parts.append(texts_of(part.get("reasons")))
-            # Each list goes on from an earlier one: a damaged line makes no circle.
-            number = after if isinstance(after := part.get("after"), int) and after < number else None
-        return [each for part in reversed(parts) for each in part] if parts else texts_of(event.get("reasons"))
+            before, number = number, part.get("after")
+            if isinstance(number, int) and number >= before:
+                break  # damaged: each list goes on from an earlier one
+        if not parts or number is not None:
+            return texts_of(event.get("reasons"))
+        return [each for part in reversed(parts) for each in part]
 
     @cached_property
     def _reasons(self) -> dict[int, Event]:

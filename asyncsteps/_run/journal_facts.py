@@ -7,7 +7,7 @@ from typing import Any
 
 from asyncsteps._errors import error_text
 from asyncsteps._journal.process import process_mark
-from asyncsteps._journal.texts import shortened, without_secrets
+from asyncsteps._journal.texts import shortened, shortened_reason, without_secrets
 from asyncsteps._plan.model import Status
 from asyncsteps._run.described import host
 
@@ -24,12 +24,16 @@ def facts(
     """Return what the first line tells of a run as it was made."""
     return {
         "version": version,
-        "force": [list(each) for each in force],
-        "skip": [list(each) for each in skip],
+        "force": [[selector, _told(reason)] for selector, reason in force],
+        "skip": [[selector, _told(reason)] for selector, reason in skip],
         "max_parallel": max_parallel,
         "limits": dict(limits),
         "about": without_secrets(about or {}),
     }
+
+
+def _told(reason: str | None) -> str | None:
+    return None if reason is None else shortened_reason(reason)
 
 
 @functools.cache

@@ -217,11 +217,12 @@ class StepRun(BaseRun):
         self._parts.lifetime.enter()
         try:
             self._parts.markers.open()
+            if self._journal is not None:
+                self._journal.start()
         except BaseException:
+            self._parts.markers.close()
             self._parts.lifetime.close()
             raise
-        if self._journal is not None:
-            self._journal.start()
         return self
 
     async def __aexit__(

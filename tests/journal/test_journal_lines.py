@@ -20,7 +20,7 @@ from asyncsteps._journal.process import lives, process_mark
 from asyncsteps._journal.reading import whole
 from asyncsteps._journal.story import RunLog
 from asyncsteps._journal.submissions import submissions
-from asyncsteps._journal.texts import shortened, without_secrets
+from asyncsteps._journal.texts import shortened, shortened_reason, without_secrets
 
 NOW = datetime(2026, 11, 24, 14, 35, 50, 871416, UTC)
 TEXTS = st.text(max_size=30)
@@ -49,7 +49,8 @@ def test_a_marker_is_read_back(
     text = Encoder(run, "w").marker(Marker("log.step", details, NOW, started, submitted, 2))
     log = log_of(text.encode())
     (story,) = submissions(log, step)
-    assert (story.step, story.status, story.forced, list(story.reasons)) == (step, status, forced, reasons)
+    told = tuple(map(shortened_reason, reasons))
+    assert (story.step, story.status, story.forced, story.reasons) == (step, status, forced, told)
     assert (story.seconds, story.attempts) == ((1.0, 2) if queued is not None else (None, 0))
     assert story.error == "x y"
     last = lines_of(text.encode())[-1]

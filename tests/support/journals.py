@@ -1,13 +1,17 @@
-"""Reads what runs have left in the journals of a store."""
+"""Reads what runs have left in the journals of a store; files of journals that fail."""
 
+import asyncio
 import json
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from typing import Any
 
-from asyncsteps import StepStore
+import anyio
+
+from asyncsteps import MemoryStore, StepStore
 from asyncsteps._journal.places import folders
 from asyncsteps._journal.reading import files_of
+from asyncsteps.journal import JournalFile
 
 OpenStore = Callable[[], AbstractAsyncContextManager[StepStore]]
 
@@ -32,3 +36,47 @@ def told(events: Sequence[Mapping[str, Any]]) -> list[tuple[str, str | None]]:
 def of(events: list[dict[str, Any]], kind: str) -> list[dict[str, Any]]:
     """The events of one kind."""
     return [event for event in events if event["event"] == kind]
+
+
+class FailingFiles:
+    """Journal files in memory that count, delay and fail."""
+
+    where = "nowhere"
+    remote = True
+
+    def __init__(self) -> None:
+        self.files: dict[str, bytes] = {}
+        self.written: list[float] = []
+        self.listed = 0
+        self.error: Exception | None = None
+        self.delay = 0.0
+
+    async def names(self) -> list[str]:
+        self.listed += 1
+        return list(self.files)
+
+    async def read(self, name: str) -> JournalFile | None:
+        body = self.files.get(name)
+        return None if body is None else JournalFile(body, 0.0)
+
+    async def write(self, name: str, body: bytes) -> None:
+        self.written.append(asyncio.get_running_loop().time())
+        await anyio.sleep(self.delay)
+        if self.error is not None:
+            raise self.error
+        self.files[name] = body
+
+    async def remove(self, names: Iterable[str]) -> None:
+        for name in names:
+            del self.files[name]
+
+    def lines(self) -> list[bytes]:
+        return [line for name in sorted(self.files) for line in self.files[name].splitlines()]
+
+
+class FailingStore(MemoryStore):
+    """A memory store with such files."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.journal_files: Any = FailingFiles()
