@@ -1,8 +1,17 @@
 """What every submittable has in common. Submittables are data; `asyncsteps._run.dispatch` plays them."""
 
+from typing import Any, Generic
 
-class Submittable:
-    """Base class of everything that can be submitted to a run, alone or within a chain, a group or a step."""
+from typing_extensions import TypeVar
+
+T_co = TypeVar("T_co", covariant=True, default=Any)
+
+
+class Submittable(Generic[T_co]):
+    """Base class of everything that can be submitted to a run, alone or within a chain, a group or a step.
+
+    ``Submittable[T]`` gives a step around it a ``T`` as its result.
+    """
 
     def propagate_attribute(self, attribute: str, value: object) -> None:
         """Set an activity attribute on every activity task within, if any."""

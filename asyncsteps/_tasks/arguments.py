@@ -1,0 +1,177 @@
+"""Whether a callable takes the arguments of an activity task, told without calling it.
+
+What counts is what the interpreter goes by, the parameters in a function's code: a decorator's ``__wrapped__`` and
+``__signature__`` may tell of other parameters than its wrapper has. Where nothing is known, everything is taken.
+"""
+
+import functools
+import inspect
+import sys
+from collections.abc import Callable, Collection
+from inspect import CO_VARARGS, CO_VARKEYWORDS, Parameter
+from types import BuiltinFunctionType, FunctionType, MethodType, ModuleType
+from typing import Any, NamedTuple
+from weakref import WeakKeyDictionary
+
+_PLACEHOLDER = getattr(functools, "Placeholder", None)
+"""What holds the place of a later argument in a partial, from Python 3.14 on."""
+
+
+class _Parameters(NamedTuple):
+    """The parameters of a function.
+
+    Attributes:
+        positional: Those that take arguments by position.
+        unnamed: How many of them do so by position only.
+        required: How many of them have no default.
+        variadic: Whether there is ``*args``.
+        keywords: Those that take arguments by name only.
+        required_keywords: Those of them that have no default.
+        variadic_keywords: Whether there is ``**kwargs``.
+    """
+
+    positional: tuple[str, ...]
+    unnamed: int
+    required: int
+    variadic: bool
+    keywords: tuple[str, ...]
+    required_keywords: tuple[str, ...]
+    variadic_keywords: bool
+
+
+_known: WeakKeyDictionary[Callable[..., Any], _Parameters] = WeakKeyDictionary()
+"""The parameters of functions, each read once."""
+
+
+def argument_problem(function: Callable[..., Any], given: int, named: Collection[str]) -> str | None:
+    """Return why ``function`` cannot be called so, and what it takes; None if it can, or if that is not known.
+
+    Args:
+        function: The callable.
+        given: The number of positional arguments.
+        named: The names of the keyword arguments.
+    """
+    bound = 0
+    called: Callable[..., Any] | None = function
+    if not isinstance(function, FunctionType):
+        if isinstance(function, functools.partial):
+            bound, named, function = len(function.args), {*function.keywords, *named}, _unbound(function)
+        called, own = _underlying(function)
+        bound += own
+        if called is None:
+            return None
+        given += bound
+    if isinstance(called, FunctionType) and not named:  # nearly always, and the parameters need not be read
+        code, defaults = called.__code__, called.__defaults__
+        most = code.co_argcount
+        if (most - len(defaults) if defaults else most) <= given <= most and not code.co_kwonlyargcount:
+            return None
+    parameters = _known.get(called)
+    if parameters is None:
+        parameters = _known[called] = _of_function(called) if isinstance(called, FunctionType) else _of_builtin(called)
+    problem = _problem(parameters, given, named, bound)
+    return None if problem is None else f"{problem}; it takes {_shown(parameters, bound)}"
+
+
+def _unbound(function: functools.partial[Any]) -> Any:
+    """The function of a partial, or, where places are held for later arguments, what nothing is known of."""
+    return function.func if _PLACEHOLDER is None or _PLACEHOLDER not in function.args else None
+
+
+def _underlying(function: Any) -> tuple[Callable[..., Any] | None, int]:
+    """Return the function that is called in the end, and how many arguments of its own it gets before the others.
+
+    It is None where it is no Python function, and no builtin one that tells its parameters.
+    """
+    if isinstance(function, type):
+        return _constructor(function)
+    if isinstance(function, FunctionType):
+        return function, 0
+    if isinstance(function, BuiltinFunctionType):
+        module = function.__self__
+        known = isinstance(module, ModuleType) and module.__name__ in sys.stdlib_module_names
+        return function if known and function.__text_signature__ else None, 0
+    method = function if isinstance(function, MethodType) else getattr(function, "__call__", None)  # noqa: B004
+    if isinstance(method, MethodType) and isinstance(method.__func__, FunctionType):
+        return method.__func__, 1
+    return None, 0
+
+
+def _constructor(cls: type) -> tuple[Callable[..., Any] | None, int]:
+    """The function that takes the arguments of a class, after the instance or the class."""
+    if type(cls).__call__ is not type.__call__:
+        return None, 0
+    make, initialise = cls.__new__, inspect.getattr_static(cls, "__init__")
+    if make is object.__new__:
+        function = _nothing if initialise is object.__init__ else initialise
+    else:
+        function = make if initialise is object.__init__ else None
+    return function if isinstance(function, FunctionType) else None, 1
+
+
+def _nothing(_self: object, /) -> None:
+    """What a class without a constructor takes."""
+
+
+def _of_function(function: FunctionType) -> _Parameters:
+    code = function.__code__
+    names, most = code.co_varnames, code.co_argcount
+    keywords = names[most : most + code.co_kwonlyargcount]
+    return _Parameters(
+        positional=names[:most],
+        unnamed=code.co_posonlyargcount,
+        required=most - len(function.__defaults__ or ()),
+        variadic=bool(code.co_flags & CO_VARARGS),
+        keywords=keywords,
+        required_keywords=tuple(name for name in keywords if name not in (function.__kwdefaults__ or {})),
+        variadic_keywords=bool(code.co_flags & CO_VARKEYWORDS),
+    )
+
+
+def _of_builtin(function: Callable[..., Any]) -> _Parameters:
+    given = inspect.signature(function).parameters.values()
+    positional = [each for each in given if each.kind in {Parameter.POSITIONAL_ONLY, Parameter.POSITIONAL_OR_KEYWORD}]
+    keywords = [each for each in given if each.kind is Parameter.KEYWORD_ONLY]
+    return _Parameters(
+        positional=tuple(each.name for each in positional),
+        unnamed=sum(each.kind is Parameter.POSITIONAL_ONLY for each in positional),
+        required=sum(each.default is Parameter.empty for each in positional),
+        variadic=any(each.kind is Parameter.VAR_POSITIONAL for each in given),
+        keywords=tuple(each.name for each in keywords),
+        required_keywords=tuple(each.name for each in keywords if each.default is Parameter.empty),
+        variadic_keywords=any(each.kind is Parameter.VAR_KEYWORD for each in given),
+    )
+
+
+def _problem(takes: _Parameters, given: int, named: Collection[str], bound: int) -> str | None:
+    most = len(takes.positional)
+    if given > most and not takes.variadic:
+        return f"{given - bound} arguments are given by position, and it takes at most {max(0, most - bound)}"
+    filled = set()
+    for name in named:
+        place = takes.positional.index(name) if name in takes.positional else None
+        if place is not None and place >= takes.unnamed:
+            if place < given:
+                return f"the argument {name!r} is given by position and by name"
+            filled.add(place)
+        elif name not in takes.keywords and not takes.variadic_keywords:
+            return f"there is no argument {name!r}" + (" to give by name" if place is not None else "")
+    missing = [takes.positional[place] for place in range(given, takes.required) if place not in filled]
+    missing += [name for name in takes.required_keywords if name not in named]
+    if not missing:
+        return None
+    return f"the argument{'s' * (len(missing) > 1)} {', '.join(map(repr, missing))} {'are' if missing[1:] else 'is'} missing"
+
+
+def _shown(takes: _Parameters, bound: int) -> str:
+    """The parameters but the first ``bound``, as in a definition; defaults are left out, however long or secret."""
+    shown = [name if place < takes.required else f"{name}=..." for place, name in enumerate(takes.positional)]
+    if bound < takes.unnamed:
+        shown.insert(takes.unnamed, "/")
+    shown = shown[bound:]
+    if takes.variadic or takes.keywords:
+        shown.append("*args" if takes.variadic else "*")
+    shown += [name if name in takes.required_keywords else f"{name}=..." for name in takes.keywords]
+    if takes.variadic_keywords:
+        shown.append("**kwargs")
+    return f"({', '.join(shown)})"
