@@ -210,9 +210,7 @@ class ActivityTask(Submittable[R_co]):
     ) -> None: ...
 
     @overload
-    def __init__(
-        self, activity: Callable[P, Executable[R_co]], /, *args: P.args, **kwargs: P.kwargs
-    ) -> None: ...
+    def __init__(self, activity: Callable[P, Executable[R_co]], /, *args: P.args, **kwargs: P.kwargs) -> None: ...
 
     @overload
     def __init__(self, activity: Callable[P, R_co], /, *args: P.args, **kwargs: P.kwargs) -> None: ...
@@ -251,7 +249,7 @@ class ActivityTask(Submittable[R_co]):
         if problem is not None:
             raise StepDefinitionError(
                 f"activity {self.name} cannot be played in a chain with send_result=True, which adds the result "
-                f"before it as last argument: with that, {problem}"
+                f"before it as last argument: with it, {problem}"
             )
 
     @property

@@ -28,6 +28,7 @@ class _Parameters(NamedTuple):
         keywords: Those that take arguments by name only.
         required_keywords: Those of them that have no default.
         variadic_keywords: Whether there is ``**kwargs``.
+        taken: Calls that it takes: the number of positional arguments, and the names of the others.
     """
 
     positional: tuple[str, ...]
@@ -37,7 +38,11 @@ class _Parameters(NamedTuple):
     keywords: tuple[str, ...]
     required_keywords: tuple[str, ...]
     variadic_keywords: bool
+    taken: set[tuple[int | str, ...]]
 
+
+_MOST_TAKEN = 100
+"""How many ways of calling a function are remembered."""
 
 _known: WeakKeyDictionary[Callable[..., Any], _Parameters] = WeakKeyDictionary()
 """The parameters of functions, each read once."""
@@ -52,61 +57,70 @@ def argument_problem(function: Callable[..., Any], given: int, named: Collection
         named: The names of the keyword arguments.
     """
     bound = 0
-    called: Callable[..., Any] | None = function
     if not isinstance(function, FunctionType):
         if isinstance(function, functools.partial):
             bound, named, function = len(function.args), {*function.keywords, *named}, _unbound(function)
-        called, own = _underlying(function)
+        function, own = _underlying(function)
         bound += own
-        if called is None:
-            return None
         given += bound
-    if isinstance(called, FunctionType) and not named:  # nearly always, and the parameters need not be read
-        code, defaults = called.__code__, called.__defaults__
+    elif not named:  # nearly always, and then the parameters need not be read
+        code, defaults = function.__code__, function.__defaults__
         most = code.co_argcount
         if (most - len(defaults) if defaults else most) <= given <= most and not code.co_kwonlyargcount:
             return None
-    parameters = _known.get(called)
+    parameters = _known.get(function)
     if parameters is None:
-        parameters = _known[called] = _of_function(called) if isinstance(called, FunctionType) else _of_builtin(called)
+        parameters = _known[function] = _parameters_of(function)
+    call = (given, *named)
+    if call in parameters.taken:
+        return None
     problem = _problem(parameters, given, named, bound)
-    return None if problem is None else f"{problem}; it takes {_shown(parameters, bound)}"
+    if problem is not None:
+        return f"it takes {_shown(parameters, bound)}, and {problem}"
+    if len(parameters.taken) < _MOST_TAKEN:
+        parameters.taken.add(call)
+    return None
 
 
 def _unbound(function: functools.partial[Any]) -> Any:
-    """The function of a partial, or, where places are held for later arguments, what nothing is known of."""
-    return function.func if _PLACEHOLDER is None or _PLACEHOLDER not in function.args else None
+    """The function of a partial; if it holds places for later arguments, one that takes anything."""
+    return _anything if _PLACEHOLDER is not None and _PLACEHOLDER in function.args else function.func
 
 
-def _underlying(function: Any) -> tuple[Callable[..., Any] | None, int]:
-    """Return the function that is called in the end, and how many arguments of its own it gets before the others.
-
-    It is None where it is no Python function, and no builtin one that tells its parameters.
-    """
+def _underlying(function: Any) -> tuple[Callable[..., Any], int]:
+    """Return what takes the arguments in the end, and how many of its own it gets before them."""
     if isinstance(function, type):
-        return _constructor(function)
-    if isinstance(function, FunctionType):
+        return function, 1
+    if isinstance(function, FunctionType | BuiltinFunctionType):
         return function, 0
-    if isinstance(function, BuiltinFunctionType):
-        module = function.__self__
-        known = isinstance(module, ModuleType) and module.__name__ in sys.stdlib_module_names
-        return function if known and function.__text_signature__ else None, 0
     method = function if isinstance(function, MethodType) else getattr(function, "__call__", None)  # noqa: B004
     if isinstance(method, MethodType) and isinstance(method.__func__, FunctionType):
         return method.__func__, 1
-    return None, 0
+    return _anything, 0
 
 
-def _constructor(cls: type) -> tuple[Callable[..., Any] | None, int]:
+def _parameters_of(function: Callable[..., Any]) -> _Parameters:
+    """Read the parameters of what is a Python function, in a class too, or a builtin that tells them."""
+    found = _constructor(function) if isinstance(function, type) else function
+    if isinstance(found, FunctionType):
+        return _of_function(found)
+    module = getattr(found, "__self__", None)
+    tells = isinstance(module, ModuleType) and module.__name__ in sys.stdlib_module_names
+    return _of_builtin(found) if tells and found.__text_signature__ else _of_function(_anything)
+
+
+def _constructor(cls: type) -> Any:
     """The function that takes the arguments of a class, after the instance or the class."""
     if type(cls).__call__ is not type.__call__:
-        return None, 0
-    make, initialise = cls.__new__, inspect.getattr_static(cls, "__init__")
-    if make is object.__new__:
-        function = _nothing if initialise is object.__init__ else initialise
-    else:
-        function = make if initialise is object.__init__ else None
-    return function if isinstance(function, FunctionType) else None, 1
+        return _anything
+    initialise = inspect.getattr_static(cls, "__init__")
+    if cls.__new__ is object.__new__:
+        return _nothing if initialise is object.__init__ else initialise
+    return cls.__new__ if initialise is object.__init__ else _anything
+
+
+def _anything(*args: object, **kwargs: object) -> None:
+    """What a callable is taken for whose parameters are not known."""
 
 
 def _nothing(_self: object, /) -> None:
@@ -125,12 +139,15 @@ def _of_function(function: FunctionType) -> _Parameters:
         keywords=keywords,
         required_keywords=tuple(name for name in keywords if name not in (function.__kwdefaults__ or {})),
         variadic_keywords=bool(code.co_flags & CO_VARKEYWORDS),
+        taken=set(),
     )
 
 
 def _of_builtin(function: Callable[..., Any]) -> _Parameters:
     given = inspect.signature(function).parameters.values()
-    positional = [each for each in given if each.kind in {Parameter.POSITIONAL_ONLY, Parameter.POSITIONAL_OR_KEYWORD}]
+    positional = [
+        each for each in given if each.kind in {Parameter.POSITIONAL_ONLY, Parameter.POSITIONAL_OR_KEYWORD}
+    ]
     keywords = [each for each in given if each.kind is Parameter.KEYWORD_ONLY]
     return _Parameters(
         positional=tuple(each.name for each in positional),
@@ -140,27 +157,25 @@ def _of_builtin(function: Callable[..., Any]) -> _Parameters:
         keywords=tuple(each.name for each in keywords),
         required_keywords=tuple(each.name for each in keywords if each.default is Parameter.empty),
         variadic_keywords=any(each.kind is Parameter.VAR_KEYWORD for each in given),
+        taken=set(),
     )
 
 
 def _problem(takes: _Parameters, given: int, named: Collection[str], bound: int) -> str | None:
-    most = len(takes.positional)
-    if given > most and not takes.variadic:
-        return f"{given - bound} arguments are given by position, and it takes at most {max(0, most - bound)}"
+    if given > len(takes.positional) and not takes.variadic:
+        return f"is given {given - bound} argument{'s' if given - bound > 1 else ''} by position"
     filled = set()
     for name in named:
         place = takes.positional.index(name) if name in takes.positional else None
         if place is not None and place >= takes.unnamed:
             if place < given:
-                return f"the argument {name!r} is given by position and by name"
+                return f"is given {name!r} by position and by name"
             filled.add(place)
         elif name not in takes.keywords and not takes.variadic_keywords:
-            return f"there is no argument {name!r}" + (" to give by name" if place is not None else "")
+            return f"is given {name!r} by name"
     missing = [takes.positional[place] for place in range(given, takes.required) if place not in filled]
     missing += [name for name in takes.required_keywords if name not in named]
-    if not missing:
-        return None
-    return f"the argument{'s' * (len(missing) > 1)} {', '.join(map(repr, missing))} {'are' if missing[1:] else 'is'} missing"
+    return f"lacks {' and '.join(map(repr, missing))}" if missing else None
 
 
 def _shown(takes: _Parameters, bound: int) -> str:

@@ -1,10 +1,8 @@
 """What every submittable has in common. Submittables are data; `asyncsteps._run.dispatch` plays them."""
 
-from typing import Any, Generic
+from typing import Generic
 
-from typing_extensions import TypeVar
-
-T_co = TypeVar("T_co", covariant=True, default=Any)
+from asyncsteps._plan.model import T_co
 
 
 class Submittable(Generic[T_co]):
