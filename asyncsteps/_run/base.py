@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Coroutine
 from functools import partial
-from typing import Any, ParamSpec, TypeVar, cast, overload
+from typing import Any, ParamSpec, TypeVar, overload
 
 from asyncsteps._plan.model import Marker, StepOutcome
 from asyncsteps._plan.names import as_reasoned_selectors
@@ -30,22 +30,10 @@ class BaseRun:
     async def submit(self, submittable: Step[R], /) -> StepOutcome[R]: ...
 
     @overload
-    async def submit(self, submittable: Group, /) -> list[Any]: ...
+    async def submit(self, submittable: Submittable[R], /) -> R: ...
 
     @overload
-    async def submit(self, submittable: ActivityTask[R], /) -> R: ...
-
-    @overload
-    async def submit(self, submittable: SignalTask, /) -> None: ...
-
-    @overload
-    async def submit(self, submittable: WaitForSignal, /) -> Signal: ...
-
-    @overload
-    async def submit(self, submittable: MarkerTask, /) -> Marker: ...
-
-    @overload
-    async def submit(self, submittable: Submittable | tuple[Any, ...], /) -> Any: ...
+    async def submit(self, submittable: tuple[Any, ...], /) -> Any: ...
 
     @overload
     async def submit(self, submittable: Activity[P, R], /, *args: P.args, **kwargs: P.kwargs) -> R: ...
@@ -121,7 +109,7 @@ class BaseRun:
 
     async def wait_signal(self, name: str, /) -> Signal:
         """Return a signal of this run, waiting unless it was already sent. Within chains use `WaitForSignal`."""
-        return cast("Signal", await self.submit(WaitForSignal(name)))
+        return await self.submit(WaitForSignal(name))
 
     def record_marker(self, name: str, details: Any = None) -> Marker:
         """Record a marker now. Within chains use `MarkerTask`.

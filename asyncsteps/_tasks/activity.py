@@ -170,7 +170,7 @@ def _generator_in(function: Any) -> str | None:
     return None
 
 
-class ActivityTask(Submittable[R_co]):
+class ActivityTask(Submittable[R_co, R_co]):
     """An activity with its arguments bound.
 
     Submit it, alone or within a chain, a group or a step. Awaiting it plays it outside any step, with its retry

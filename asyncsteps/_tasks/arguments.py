@@ -71,7 +71,7 @@ def argument_problem(function: Callable[..., Any], given: int, named: Collection
     parameters = _known.get(function)
     if parameters is None:
         parameters = _known[function] = _parameters_of(function)
-    call = (given, *named)
+    call: tuple[int | str, ...] = (given, *named)
     if call in parameters.taken:
         return None
     problem = _problem(parameters, given, named, bound)
@@ -105,18 +105,20 @@ def _parameters_of(function: Callable[..., Any]) -> _Parameters:
     if isinstance(found, FunctionType):
         return _of_function(found)
     module = getattr(found, "__self__", None)
-    tells = isinstance(module, ModuleType) and module.__name__ in sys.stdlib_module_names
-    return _of_builtin(found) if tells and found.__text_signature__ else _of_function(_anything)
+    known = isinstance(module, ModuleType) and module.__name__ in sys.stdlib_module_names
+    tells = known and getattr(found, "__text_signature__", None)
+    return _of_builtin(found) if tells else _of_function(_anything)
 
 
 def _constructor(cls: type) -> Any:
     """The function that takes the arguments of a class, after the instance or the class."""
     if type(cls).__call__ is not type.__call__:
         return _anything
+    make: Any = cls.__new__
     initialise = inspect.getattr_static(cls, "__init__")
-    if cls.__new__ is object.__new__:
+    if make is object.__new__:
         return _nothing if initialise is object.__init__ else initialise
-    return cls.__new__ if initialise is object.__init__ else _anything
+    return make if initialise is object.__init__ else _anything
 
 
 def _anything(*args: object, **kwargs: object) -> None:
@@ -127,7 +129,7 @@ def _nothing(_self: object, /) -> None:
     """What a class without a constructor takes."""
 
 
-def _of_function(function: FunctionType) -> _Parameters:
+def _of_function(function: Any) -> _Parameters:
     code = function.__code__
     names, most = code.co_varnames, code.co_argcount
     keywords = names[most : most + code.co_kwonlyargcount]
@@ -179,7 +181,7 @@ def _problem(takes: _Parameters, given: int, named: Collection[str], bound: int)
 
 
 def _shown(takes: _Parameters, bound: int) -> str:
-    """The parameters but the first ``bound``, as in a definition; defaults are left out, however long or secret."""
+    """The parameters but the first ``bound``, as in a definition; no defaults, which may be long or secret."""
     shown = [name if place < takes.required else f"{name}=..." for place, name in enumerate(takes.positional)]
     if bound < takes.unnamed:
         shown.insert(takes.unnamed, "/")

@@ -10,7 +10,7 @@ from asyncsteps._tasks.attributes import is_count
 from asyncsteps._tasks.signals import SignalTask
 from asyncsteps._tasks.submittable import Submittable
 
-Playable: TypeAlias = Submittable[Any] | Callable[..., Any] | tuple[Any, ...]
+Playable: TypeAlias = Submittable | Callable[..., Any] | tuple[Any, ...]
 """What can be submitted: a submittable, a callable, or a tuple of a callable and its arguments."""
 
 _FORMS = (
@@ -88,7 +88,7 @@ def _not_submittable(given: object) -> StepDefinitionError:
     return StepDefinitionError(f"{given!r} cannot be submitted: {remedy}")
 
 
-class Group(Submittable[list[Any]]):
+class Group(Submittable[list[Any], list[Any]]):
     """Submittables that are played concurrently; the result is the list of their results, in order.
 
     All members are played even if some fail. Failures are raised together as an ``ExceptionGroup``. The result of

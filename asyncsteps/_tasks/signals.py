@@ -29,7 +29,7 @@ def _checked(name: object, what: str) -> str:
     return name
 
 
-class SignalTask(Submittable[None]):
+class SignalTask(Submittable[None, None]):
     """Send a signal, as a link of a chain or a member of a group.
 
     Args:
@@ -50,7 +50,7 @@ class SignalTask(Submittable[None]):
         return f"<signal {self.signal.name}>"
 
 
-class WaitForSignal(Submittable[Signal]):
+class WaitForSignal(Submittable[Signal, Signal]):
     """Wait for a signal, as a link of a chain or a member of a group; its result is the `Signal`.
 
     Args:
@@ -67,7 +67,7 @@ class WaitForSignal(Submittable[Signal]):
         return f"<wait for signal {self.signal_name}>"
 
 
-class MarkerTask(Submittable[Marker]):
+class MarkerTask(Submittable[Marker, Marker]):
     """Record a marker, as a link of a chain or a member of a group; its result is the `Marker`.
 
     Args:

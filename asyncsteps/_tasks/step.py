@@ -3,24 +3,25 @@
 from collections.abc import Callable, Coroutine, Iterable
 from typing import Any, TypeAlias, TypeVar, overload
 
-from asyncsteps._plan.model import StepRules
+from asyncsteps._plan.model import StepOutcome, StepRules, T_co
 from asyncsteps._plan.names import as_selectors, check_step_name
 from asyncsteps._tasks.activity import Activity, AsyncExecutable, Executable
 from asyncsteps._tasks.canvas import Playable, as_playable
-from asyncsteps._tasks.submittable import Submittable, T_co
+from asyncsteps._tasks.submittable import Submittable
 
 T = TypeVar("T")
 U = TypeVar("U")
 
-_Task: TypeAlias = Submittable[T] | Activity[..., T] | tuple[Activity[..., T], *tuple[Any, ...]]
-_Coroutines: TypeAlias = Callable[..., Coroutine[Any, Any, T]]
+_Task: TypeAlias = Submittable[Any, T] | Activity[..., T] | tuple[Activity[..., T], *tuple[Any, ...]]
+_Coroutine: TypeAlias = Callable[..., Coroutine[Any, Any, T]]
 _AsyncClass: TypeAlias = Callable[..., AsyncExecutable[T]]
 _Class: TypeAlias = Callable[..., Executable[T]]
-_Function: TypeAlias = Callable[..., T]
 
 
-class Step(Submittable[T_co]):
+class Step(Submittable[StepOutcome[T_co], T_co]):
     """A named unit of work. Once played it is recorded as done, and later runs skip it.
+
+    ``Step[T]`` is one whose activities return a ``T``: its outcome is a ``StepOutcome[T]``.
 
     Args:
         step_name: Segments joined by dots, such as ``ingest.users.load``.
@@ -39,8 +40,8 @@ class Step(Submittable[T_co]):
     Raises:
         StepNameError: When the name breaks a rule of step names.
         SelectorError: When a dependent's selector is malformed.
-        StepDefinitionError: When ``activities`` cannot be played: a list, for instance, or an activity that lacks an
-            argument.
+        StepDefinitionError: When ``activities`` cannot be played: a list, for instance, or an activity that lacks
+            an argument.
     """
 
     @overload
@@ -61,7 +62,7 @@ class Step(Submittable[T_co]):
     def __init__(
         self: "Step[T]",
         step_name: str,
-        activities: _Coroutines[T] | tuple[_Coroutines[T], *tuple[Any, ...]],
+        activities: _Coroutine[T] | tuple[_Coroutine[T], *tuple[Any, ...]],
         force: bool = False,
         activities_if_step_already_done: None = None,
         emit_signal: bool = False,
@@ -103,7 +104,7 @@ class Step(Submittable[T_co]):
     def __init__(
         self: "Step[T]",
         step_name: str,
-        activities: _Function[T] | tuple[_Function[T], *tuple[Any, ...]],
+        activities: Callable[..., T] | tuple[Callable[..., T], *tuple[Any, ...]],
         force: bool = False,
         activities_if_step_already_done: None = None,
         emit_signal: bool = False,
