@@ -18,6 +18,7 @@ from asyncsteps._tasks.submittable import Submittable
 
 P = ParamSpec("P")
 R = TypeVar("R")
+V = TypeVar("V")
 
 
 class BaseRun:
@@ -30,7 +31,7 @@ class BaseRun:
     async def submit(self, submittable: Step[R], /) -> StepOutcome[R]: ...
 
     @overload
-    async def submit(self, submittable: Submittable[R], /) -> R: ...
+    async def submit(self, submittable: Submittable[R, V], /) -> R: ...
 
     @overload
     async def submit(self, submittable: tuple[Any, ...], /) -> Any: ...
