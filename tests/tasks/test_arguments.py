@@ -215,7 +215,7 @@ bad_merge: Any = merge
         (lambda: bad_load(3, 4), r"test_arguments\.load .*takes \(n\), and is given 2 arguments by position$"),
         (lambda: bad_load(m=3), r"load .*takes \(n\), and is given 'm' by name"),
         (lambda: bad_load(3, n=3), r"load .*takes \(n\), and is given 'n' by position and by name"),
-        (lambda: bad_merge(), r"merge .*takes \(table, before\), and lacks 'table' and 'before'"),
+        (bad_merge, r"merge .*takes \(table, before\), and lacks 'table' and 'before'"),
         (lambda: bad_merge(before=1, after=2), r"merge .*is given 'after' by name"),
         (lambda: ActivityTask(by_name, 1), r"takes \(a, \*, b, c=\.\.\.\), and lacks 'b'"),  # type: ignore[call-arg]
         (lambda: Group((load.function, 3, 4)), r"load .*is given 2 arguments by position"),
