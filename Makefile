@@ -85,6 +85,7 @@ check: $(VENV)/.dev.installed  ## Check format, lint and types.
 	$(BIN)/ruff check .
 	$(BIN)/mypy
 	$(BIN)/basedpyright
+	$(BIN)/python -m pytest -q -n 2 -m long tests/typing
 
 format: $(VENV)/.dev.installed  ## Format, and fix what lint can fix.
 	$(BIN)/ruff format .

@@ -19,8 +19,8 @@ ROOMS: dict[str, tuple[set[str], set[str]]] = {
     # room: the rooms below it that it may import, and which distributions beside the standard library
     "_errors": (set(), set()),
     "_aws": (set(), {"aiohttp", *AWS}),
-    "_plan": ({"_errors"}, set()),
-    "_tasks": ({"_errors", "_plan"}, {"anyio", "tenacity"}),
+    "_plan": ({"_errors"}, {"typing_extensions"}),
+    "_tasks": ({"_errors", "_plan"}, {"anyio", "tenacity", "typing_extensions"}),
     "store": (
         {"_aws", "_errors", "_plan", "store.contract", "store._directory", "store._s3"},
         {"anyio", "botocore"},

@@ -7,7 +7,7 @@ import uuid
 from collections.abc import Awaitable, Callable, Iterable, Mapping
 from os import PathLike
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, Self, TypeVar
+from typing import TYPE_CHECKING, Any, Self, TypeVar, cast
 
 from asyncsteps._errors import StepDefinitionError
 from asyncsteps._plan.model import Marker, Status
@@ -299,7 +299,7 @@ class StepRun(BaseRun):
         )
         shadow._dispatch = Dispatch(shadow._parts)  # noqa: SLF001 - its own kind
         async with shadow:
-            incomplete = await end_of_plan(shadow.submit, code, shadow)
+            incomplete = await end_of_plan(cast("Any", shadow.submit), code, shadow)
         return Plan(tuple(marks.decisions), incomplete, tuple(shadow.unmatched_selectors))
 
 

@@ -91,7 +91,7 @@ async def main(url: str) -> None:
             max_parallel=9,
         ) as run:
             step = Step("a.b", load("users"), True, count("users"), True, ["c"], True, save_result=True)
-            assert_type(await run.submit(step), StepOutcome)
+            assert_type(await run.submit(step), StepOutcome[int | float])
             assert_type((await run.submit(step)).status, Status)
             assert_type(await run.submit(load("users")), int)
             assert_type(await run.submit(load, "users"), int)
@@ -99,7 +99,7 @@ async def main(url: str) -> None:
             assert_type(
                 await run.submit(Chain(load("a"), bare, send_result=True, break_on_failure=True)), list[Any]
             )
-            assert_type(await run.submit(len, "abc"), Any)
+            assert_type(await run.submit(len, "abc"), int)
             assert_type(await run.wait_signal("step.a.b"), Signal)
             await run.signal("mine", 1, key="value")
             await run.submit(Chain(SignalTask("s", 1), WaitForSignal("s"), MarkerTask("m", {"a": 1})))
@@ -122,7 +122,7 @@ class People(Workflow):
     async def run(self, people_id: int, *, force_steps: list[str] | None = None) -> int:
         self.add_forced_steps(force_steps or [], reason="workflow_init")
         outcome = await self.submit(self.step("load", load("users"), emit_signal=True))
-        assert_type(outcome, StepOutcome)
+        assert_type(outcome, StepOutcome[int])
         assert_type(await self.submit(load(str(people_id))), int)
         return people_id
 
