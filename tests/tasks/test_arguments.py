@@ -168,7 +168,7 @@ def is_taken(function: Callable[..., Any], given: int, named: tuple[str, ...]) -
     return True
 
 
-@pytest.mark.parametrize("function", KNOWN, ids=str)
+@pytest.mark.parametrize("function", KNOWN, ids=range(len(KNOWN)))
 def test_what_is_told_of_a_call_is_what_the_interpreter_does(function: Callable[..., Any]) -> None:
     for given, named in CALLS:
         taken = is_taken(function, given, named)
@@ -176,7 +176,7 @@ def test_what_is_told_of_a_call_is_what_the_interpreter_does(function: Callable[
             assert (argument_problem(function, given, named) is None) == taken, (given, named)
 
 
-@pytest.mark.parametrize("function", UNKNOWN, ids=str)
+@pytest.mark.parametrize("function", UNKNOWN, ids=range(len(UNKNOWN)))
 def test_no_call_is_refused_that_the_interpreter_takes(function: Callable[..., Any]) -> None:
     for given, named in CALLS:
         if is_taken(function, given, named):
