@@ -101,7 +101,7 @@ async def outcomes(run: StepRun) -> None:
     assert good or bad
 
 
-# Arguments are checked, wherever they are given.
+# Arguments are checked, but for those in tuples.
 load(3)  # type: ignore[arg-type]
 load("users", 4)  # type: ignore[call-arg]
 load()  # type: ignore[call-arg]
