@@ -116,6 +116,15 @@ assert_type(ActivityTask(parse, "users"), ActivityTask[list[str]])
 assert_type(ActivityTask(load, "users"), ActivityTask[int])
 
 
+def members(group: Group) -> None:
+    group.append(load, "users")
+    group.append((load, "users"))
+    group.append(load("users"))
+    group.append(load, 3)  # type: ignore[call-overload]
+    group.append(fetch)  # type: ignore[call-overload]
+    group += [load("users"), Step("a", load("users"))]
+
+
 async def submissions(run: StepRun) -> None:
     assert_type(await run.submit(load, "users"), int)
     assert_type(await run.submit(render, "users", pages=2), bytes)
