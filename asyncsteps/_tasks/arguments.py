@@ -63,7 +63,7 @@ def argument_problem(function: Callable[..., Any], given: int, named: Collection
         function, own = _underlying(function)
         bound += own
         given += bound
-    elif not named:  # nearly always, and then the parameters need not be read
+    if not named and isinstance(function, FunctionType):  # nearly always, and then nothing need be read
         code, defaults = function.__code__, function.__defaults__
         most = code.co_argcount
         if (most - len(defaults) if defaults else most) <= given <= most and not code.co_kwonlyargcount:
@@ -88,9 +88,9 @@ def _unbound(function: functools.partial[Any]) -> Any:
 
 
 def _underlying(function: Any) -> tuple[Callable[..., Any], int]:
-    """Return what takes the arguments in the end, and how many of its own it gets before them."""
+    """Return the function that takes the arguments in the end, and how many of its own it gets before them."""
     if isinstance(function, type):
-        return function, 1
+        return _constructor(function), 1
     if isinstance(function, FunctionType | BuiltinFunctionType):
         return function, 0
     method = function if isinstance(function, MethodType) else getattr(function, "__call__", None)  # noqa: B004
@@ -99,26 +99,25 @@ def _underlying(function: Any) -> tuple[Callable[..., Any], int]:
     return _anything, 0
 
 
-def _parameters_of(function: Callable[..., Any]) -> _Parameters:
-    """Read the parameters of what is a Python function, in a class too, or a builtin that tells them."""
-    found = _constructor(function) if isinstance(function, type) else function
-    if isinstance(found, FunctionType):
-        return _of_function(found)
-    module = getattr(found, "__self__", None)
-    known = isinstance(module, ModuleType) and module.__name__ in sys.stdlib_module_names
-    tells = known and getattr(found, "__text_signature__", None)
-    return _of_builtin(found) if tells else _of_function(_anything)
-
-
-def _constructor(cls: type) -> Any:
+def _constructor(cls: Any) -> Callable[..., Any]:
     """The function that takes the arguments of a class, after the instance or the class."""
-    if type(cls).__call__ is not type.__call__:
-        return _anything
-    make: Any = cls.__new__
-    initialise = inspect.getattr_static(cls, "__init__")
-    if make is object.__new__:
-        return _nothing if initialise is object.__init__ else initialise
-    return make if initialise is object.__init__ else _anything
+    make, initialise, function = cls.__new__, cls.__init__, _anything
+    if type(cls).__call__ is type.__call__:
+        if make is object.__new__:
+            function = _nothing if initialise is object.__init__ else initialise
+        elif initialise is object.__init__:
+            function = make
+    return function if isinstance(function, FunctionType) else _anything
+
+
+def _parameters_of(function: Callable[..., Any]) -> _Parameters:
+    """Read the parameters of a Python function, or of a builtin one that tells them."""
+    if isinstance(function, FunctionType):
+        return _of_function(function)
+    module = getattr(function, "__self__", None)
+    known = isinstance(module, ModuleType) and module.__name__ in sys.stdlib_module_names
+    tells = known and getattr(function, "__text_signature__", None)
+    return _of_builtin(function) if tells else _of_function(_anything)
 
 
 def _anything(*args: object, **kwargs: object) -> None:

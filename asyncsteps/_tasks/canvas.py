@@ -1,7 +1,7 @@
 """Chains and groups: submittables played in sequence, or concurrently."""
 
 from collections.abc import Callable, Coroutine, Iterable, Iterator
-from typing import Any, Self, TypeAlias
+from typing import Any, ParamSpec, Self, TypeAlias, overload
 
 from asyncsteps._errors import StepDefinitionError
 from asyncsteps._plan.model import Marker
@@ -9,6 +9,8 @@ from asyncsteps._tasks.activity import ActivityTask
 from asyncsteps._tasks.attributes import is_count
 from asyncsteps._tasks.signals import SignalTask
 from asyncsteps._tasks.submittable import Submittable
+
+P = ParamSpec("P")
 
 Playable: TypeAlias = Submittable | Callable[..., Any] | tuple[Any, ...]
 """What can be submitted: a submittable, a callable, or a tuple of a callable and its arguments."""
@@ -124,6 +126,12 @@ class Group(Submittable[list[Any], list[Any]]):
         self.raises_on_failure = raises_on_failure
         self.bubbles_exception_on_failure = bubbles_exception_on_failure
         self.extend(activities)
+
+    @overload
+    def append(self, submittable: Submittable | tuple[Any, ...]) -> None: ...
+
+    @overload
+    def append(self, submittable: Callable[P, Any], *args: P.args, **kwargs: P.kwargs) -> None: ...
 
     def append(self, submittable: Playable, *args: Any, **kwargs: Any) -> None:
         """Add a member. Only callables take arguments.

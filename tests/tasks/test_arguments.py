@@ -195,6 +195,19 @@ def test_the_parameters_of_a_callable_do_not_keep_it_alive() -> None:
     assert gone() is None
 
 
+def test_a_constructor_that_is_replaced_is_read_anew(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert argument_problem(Derived, 3, ()) is not None
+    monkeypatch.setattr(Methods, "__init__", lambda self, a, b, c: None)
+    assert argument_problem(Derived, 3, ()) is None
+
+
+def test_a_partial_that_holds_places_for_later_arguments_is_not_checked(monkeypatch: pytest.MonkeyPatch) -> None:
+    held = object()
+    monkeypatch.setattr("asyncsteps._tasks.arguments._PLACEHOLDER", held)
+    assert argument_problem(functools.partial(plain, held, 2), 1, ()) is None
+    assert argument_problem(functools.partial(plain, 1, 2), 1, ()) is not None
+
+
 @activity
 async def load(n: int) -> int:
     return n
@@ -217,7 +230,7 @@ bad_merge: Any = merge
         (lambda: bad_load(3, n=3), r"load .*takes \(n\), and is given 'n' by position and by name"),
         (bad_merge, r"merge .*takes \(table, before\), and lacks 'table' and 'before'"),
         (lambda: bad_merge(before=1, after=2), r"merge .*is given 'after' by name"),
-        (lambda: ActivityTask(by_name, 1), r"takes \(a, \*, b, c=\.\.\.\), and lacks 'b'"),  # type: ignore[call-arg]
+        (lambda: ActivityTask(by_name, 1), r"takes \(a, \*, b, c=\.\.\.\), and lacks 'b'"),  # type: ignore[call-overload]
         (lambda: Group((load.function, 3, 4)), r"load .*is given 2 arguments by position"),
         (lambda: Step("a", (Record, 1, 2, 3)), r"Record .*takes \(a, b=\.\.\.\), and is given 3"),
         (lambda: Step("a", (made.method, 1, 2)), r"method .*takes \(a\), and is given 2"),

@@ -101,7 +101,7 @@ async def outcomes(run: StepRun) -> None:
     assert good or bad
 
 
-# Arguments are checked, wherever they are given.
+# Arguments are checked, but for those in tuples.
 load(3)  # type: ignore[arg-type]
 load("users", 4)  # type: ignore[call-arg]
 load()  # type: ignore[call-arg]
@@ -114,6 +114,15 @@ ActivityTask(Report)  # type: ignore[call-overload]
 assert_type(ActivityTask(fetch, "users"), ActivityTask[int])
 assert_type(ActivityTask(parse, "users"), ActivityTask[list[str]])
 assert_type(ActivityTask(load, "users"), ActivityTask[int])
+
+
+def members(group: Group) -> None:
+    group.append(load, "users")
+    group.append((load, "users"))
+    group.append(load("users"))
+    group.append(load, 3)  # type: ignore[call-overload]
+    group.append(fetch)  # type: ignore[call-overload]
+    group += [load("users"), Step("a", load("users"))]
 
 
 async def submissions(run: StepRun) -> None:
