@@ -82,7 +82,7 @@ def _numbers(tally: Tally, now: datetime) -> list[list[Piece]]:
     if rate is not None:
         parts.append([f"{rate:,.0f}/s" if rate >= 10 else f"{rate:.1f}/s"])  # noqa: PLR2004 - two digits tell it
     if left is not None:
-        parts.append([(f"about {whole(max(1.0, left))} left", "bold")])
+        parts.append([(f"about {whole(max(1, round(left)))} left", "bold")])
     return parts
 
 
