@@ -46,7 +46,16 @@ def drawn(tally: Tally, now: datetime, width: int, height: int, *, ascii_only: b
     slowest = _slowest(tally, now, width)
     room = max(1, min(_MOST_ROWS, height - len(head) - len(slowest) - 2))
     rows = tally.rows(room)
-    return [*head, *_bars(rows, width, _ASCII if ascii_only else _GLYPHS), *slowest]
+    lines = [*head, *_bars(rows, width, _ASCII if ascii_only else _GLYPHS), *slowest]
+    return [_in_ascii(each) for each in lines] if ascii_only else lines
+
+
+def _in_ascii(given: Line) -> Line:
+    """The line for a terminal that shows nothing but ASCII."""
+    styled = [(each, "") if isinstance(each, str) else each for each in given.pieces]
+    texts = [text.replace("·", "|").replace("…", "~") for text, _ in styled]
+    shown = [text.encode("ascii", "backslashreplace").decode() for text in texts]
+    return line(*zip(shown, (style for _, style in styled), strict=True))
 
 
 def packed(parts: Iterable[Sequence[Piece]], width: int) -> list[Line]:
@@ -73,7 +82,7 @@ def _numbers(tally: Tally, now: datetime) -> list[list[Piece]]:
     if rate is not None:
         parts.append([f"{rate:,.0f}/s" if rate >= 10 else f"{rate:.1f}/s"])  # noqa: PLR2004 - two digits tell it
     if left is not None:
-        parts.append([(f"about {whole(max(1.0, left))} left", "bold")])
+        parts.append([(f"about {whole(max(1, round(left)))} left", "bold")])
     return parts
 
 

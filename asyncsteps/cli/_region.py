@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 REFRESH: Final = 0.2
 """Seconds from one drawing to the next, at least."""
 
-_SHARE: Final = 0.04
+_SHARE: Final = 0.02
 """The share of one core that drawing may take."""
 
 _HIDE_CURSOR: Final = "\x1b[?25l"
@@ -142,7 +142,7 @@ def _shown(given: Line | str, console: Console) -> list[Text]:
 
 def _cut(line: Line, width: int) -> Text:
     text = line.text()
-    text.truncate(width, overflow="ellipsis")
+    text.truncate(width, overflow="crop")
     return text
 
 

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
+from itertools import groupby
 from typing import Final, Self
 
 LINES: Final = 40
@@ -101,15 +102,20 @@ def _evenly(root: Node, asked: int, lines: int) -> set[int]:
     opened: set[int] = set()
     level: Sequence[Node] = [*root.children.values()]
     number, left = 1, lines - len(level)
-    while groups := sorted((each for each in level if each.children), key=lambda each: len(each.children)):
-        for group in groups:
-            if number > asked and len(group.children) > left:
+    while groups := sorted((each for each in level if each.children), key=_members):
+        for members, of_one_size in groupby(groups, _members):  # all of them are opened, or none
+            alike = list(of_one_size)
+            if number > asked and members * len(alike) > left:
                 return opened
-            left -= len(group.children)
-            opened.add(id(group))
+            left -= members * len(alike)
+            opened.update(map(id, alike))
         level = [child for group in groups for child in group.children.values()]
         number += 1
     return opened
+
+
+def _members(node: Node) -> int:
+    return len(node.children)
 
 
 def _draw(node: Node, indent: str, level: int, is_opened: Callable[[Node, int], bool]) -> Iterator[str]:
