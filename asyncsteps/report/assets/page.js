@@ -394,14 +394,15 @@ function facts(i) {
   const list = make("dl");
   const add = (name, value) => list.append(make("dt", name), value instanceof Node ? inside("dd", value) : make("dd", value));
   add("status", SHOWN[kind[i]] === "forced" ? "completed, forced" : SHOWN[kind[i]] + (data.forced[i] === "1" ? ", forced" : ""));
-  if (data.reasons[data.why[i]].length) add("because", data.reasons[data.why[i]].slice(0, 20).join(", ") +
-    (data.reasons[data.why[i]].length > 20 ? ` and ${number(data.reasons[data.why[i]].length - 20)} more` : ""));
+  const why = data.why[i];
+  if (data.reasons[why].length) add("because", data.reasons[why].join(", ") +
+    (data.more[why] ? ` and ${number(data.more[why])} more` : ""));
   add("submitted", "after " + duration(queued[i]));
   if (!isNaN(started[i])) {
     add("waited for a slot", duration(started[i] - queued[i]));
     add("ran", duration(ended[i] - started[i]));
   }
-  if (data.attempts[i]) add("attempts", String(data.attempts[i].length + 1));
+  if (data.again[i]) add("attempts", String(data.again[i] + 1));
   if (data.errors[i]) add("error", make("pre", data.errors[i]));
   return list;
 }
