@@ -15,6 +15,7 @@ from asyncsteps.cli import _output
 from asyncsteps.cli._exit import ExitCode, UsageError, run_async
 from asyncsteps.cli._options import COMMON, Common
 from asyncsteps.cli._report import RunReport
+from asyncsteps.cli._runs import NONE_OF_SWF
 from asyncsteps.cli._store import open_lasting
 from asyncsteps.report import RunStory, page, trace
 
@@ -45,7 +46,9 @@ def report(
             if chosen is None:
                 newest = await asyncsteps.journal.runs(opened, limit=1)
                 if not newest:
-                    raise UsageError(f"there is no journal of a run over {opened.url}, so nothing to show")
+                    raise UsageError(
+                        f"there is no journal of a run over {opened.url}, so nothing to show; {NONE_OF_SWF}"
+                    )
                 chosen = newest[0].run_id
             summary, events = await asyncsteps.journal.story(opened, chosen)
         shown = RunStory.of(events, outcome=summary.outcome)
