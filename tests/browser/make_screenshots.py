@@ -63,7 +63,7 @@ def main(folder: Path) -> None:
             executable_path=os.environ.get("CHROMIUM") or shutil.which("chromium"), args=["--no-sandbox"]
         )
         for scheme in ("light", "dark"):
-            shown = browser.new_page(viewport={"width": 1200, "height": 720}, color_scheme=scheme)  # type: ignore[arg-type]
+            shown = browser.new_page(viewport={"width": 1200, "height": 720}, color_scheme=scheme)
             shown.set_content(page(story))
             shown.wait_for_function("document.querySelectorAll('#names [role=row]').length > 10")
             shown.screenshot(path=folder / f"report-{scheme}.png")

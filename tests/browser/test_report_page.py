@@ -185,9 +185,8 @@ def test_rows_say_in_words_how_steps_ended(shown: Shown) -> None:
 
 
 def test_names_beyond_the_first_plane_are_put_together(browser: Browser, tmp_path: Path) -> None:
-    spans = [
-        StepSpan(step=f"😀.{each}", status="skipped", queued=BEGAN, ended=BEGAN) for each in ("a1", "a2", "b")
-    ]
+    names = [f"😀.{each}" for each in ("a1", "a2", "b")]
+    spans = [StepSpan(step=name, status="skipped", queued=BEGAN, ended=BEGAN) for name in names]
     path = tmp_path / "names.html"
     told = RunStory(run_id="r", workflow_id="w", began=BEGAN, ended=BEGAN, spans=tuple(spans))
     path.write_text(page(told), encoding="utf-8")
