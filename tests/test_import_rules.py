@@ -69,7 +69,7 @@ ROOMS: dict[str, tuple[set[str], set[str]]] = {
         set(),
     ),
     "": ({"_errors", "_plan", "_tasks", "_run", "store", "journal"}, set()),
-    "report": ({"_journal"}, set()),
+    "report": ({"_journal", "_plan"}, set()),
     "journal": ({"_journal", "store.contract"}, set()),
     "testing": ({"_errors"}, {"pytest"}),
     "cli": ({"", "journal", "report", "store", "swf"}, {"anyio", "cyclopts", "pydantic", "rich"}),

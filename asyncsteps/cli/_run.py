@@ -10,6 +10,7 @@ import time
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated, Any, Final
 
@@ -138,6 +139,7 @@ def run(
     max_parallel: int | None = None,
     limit: Repeated = (),
     markers: Path | None = None,
+    page: Annotated[Path | None, Parameter(name="--report")] = None,
     grace: float = GRACE,
     quiet: Flag = False,
     no_journal: Flag = False,
@@ -152,6 +154,7 @@ def run(
         max_parallel: How many activities may run at once, 100 unless given.
         limit: SELECTOR=N: how many activities may run at once in the steps that it selects. Repeatable.
         markers: A file to append every marker to, one JSON object a line.
+        page: A file to write a page to that shows this run, when it has ended, however it did.
         grace: Seconds that what is under way may take to end after SIGINT or SIGTERM; then the process ends.
         quiet: No progress; errors and the summary are written all the same.
         no_journal: Leave no journal of this run beside the store.
@@ -159,12 +162,16 @@ def run(
         common: Options of every command.
     """
     outcome = RunReport(target, selection.workflow_id)
-    begun = time.monotonic()
+    begun, began = time.monotonic(), datetime.now(UTC)
+    about = {"target": target, "parameters": named(selection.param)}
 
     def write(exit_code: int) -> None:
         outcome.seconds = time.monotonic() - begun
         outcome.store = code.url or selection.store
         outcome.write(exit_code, as_json=common.json)
+        if page is not None:
+            given = {"store": outcome.store, "force": list(selection.force), "skip": list(selection.skip)}
+            _show_run.write_page(page, outcome, exit_code, began=began, about=about | given)
 
     def write_last(interrupted: Interrupted, told: str) -> None:
         outcome.raised.append(told)
@@ -174,8 +181,12 @@ def run(
         options = _run_options(max_parallel, markers, grace)
         options |= {"limits": limits(limit)}
         options |= {"journal": not no_journal} | ({} if keep_runs is None else {"keep_runs": keep_runs})
+        if page is not None:
+            from asyncsteps.cli import _show_run  # what a run without it does without
+
+            _show_run.check_file(page, "--report")
         code = _code(target, selection, common)
-        options["about"] = {"target": target, "parameters": named(selection.param)}
+        options["about"] = about
         with followed(quiet=quiet, with_traceback=common.traceback) as follower:
             try:
                 exit_code = run_async(

@@ -186,3 +186,41 @@ def _on_terminal(arguments: list[str]) -> tuple[subprocess.Popen[bytes], str]:
     os.close(ours)
     process.wait(timeout=60)
     return process, written.decode(errors="replace")
+
+
+class TestPage:
+    """The page of the run just ended, by --report."""
+
+    def test_it_is_written_though_steps_fail(self, run: Run, tmp_path: Path) -> None:
+        ended = run("failing", "--force", "good=new data", "--report", tmp_path / "run.html", "--no-journal")
+        assert ended.code == 1
+        shown = (tmp_path / "run.html").read_text(encoding="utf-8")
+        assert shown.startswith("<!DOCTYPE html>")
+        assert '"outcome":"failed"' in shown
+        assert '"names":[0,"bad",0,"good",0,"later"],"status":"100"' in shown
+        assert "ValueError: no luck" in shown
+        assert "new data" in shown
+
+    def test_what_leaves_the_code_is_on_it(self, run: Run, tmp_path: Path) -> None:
+        assert run("outside_steps", "--report", tmp_path / "run.html").code == 1
+        assert '"notes":["ValueError: no luck' in (tmp_path / "run.html").read_text(encoding="utf-8")
+
+    def test_it_is_refused_before_anything_is_played(self, run: Run, store: str, tmp_path: Path) -> None:
+        for path in (tmp_path, tmp_path / "no" / "such" / "run.html"):
+            ended = run("main", "--report", path)
+            assert ended.code == 2
+            assert f"--report '{path}' cannot be written: " in ended.err
+        assert not Path(store).exists()
+
+    def test_a_device_or_a_link_stays_what_it_is(self, run: Run, tmp_path: Path) -> None:
+        (tmp_path / "link").symlink_to("run.html")
+        assert run("main", "--report", tmp_path / "link").code == 0
+        assert (tmp_path / "link").is_symlink()
+        assert (tmp_path / "run.html").is_file()
+        os.mkfifo(tmp_path / "pipe")
+        reader = os.open(tmp_path / "pipe", os.O_RDONLY | os.O_NONBLOCK)
+        try:
+            assert run("main", "--report", tmp_path / "pipe").code == 0
+            assert os.read(reader, 15) == b"<!DOCTYPE html>"
+        finally:
+            os.close(reader)

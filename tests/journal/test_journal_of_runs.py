@@ -1,10 +1,11 @@
 """What a run leaves in its journal, and in its marks; on every store."""
 
+from collections.abc import AsyncIterator
 from dataclasses import replace
 from typing import Any
 
 import pytest
-from journals import FailingStore, journals, of, told
+from journals import STORES, FailingStore, journals, of, open_by, told
 from run_support import fails, noop
 
 import asyncsteps
@@ -22,6 +23,12 @@ from asyncsteps import (
     journal,
 )
 from asyncsteps._journal.texts import collapsed
+
+
+@pytest.fixture(params=STORES)
+async def store(request: pytest.FixtureRequest) -> AsyncIterator[StepStore]:
+    async with open_by(request) as opened:
+        yield opened
 
 
 async def test_the_story_of_a_run(store: StepStore) -> None:
@@ -231,6 +238,6 @@ async def test_lists_of_reasons_that_grow_are_told_without_repetition() -> None:
                 await run.submit(Step(f"report.s{number}", noop))
         (events,) = await journals(store)
         assert sum(len(event["reasons"]) for event in of(events, "reasons")) == 100
-        _, events = await journal.story(store, "r")
-    (last,) = [event for event in events if event.get("step") == "report.s99" and event["event"] == "completed"]
+        _, told = await journal.story(store, "r")
+    (last,) = [event for event in told if event.get("step") == "report.s99" and event["event"] == "completed"]
     assert last["reasons"] == [f"Dep of load.s{number}" for number in range(100)]

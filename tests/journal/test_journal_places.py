@@ -2,11 +2,13 @@
 
 import asyncio
 import logging
+from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any, Self
 
 import anyio
 import pytest
+from journals import STORES, open_by
 from run_support import noop
 from servers import FaultProxy, MotoServer, error_answer
 
@@ -23,6 +25,12 @@ from asyncsteps import (
 from asyncsteps._run import journal as writer
 from asyncsteps.store import DonePage
 from asyncsteps.store._s3.journal import journal_prefix
+
+
+@pytest.fixture(params=STORES)
+async def store(request: pytest.FixtureRequest) -> AsyncIterator[StepStore]:
+    async with open_by(request) as opened:
+        yield opened
 
 
 async def test_no_listing_sees_it(store: StepStore) -> None:

@@ -240,7 +240,7 @@ def test_a_run_that_ends_with_its_loop_tells_its_end() -> None:
 
 async def test_a_task_factory_of_old_is_no_hindrance() -> None:
     loop = asyncio.get_running_loop()
-    loop.set_task_factory(lambda loop, work: asyncio.Task(work, loop=loop))  # type: ignore[arg-type]
+    loop.set_task_factory(lambda loop, work: asyncio.Task(work, loop=loop))
     async with MemoryStore() as store, StepRun(store, workflow_id="w") as run:
         await run.submit(Step("a", noop))
     loop.set_task_factory(None)

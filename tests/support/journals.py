@@ -2,18 +2,33 @@
 
 import asyncio
 import json
-from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
+from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
+from pathlib import Path
 from typing import Any
 
 import anyio
+import pytest
 
-from asyncsteps import MemoryStore, StepStore
+from asyncsteps import MemoryStore, StepStore, open_store
 from asyncsteps._journal.places import folders
 from asyncsteps._journal.reading import files_of
 from asyncsteps.journal import JournalFile
 
-OpenStore = Callable[[], AbstractAsyncContextManager[StepStore]]
+STORES = ["memory", "directory", "s3", "s3 by botocore"]
+"""The kinds of stores that runs leave journals in."""
+
+
+def open_by(request: pytest.FixtureRequest) -> AbstractAsyncContextManager[StepStore]:
+    """Open a store of the kind that a fixture is asked for."""
+    if request.param == "memory":
+        return open_store("memory:")
+    if request.param == "directory":
+        path: Path = request.getfixturevalue("tmp_path")
+        return open_store(path / "steps")
+    bucket, endpoint = request.getfixturevalue("bucket"), request.getfixturevalue("s3_endpoint")
+    transport = "botocore" if request.param == "s3 by botocore" else None
+    return open_store(f"s3://{bucket}/wf/steps", endpoint_url=endpoint, transport=transport)
 
 
 async def journals(store: StepStore) -> list[list[dict[str, Any]]]:
