@@ -12,22 +12,10 @@ from asyncsteps._plan.model import Status
 from asyncsteps._run.described import host
 
 
-def facts(
-    *,
-    version: str | None,
-    force: Sequence[tuple[str, str | None]],
-    skip: Sequence[tuple[str, str | None]],
-    max_parallel: int,
-    about: Mapping[str, Any] | None,
-) -> dict[str, Any]:
+def facts_of(run: Mapping[str, Any], about: Mapping[str, Any] | None) -> dict[str, Any]:
     """Return what the first line tells of a run as it was made."""
-    return {
-        "version": version,
-        "force": [list(each) for each in force],
-        "skip": [list(each) for each in skip],
-        "max_parallel": max_parallel,
-        "about": without_secrets(about or {}),
-    }
+    selectors = {name: [list(each) for each in run[name]] for name in ("force", "skip")}
+    return {**run, **selectors, "about": without_secrets(about or {})}
 
 
 @functools.cache
