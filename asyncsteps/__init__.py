@@ -37,6 +37,7 @@ from asyncsteps._errors import (
 )
 
 if typing.TYPE_CHECKING:
+    from asyncsteps import events as events
     from asyncsteps import journal as journal
     from asyncsteps._plan.model import STEP_MARKER, Action, Marker, Status, StepOutcome
     from asyncsteps._run.dry_run import Plan, PlannedStep
@@ -151,7 +152,7 @@ if not typing.TYPE_CHECKING:  # for type checkers, there is no name but those ab
             from importlib.metadata import version
 
             return version(__name__)
-        if name in {"journal", "store"}:  # public modules, there without an import of their own
+        if name in {"events", "journal", "store"}:  # public modules, there without an import of their own
             return importlib.import_module(f"{__name__}.{name}")
         if name not in _MODULES:
             raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

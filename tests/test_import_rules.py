@@ -33,7 +33,8 @@ ROOMS: dict[str, tuple[set[str], set[str]]] = {
         {"aiohttp", "anyio", "yarl", *AWS},
     ),
     "_journal": ({"_aws", "_errors", "_plan", "store.contract"}, {"anyio"}),
-    "_run": ({"_errors", "_journal", "_plan", "_tasks", "store.contract", "store"}, {"anyio"}),
+    "_events": (set(), set()),
+    "_run": ({"_errors", "_events", "_journal", "_plan", "_tasks", "store.contract", "store"}, {"anyio"}),
     "swf.base": ({"_errors"}, SIMPLEFLOW),
     "swf._sync": ({"_errors", "_plan", "store", "store.contract", "swf.base"}, {"anyio", "simpleflow"}),
     "swf._done": ({"_errors", "_plan", "store", "store.contract", "swf._sync", "swf.base"}, {"anyio", *AWS}),
@@ -68,11 +69,12 @@ ROOMS: dict[str, tuple[set[str], set[str]]] = {
         },
         set(),
     ),
-    "": ({"_errors", "_plan", "_tasks", "_run", "store", "journal"}, set()),
+    "": ({"_errors", "_plan", "_tasks", "_run", "store", "journal", "events"}, set()),
     "report": ({"_journal", "_plan"}, set()),
+    "events": ({"_events"}, set()),
     "journal": ({"_journal", "store.contract"}, set()),
     "testing": ({"_errors"}, {"pytest"}),
-    "cli": ({"", "journal", "report", "store", "swf"}, {"anyio", "cyclopts", "pydantic", "rich"}),
+    "cli": ({"", "events", "journal", "report", "store", "swf"}, {"anyio", "cyclopts", "pydantic", "rich"}),
 }
 
 MEMBERS = {

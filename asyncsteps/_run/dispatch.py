@@ -11,7 +11,7 @@ from typing import Any
 import anyio
 import anyio.lowlevel
 
-from asyncsteps._errors import RunClosedError, StepDeadlockError, StepDefinitionError
+from asyncsteps._errors import ActivityTimeoutError, RunClosedError, StepDeadlockError, StepDefinitionError
 from asyncsteps._journal.texts import shortened, without_secrets
 from asyncsteps._run.dry_run import PlanEndsError, Unknown
 from asyncsteps._run.failures import Attempts
@@ -39,18 +39,20 @@ _STARTED_AT_ONCE = 50
 class _Running(Attempt):
     """The block of an attempt, in which an activity is running within the enclosing steps of a run."""
 
-    __slots__ = ("_markers",)
+    __slots__ = ("_parts",)
 
     def __init__(self, parts: RunParts, steps: NameLocks, task: ActivityTask[Any], number: int = 1) -> None:
         lock = steps.innermost()
         step, notes = (None, None) if lock is None else (lock.name, lock.all_notes)
         clock = parts.limiter.clock
         super().__init__(task, number, identity=parts.identity, step=step, notes=notes, clock=clock)
-        self._markers = parts.markers
+        self._parts = parts
 
     def __enter__(self) -> None:
-        note_running(self.number)
+        note_running(self.task, self.number)
         super().__enter__()
+        if self._parts.events is not None:
+            self._parts.events.attempt_started(self)
 
     def __exit__(
         self,
@@ -58,10 +60,17 @@ class _Running(Attempt):
         exc_value: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
-        super().__exit__(exc_type, exc_value, traceback)
+        try:
+            super().__exit__(exc_type, exc_value, traceback)
+        except ActivityTimeoutError as error:
+            exc_value = error
+            raise
+        finally:
+            if self._parts.events is not None:
+                self._parts.events.attempt_ended(self, exc_value)
         if exc_type is None and (notes := self.noted):
             told = without_secrets(notes)
-            self._markers.note("notes", step=self.step, activity=self.task.name, notes=told)
+            self._parts.markers.note("notes", step=self.step, activity=self.task.name, notes=told)
 
 
 class Dispatch:

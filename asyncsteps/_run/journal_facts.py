@@ -12,24 +12,10 @@ from asyncsteps._plan.model import Status
 from asyncsteps._run.described import host
 
 
-def facts(
-    *,
-    version: str | None,
-    force: Sequence[tuple[str, str | None]],
-    skip: Sequence[tuple[str, str | None]],
-    max_parallel: int,
-    limits: Mapping[str, int],
-    about: Mapping[str, Any] | None,
-) -> dict[str, Any]:
+def facts_of(run: Mapping[str, Any], about: Mapping[str, Any] | None) -> dict[str, Any]:
     """Return what the first line tells of a run as it was made."""
-    return {
-        "version": version,
-        "force": [[selector, _told(reason)] for selector, reason in force],
-        "skip": [[selector, _told(reason)] for selector, reason in skip],
-        "max_parallel": max_parallel,
-        "limits": dict(limits),
-        "about": without_secrets(about or {}),
-    }
+    selectors = {name: [[selector, _told(reason)] for selector, reason in run[name]] for name in ("force", "skip")}
+    return {**run, **selectors, "about": without_secrets(about or {})}
 
 
 def _told(reason: str | None) -> str | None:

@@ -1,6 +1,7 @@
 """One submission of a step name at a time: the second waits for the first to end."""
 
 from collections import defaultdict
+from collections.abc import Callable
 from contextvars import ContextVar, Token
 from datetime import UTC, datetime
 from typing import Self
@@ -8,6 +9,7 @@ from typing import Self
 from asyncsteps._errors import StepDeadlockError
 from asyncsteps._run.lifetime import Lifetime, Waiters
 from asyncsteps._tasks.attempt import StepNotes
+from asyncsteps._tasks.retry import Named
 
 
 class NameLock:
@@ -65,12 +67,14 @@ def enclosing_step() -> str | None:
     return next((lock.name for lock in reversed(_enclosing.get()) if not lock.released), None)
 
 
-def note_running(attempt: int = 1) -> None:
+def note_running(activity: Named, attempt: int = 1) -> None:
     """Note that an activity begins to run within the enclosing steps, for the ``attempt``-th time."""
     for lock in _enclosing.get():
         lock.attempts = max(lock.attempts, attempt)
         if lock.started is None:
             lock.started = datetime.now(UTC)
+            if lock.owner.on_start is not None:
+                lock.owner.on_start(lock, activity)
 
 
 class NameLocks:
@@ -78,10 +82,12 @@ class NameLocks:
 
     Args:
         lifetime: The lifetime of the run.
+        on_start: Called when the first activity of a step begins to run.
     """
 
-    def __init__(self, lifetime: Lifetime) -> None:
+    def __init__(self, lifetime: Lifetime, on_start: Callable[[NameLock, Named], object] | None = None) -> None:
         self._lifetime = lifetime
+        self.on_start = on_start
         self._locks: dict[str, NameLock] = {}
 
     def held(self, *, running: bool) -> tuple[str, ...]:

@@ -8,6 +8,7 @@ from typing import Any, TypedDict, cast
 
 from asyncsteps._errors import StepDefinitionError, WorkflowIdError
 from asyncsteps._plan.names import check_selector
+from asyncsteps._plan.planner import Planner
 from asyncsteps._run.done_marks import OpenStore
 from asyncsteps._run.markers import OnMarker
 from asyncsteps._tasks.attributes import ActivityAttributes, is_count
@@ -18,6 +19,9 @@ GivenSelectors = str | Iterable[str] | Mapping[str, str | None]
 
 GivenParams = Mapping[str, Any] | Callable[[], Mapping[str, Any]]
 """Parameters of the step activities, or a callable that returns them when they are first needed."""
+
+OnEvent = Callable[[Any], object]
+"""Called with each event of a run; a plain function or an ``async def``."""
 
 MAX_PARALLEL = 100
 """The default of ``max_parallel``."""
@@ -43,6 +47,7 @@ class RunOptions(TypedDict, total=False):
     limits: Mapping[str, int] | None
     withdraw_invalidated: bool
     on_marker: OnMarker | Iterable[OnMarker]
+    on_event: OnEvent | Iterable[OnEvent]
     markers_file: str | PathLike[str] | None
     mark_timeout: float
     step_activity_params: GivenParams | None
@@ -113,6 +118,22 @@ def as_policy(given: GivenParams | None) -> Callable[[], ActivityAttributes]:
 
 def _policy(params: Mapping[str, Any]) -> ActivityAttributes:
     return ActivityAttributes(**{name: params[name] for name in _HONOURED if name in params})
+
+
+ReasonedSelectors = tuple[tuple[str, str | None], ...]
+"""Selectors with their reasons."""
+
+
+def planner_of(
+    force: ReasonedSelectors, skip: ReasonedSelectors, *, withdraw_invalidated: bool, watched: Iterable[str]
+) -> Planner:
+    """Return a planner that knows the selectors of a run."""
+    planner = Planner(withdraw_invalidated=withdraw_invalidated, watched=watched)
+    for selector, reason in force:
+        planner.add_forced(selector, reason)
+    for selector, reason in skip:
+        planner.add_skipped(selector, reason)
+    return planner
 
 
 def as_callbacks(given: object) -> tuple[OnMarker, ...]:

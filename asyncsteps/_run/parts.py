@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from asyncsteps._plan.planner import Planner
 from asyncsteps._run.done_marks import StoredMarks
@@ -12,6 +12,9 @@ from asyncsteps._run.lifetime import Lifetime
 from asyncsteps._run.markers import MarkerLog
 from asyncsteps._run.signals import Signals
 from asyncsteps._tasks.limiter import Limiter
+
+if TYPE_CHECKING:
+    from asyncsteps._run.events import Events
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -29,6 +32,7 @@ class RunParts:
         lifetime: Whether the run takes work, and what is under way.
         planning: Whether this run only plans: activities are not played, and their results are unknown.
         failures: The failures of the run.
+        events: Tells the subscribers what happens; None where there are none.
     """
 
     planner: Planner
@@ -40,3 +44,4 @@ class RunParts:
     lifetime: Lifetime
     planning: bool = False
     failures: Failures = field(default_factory=Failures)
+    events: "Events | None" = None

@@ -12,7 +12,6 @@ from typing import TYPE_CHECKING, Any, Self, TypeVar, cast
 from asyncsteps._errors import StepDefinitionError
 from asyncsteps._plan.model import Marker, Status
 from asyncsteps._plan.names import as_reasoned_selectors
-from asyncsteps._plan.planner import Planner
 from asyncsteps._run.base import BaseRun
 from asyncsteps._run.dispatch import Dispatch
 from asyncsteps._run.done_marks import OpenStore, StoredMarks
@@ -25,21 +24,25 @@ from asyncsteps._run.options import (
     MAX_PARALLEL,
     GivenParams,
     GivenSelectors,
+    OnEvent,
     as_callbacks,
     as_opener,
     as_policy,
     checked_about,
     checked_limits,
     checked_workflow_id,
+    planner_of,
 )
 from asyncsteps._run.parts import RunParts
 from asyncsteps._run.signals import Signals
+from asyncsteps._run.sinks import events_of, journal_of
 from asyncsteps._tasks.attributes import as_seconds, is_count
 from asyncsteps._tasks.limiter import Limiter
 from asyncsteps._tasks.submittable import Submittable
 from asyncsteps.store._protocol import StepStore
 
 if TYPE_CHECKING:
+    from asyncsteps._run.events import Events
     from asyncsteps._run.journal import Journal
 
 logger = logging.getLogger("asyncsteps")
@@ -70,6 +73,8 @@ class StepRun(BaseRun):
         withdraw_invalidated: Whether done marks that playing a step makes stale are withdrawn before its
             activities start. False: as in simpleflow; an interrupted run may leave stale marks.
         on_marker: Called with each `Marker` as it is recorded: one callable, or several.
+        on_event: Called with each event of `asyncsteps.events`: one callable, or several. A plain function is
+            called at once, where it happens, and must not wait; an ``async def`` in a task of its own.
         markers_file: A file that gets each marker as a line of JSON.
         mark_timeout: Seconds that a mark or a withdrawal under way may take after a cancellation. One that takes
             longer is reported as not known to be stored.
@@ -87,6 +92,7 @@ class StepRun(BaseRun):
     """
 
     _journal: "Journal | None"
+    _events: "Events | None"
 
     def __init__(
         self,
@@ -101,6 +107,7 @@ class StepRun(BaseRun):
         limits: Mapping[str, int] | None = None,
         withdraw_invalidated: bool = True,
         on_marker: OnMarker | Iterable[OnMarker] = (),
+        on_event: OnEvent | Iterable[OnEvent] = (),
         markers_file: str | PathLike[str] | None = None,
         mark_timeout: float = MARK_TIMEOUT,
         step_activity_params: GivenParams | None = None,
@@ -123,40 +130,41 @@ class StepRun(BaseRun):
         identity = {"run_id": self._run_id, "workflow_id": self._workflow_id, "version": self._version}
         forced, skipped = as_reasoned_selectors(force), as_reasoned_selectors(skip)
         seconds = as_seconds(mark_timeout, "mark_timeout") or MARK_TIMEOUT
-        marks = StoredMarks(as_opener(store), policy=as_policy(step_activity_params), mark_timeout=seconds)
+        self._events = events = events_of(on_event, identity, timeout=seconds)
+        marks = StoredMarks(
+            as_opener(store), policy=as_policy(step_activity_params), mark_timeout=seconds, events=events
+        )
+        self._facts = {
+            "version": version,
+            "force": forced,
+            "skip": skipped,
+            "max_parallel": max_parallel,
+            "limits": at_most,
+        }
         self._journal = None
         if journal:
-            from asyncsteps._run.journal import Journal
-            from asyncsteps._run.journal_facts import facts
-
-            self._journal = Journal(
-                self._run_id,
-                self._workflow_id,
-                store=lambda: store if isinstance(store, StepStore) else marks.store,
-                facts=facts(
-                    version=version,
-                    force=forced,
-                    skip=skipped,
-                    max_parallel=max_parallel,
-                    limits=at_most,
-                    about=about,
-                ),
+            self._journal = journal_of(
+                lambda: store if isinstance(store, StepStore) else marks.store,
+                *(self._facts, identity),
+                about=about,
                 keep_runs=keep_runs,
                 timeout=seconds,
             )
         self._parts = RunParts(
-            planner=_planner(forced, skipped, withdraw_invalidated=withdraw_invalidated, watched=at_most),
+            planner=planner_of(forced, skipped, withdraw_invalidated=withdraw_invalidated, watched=at_most),
             marks=marks,
             markers=MarkerLog(
                 on_marker=as_callbacks(on_marker),
                 markers_file=markers_file,
                 identity=identity,
                 journal=self._journal,
+                events=events,
             ),
             signals=Signals(lifetime),
             limiter=lifetime.limiter,
             identity=identity,
             lifetime=lifetime,
+            events=events,
         )
         self._dispatch = Dispatch(self._parts)
         self._has_planned = False
@@ -223,6 +231,8 @@ class StepRun(BaseRun):
             self._parts.markers.close()
             self._parts.lifetime.close()
             raise
+        if self._events is not None:
+            self._events.start(**self._facts)
         return self
 
     async def __aexit__(
@@ -240,10 +250,20 @@ class StepRun(BaseRun):
             try:
                 await lifetime.cancel()
             finally:
-                self._parts.markers.close()
-                if self._journal is not None:
-                    error = exc_value or sys.exception()
-                    await self._journal.close(error, counts=self.counts, failures=self.failures)
+                await self._close(exc_value or sys.exception())
+
+    async def _close(self, error: BaseException | None) -> None:
+        """End what tells of the run."""
+        self._parts.markers.close()
+        events, counts, failures = self._events, self.counts, self.failures
+        if events is not None:
+            events.ended(error, counts=counts, failures=failures)
+        try:
+            if self._journal is not None:
+                await self._journal.close(error, counts=counts, failures=failures)
+        finally:
+            if events is not None and not isinstance(error, GeneratorExit):
+                await events.finish()
 
     def _warn_of_unmatched(self) -> None:
         if self._parts.planning or (self._has_planned and not self.markers):
@@ -286,7 +306,7 @@ class StepRun(BaseRun):
         marks = PlannedMarks(self._parts.marks)
         lifetime = Lifetime(Limiter(MAX_PARALLEL))
         shadow = copy.copy(self)
-        shadow._journal = None  # noqa: SLF001 - its own kind
+        shadow._journal = shadow._events = None  # noqa: SLF001 - its own kind
         shadow._parts = RunParts(  # noqa: SLF001 - its own kind
             planner=copy.deepcopy(self._parts.planner),
             marks=marks,
@@ -305,17 +325,3 @@ class StepRun(BaseRun):
 
 PlannableCode = Iterable[object] | Submittable | Callable[[StepRun], Awaitable[object]]
 """What can be planned: submittables, or an async function of a run."""
-
-
-ReasonedSelectors = tuple[tuple[str, str | None], ...]
-
-
-def _planner(
-    force: ReasonedSelectors, skip: ReasonedSelectors, *, withdraw_invalidated: bool, watched: Iterable[str]
-) -> Planner:
-    planner = Planner(withdraw_invalidated=withdraw_invalidated, watched=watched)
-    for selector, reason in force:
-        planner.add_forced(selector, reason)
-    for selector, reason in skip:
-        planner.add_skipped(selector, reason)
-    return planner

@@ -81,7 +81,8 @@ class StepPlayer:
     def __init__(self, parts: RunParts, play: Callable[[Submittable], Awaitable[Played]]) -> None:
         self._parts = parts
         self._play = play
-        self.locks = NameLocks(parts.lifetime)
+        events = self._events = parts.events
+        self.locks = NameLocks(parts.lifetime, None if events is None else events.step_started)
         self._withdrawn: set[str] = set()
 
     async def play(self, step: Step) -> Played:
@@ -91,6 +92,8 @@ class StepPlayer:
             StepDeadlockError: When they would wait for each other.
         """
         queued = datetime.now(UTC)
+        if self._events is not None:
+            self._events.step_queued(step.rules.name, queued)
         with await self.locks.acquire(step.rules.name) as lock:
             execution = _Execution(step, lock, queued)
             try:

@@ -364,13 +364,13 @@ async def play_task(
         ActivityTimeoutError: When it overran a timeout; else whatever the activity raised.
     """
     threads = None if limiter is None else limiter.threads
-    if attempt is None:
-        numbers = itertools.count(1)
+    numbers = itertools.count(1)
 
-        def attempt() -> Attempt:
-            return Attempt(task, next(numbers), clock=Clock)
+    def alone() -> Attempt:
+        return Attempt(task, next(numbers), clock=Clock)
 
-    work = functools.partial(call, task, task.bound(context), threads=threads, attempt=attempt, step=step)
+    entered = attempt or alone
+    work = functools.partial(call, task, task.bound(context), threads=threads, attempt=entered, step=step)
     played: R
     if not task.attributes.plain:
         played = await attempts(task.name, task.attributes, work, limiter=limiter, on_retry=on_retry)

@@ -101,7 +101,8 @@ def _underlying(function: Any) -> tuple[Callable[..., Any], int]:
 
 def _constructor(cls: Any) -> Callable[..., Any]:
     """The function that takes the arguments of a class, after the instance or the class."""
-    make, initialise, function = cls.__new__, cls.__init__, _anything
+    make, initialise = cls.__new__, cls.__init__
+    function: Callable[..., Any] = _anything
     if type(cls).__call__ is type.__call__:
         if make is object.__new__:
             function = _nothing if initialise is object.__init__ else initialise
