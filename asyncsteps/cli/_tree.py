@@ -68,6 +68,9 @@ def _opened(path: str, node: Node) -> list[tuple[str, Node]]:
 
 
 def _rolled(path: str, node: Node) -> str:
+    while len(node.children) == 1 and not node.done:
+        ((below, node),) = node.children.items()
+        path = f"{path}.{below}"
     return f"{path} ({node.total:,})" if node.children else path
 
 

@@ -67,10 +67,10 @@ class TestLs:
         assert ended.out.splitlines()[1:] == ["└── report (2, itself too)", "    └── graph"]
 
     def test_rolls_large_groups_up(self, store: str) -> None:
-        _fill(store, [f"census.m{number:02}" for number in range(21)])
-        assert command("ls", store).out.splitlines()[1:] == ["└── census (21)"]
-        assert len(command("ls", store, "census").out.splitlines()) == 2 + 21
-        assert len(command("ls", store, "--depth", "2").out.splitlines()) == 2 + 21
+        _fill(store, [f"census.m{number:02}" for number in range(40)])
+        assert command("ls", store).out.splitlines()[1:] == ["└── census (40)"]
+        assert len(command("ls", store, "census").out.splitlines()) == 2 + 40
+        assert len(command("ls", store, "--depth", "2").out.splitlines()) == 2 + 40
 
     def test_depth_limits_the_levels(self, filled: str) -> None:
         ended = command("ls", filled, "--depth", "1")
