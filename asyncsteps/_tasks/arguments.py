@@ -84,7 +84,9 @@ def argument_problem(function: Callable[..., Any], given: int, named: Collection
 
 def _unbound(function: functools.partial[Any]) -> Any:
     """The function of a partial; if it holds places for later arguments, one that takes anything."""
-    return _anything if _PLACEHOLDER is not None and _PLACEHOLDER in function.args else function.func
+    if _PLACEHOLDER is not None and any(each is _PLACEHOLDER for each in function.args):
+        return _anything
+    return function.func
 
 
 def _underlying(function: Any) -> tuple[Callable[..., Any], int]:
@@ -101,8 +103,7 @@ def _underlying(function: Any) -> tuple[Callable[..., Any], int]:
 
 def _constructor(cls: Any) -> Callable[..., Any]:
     """The function that takes the arguments of a class, after the instance or the class."""
-    make, initialise = cls.__new__, cls.__init__
-    function: Callable[..., Any] = _anything
+    make, initialise, function = cls.__new__, cls.__init__, None
     if type(cls).__call__ is type.__call__:
         if make is object.__new__:
             function = _nothing if initialise is object.__init__ else initialise

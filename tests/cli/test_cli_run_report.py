@@ -1,5 +1,6 @@
 """run: what is said of failures, of bad options and of what was decided, and with which exit code it ends."""
 
+import os
 import re
 from pathlib import Path
 

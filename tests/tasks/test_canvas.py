@@ -98,7 +98,7 @@ def test_bad_options_are_refused() -> None:
     with pytest.raises(StepDefinitionError, match="break_on_failure"):
         Chain(send_result=True, break_on_failure=False)
     with pytest.raises(StepDefinitionError, match="takes no arguments"):
-        Group().append(Group(), 1)  # type: ignore[call-overload] # that is the point
+        Group().append(Group(), 1)  # type: ignore[call-overload] # likewise
     for bad_receiver in (Group(), Step("a", noop), MarkerTask("m"), WaitForSignal("s")):
         with pytest.raises(StepDefinitionError, match="send_result"):
             Chain(noop, bad_receiver, send_result=True)
