@@ -19,7 +19,9 @@ from asyncsteps._errors import (
     NoCurrentStepError,
     RecordError,
     RunClosedError,
+    RunExistsError,
     RunningLoopError,
+    RunNotEndedError,
     SelectorError,
     StepDeadlockError,
     StepDefinitionError,
@@ -43,6 +45,8 @@ if typing.TYPE_CHECKING:
     from asyncsteps._run.dry_run import Plan, PlannedStep
     from asyncsteps._run.run import StepRun
     from asyncsteps._run.workflow import Workflow, WorkflowOutcome
+    from asyncsteps._runs.handle import RunHandle, RunSnapshot, RunState
+    from asyncsteps._runs.runs import Runs
     from asyncsteps._tasks.activity import Activity, ActivityTask
     from asyncsteps._tasks.attributes import ActivityAttributes
     from asyncsteps._tasks.canvas import Chain, Group
@@ -82,7 +86,13 @@ __all__ = [
     "PlannedStep",
     "RecordError",
     "RunClosedError",
+    "RunExistsError",
+    "RunHandle",
+    "RunNotEndedError",
+    "RunSnapshot",
+    "RunState",
     "RunningLoopError",
+    "Runs",
     "SelectorError",
     "Signal",
     "SignalTask",
@@ -128,6 +138,10 @@ _MODULES = {
     "MemoryStore": "store",
     "Plan": "_run.dry_run",
     "PlannedStep": "_run.dry_run",
+    "RunHandle": "_runs.handle",
+    "RunSnapshot": "_runs.handle",
+    "RunState": "_runs.handle",
+    "Runs": "_runs.runs",
     "Signal": "_tasks.signals",
     "SignalTask": "_tasks.signals",
     "Status": "_plan.model",

@@ -55,6 +55,39 @@ class RunClosedError(AsyncstepsError):
     """The run (or the workflow on it) has not been entered, or has ended."""
 
 
+class RunExistsError(AsyncstepsError, ValueError):
+    """A run is started while another one of its workflow id has not ended.
+
+    Attributes:
+        workflow_id: The workflow's id.
+        run_id: The id of the run that has not ended.
+        state: How it stands: ``running`` or ``queued``.
+    """
+
+    def __init__(self, workflow_id: str, run_id: str, state: str) -> None:
+        super().__init__(
+            f"workflow id {workflow_id!r} has a run that is {state}, {run_id}: follow it, cancel it, or wait for "
+            "its end"
+        )
+        self.workflow_id = workflow_id
+        self.run_id = run_id
+        self.state = state
+
+
+class RunNotEndedError(AsyncstepsError, RuntimeError):
+    """The result of a run is read before it has ended.
+
+    Attributes:
+        run_id: The run's id.
+    """
+
+    def __init__(self, workflow_id: str, run_id: str) -> None:
+        super().__init__(
+            f"run {run_id} of {workflow_id} has not ended, so it has no result: await its wait() first"
+        )
+        self.run_id = run_id
+
+
 class WorkflowIdError(AsyncstepsError, ValueError):
     """A workflow id is missing where the prefix of the done steps would be made from it."""
 

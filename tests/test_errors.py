@@ -46,6 +46,13 @@ SAMPLES: list[tuple[BaseException, tuple[type[BaseException], ...], str, dict[st
         {"note": "rows"},
     ),
     (
+        errors.RunExistsError("w", "r", "running"),
+        (ValueError,),
+        "workflow id 'w' has a run that is running, r: follow it, cancel it, or wait for its end",
+        {"workflow_id": "w", "run_id": "r", "state": "running"},
+    ),
+    (errors.RunNotEndedError("w", "r"), (RuntimeError,), "run r of w has not ended", {"run_id": "r"}),
+    (
         errors.MissingExtraError("cli", "the command"),
         (ImportError,),
         "the command needs the extra 'cli', which is not installed: pip install 'asyncsteps[cli]'",

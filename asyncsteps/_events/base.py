@@ -1,10 +1,13 @@
 """What all events have."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, fields
 from datetime import datetime
 from enum import Enum
 from typing import Any, ClassVar
+
+OnEvent = Callable[[Any], object]
+"""Called with each event of a run; a plain function or an ``async def``."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -7,6 +7,7 @@ from os import PathLike
 from typing import Any, TypedDict, cast
 
 from asyncsteps._errors import StepDefinitionError, WorkflowIdError
+from asyncsteps._events.base import OnEvent
 from asyncsteps._plan.names import check_selector
 from asyncsteps._plan.planner import Planner
 from asyncsteps._run.done_marks import OpenStore
@@ -19,9 +20,6 @@ GivenSelectors = str | Iterable[str] | Mapping[str, str | None]
 
 GivenParams = Mapping[str, Any] | Callable[[], Mapping[str, Any]]
 """Parameters of the step activities, or a callable that returns them when they are first needed."""
-
-OnEvent = Callable[[Any], object]
-"""Called with each event of a run; a plain function or an ``async def``."""
 
 MAX_PARALLEL = 100
 """The default of ``max_parallel``."""

@@ -10,6 +10,7 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self, TypeVar, cast
 
 from asyncsteps._errors import StepDefinitionError
+from asyncsteps._events.base import OnEvent
 from asyncsteps._plan.model import Marker, Status
 from asyncsteps._plan.names import as_reasoned_selectors
 from asyncsteps._run.base import BaseRun
@@ -24,7 +25,6 @@ from asyncsteps._run.options import (
     MAX_PARALLEL,
     GivenParams,
     GivenSelectors,
-    OnEvent,
     as_callbacks,
     as_opener,
     as_policy,

@@ -9,9 +9,8 @@ from typing import Protocol
 
 import anyio
 
-from asyncsteps._events.base import Event
+from asyncsteps._events.base import Event, OnEvent
 from asyncsteps._events.of_runs import EventsDropped
-from asyncsteps._run.options import OnEvent
 from asyncsteps._tasks.shield import until_done
 
 logger = logging.getLogger("asyncsteps")

@@ -261,22 +261,16 @@ async def test_one_that_fails_is_logged_once_and_called_again(
     calls: list[events.Event] = []
     plain: list[events.Event] = []
 
-    if callback is breaks_at_once:
+    def plainly(event: events.Event) -> None:
+        calls.append(event)
+        callback(event)
 
-        def plainly(event: events.Event) -> None:
-            calls.append(event)
-            callback(event)
+    async def failing(event: events.Event) -> None:
+        calls.append(event)
+        await callback(event)
 
-        failing: Any = plainly
-    else:
-
-        async def later(event: events.Event) -> None:
-            calls.append(event)
-            await callback(event)
-
-        failing = later
-
-    async with run_over(MemoryStore(), on_event=(failing, plain.append)) as run:
+    given = plainly if callback is breaks_at_once else failing
+    async with run_over(MemoryStore(), on_event=(given, plain.append)) as run:
         assert (await run.submit(Step("a", noop))).error is None
     assert calls == plain
     records = [record for record in caplog.records if "on_event" in record.getMessage()]

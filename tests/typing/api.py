@@ -12,6 +12,9 @@ from asyncsteps import (
     Marker,
     MarkerTask,
     Plan,
+    RunHandle,
+    Runs,
+    RunState,
     Signal,
     SignalTask,
     Status,
@@ -23,6 +26,7 @@ from asyncsteps import (
     Workflow,
     activity,
     current_step,
+    events,
 )
 
 
@@ -151,3 +155,18 @@ def beats(rows: int) -> int:
     current.note(rows=rows, of={"table": "users"})
     current.logger.info("%d rows", rows)
     return rows
+
+
+async def in_the_background(store: StepStore) -> None:
+    def on_event(event: events.Event) -> None:
+        if isinstance(event, events.StepFailed):
+            assert_type(event.error, str)
+
+    async with Runs(store, max_running=2, drain_timeout=10, on_event=on_event) as runs:
+        handle = runs.start(People, workflow_id="w", params={"people_id": 42}, force="*")
+        assert_type(handle, RunHandle)
+        async for number, event in handle.follow(after=3):
+            assert_type(number, int)
+            assert_type(event, events.Event)
+        assert_type(await handle.wait(), RunState)
+        assert_type(runs.of("w"), RunHandle | None)
