@@ -19,6 +19,7 @@ def facts(
     skip: Sequence[tuple[str, str | None]],
     max_parallel: int,
     limits: Mapping[str, int],
+    until: Sequence[str],
     about: Mapping[str, Any] | None,
 ) -> dict[str, Any]:
     """Return what the first line tells of a run as it was made."""
@@ -28,6 +29,7 @@ def facts(
         "skip": [list(each) for each in skip],
         "max_parallel": max_parallel,
         "limits": dict(limits),
+        "until": list(until),
         "about": without_secrets(about or {}),
     }
 
@@ -47,7 +49,11 @@ def of_process(pid: int) -> dict[str, Any]:
 
 
 def ending(
-    error: BaseException | None, failures: Sequence[Exception], counts: Mapping[Status, int], seconds: float
+    error: BaseException | None,
+    failures: Sequence[Exception],
+    counts: Mapping[Status, int],
+    seconds: float,
+    stopped_after: str | None,
 ) -> dict[str, Any]:
     """Return what the last line tells."""
     outcome = "failed" if failures else "completed"
@@ -60,4 +66,5 @@ def ending(
         "counts": {str(status): number for status, number in counts.items()},
         "failures": len(failures),
         "error": told,
+        "stopped_after": stopped_after,
     }

@@ -80,9 +80,9 @@ class NameLocks:
         """The names whose steps run, or are queued, in the order in which they were acquired."""
         return tuple(name for name, lock in list(self._locks.items()) if (lock.started is not None) is running)
 
-    def enclosing(self) -> tuple[str, ...]:
-        """The names of the steps of this run that the current code runs within, outermost first."""
-        return tuple(lock.name for lock in _held() if lock.owner is self)
+    def enclosing(self) -> list[NameLock]:
+        """The steps of this run that the current code runs within, outermost first."""
+        return [lock for lock in _held() if lock.owner is self]
 
     async def acquire(self, name: str) -> NameLock:
         """Acquire ``name``; enter the lock, to hold it inside the block.

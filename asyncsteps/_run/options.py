@@ -41,6 +41,7 @@ class RunOptions(TypedDict, total=False):
     version: str | None
     max_parallel: int
     limits: Mapping[str, int] | None
+    until: str | Iterable[str]
     withdraw_invalidated: bool
     on_marker: OnMarker | Iterable[OnMarker]
     markers_file: str | PathLike[str] | None

@@ -9,9 +9,9 @@ from os import PathLike
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self, TypeVar
 
-from asyncsteps._errors import StepDefinitionError
+from asyncsteps._errors import RunStopped, StepDefinitionError
 from asyncsteps._plan.model import Marker, Status
-from asyncsteps._plan.names import as_reasoned_selectors
+from asyncsteps._plan.names import as_reasoned_selectors, as_selectors
 from asyncsteps._plan.planner import Planner
 from asyncsteps._run.base import BaseRun
 from asyncsteps._run.dispatch import Dispatch
@@ -67,6 +67,8 @@ class StepRun(BaseRun):
         limits: The most activities at once in the steps that a selector matches: ``{"load.stripe": 5}``. An
             activity counts to each limit that matches its step or one around it, and not while it only waits for
             what it has submitted.
+        until: Selectors of steps that the run stops after. Once one has ended and none is under way, nothing more
+            is begun, what has begun ends, and then `RunStopped` leaves the block, which swallows it.
         withdraw_invalidated: Whether done marks that playing a step makes stale are withdrawn before its
             activities start. False: as in simpleflow; an interrupted run may leave stale marks.
         on_marker: Called with each `Marker` as it is recorded: one callable, or several.
@@ -99,6 +101,7 @@ class StepRun(BaseRun):
         version: str | None = None,
         max_parallel: int = MAX_PARALLEL,
         limits: Mapping[str, int] | None = None,
+        until: str | Iterable[str] = (),
         withdraw_invalidated: bool = True,
         on_marker: OnMarker | Iterable[OnMarker] = (),
         markers_file: str | PathLike[str] | None = None,
@@ -118,8 +121,9 @@ class StepRun(BaseRun):
         self._workflow_id = checked_workflow_id(workflow_id)
         self._run_id = run_id or str(uuid.uuid4())
         self._version = version
-        at_most = checked_limits(limits)
-        lifetime = Lifetime(Limiter(max_parallel, limits=at_most, names=self._steps_around))
+        at_most, stops_after = checked_limits(limits), as_selectors(until)
+        limiter = Limiter(max_parallel, limits=at_most, names=self._steps_around)
+        lifetime = Lifetime(limiter, may_stop=bool(stops_after))
         identity = {"run_id": self._run_id, "workflow_id": self._workflow_id, "version": self._version}
         forced, skipped = as_reasoned_selectors(force), as_reasoned_selectors(skip)
         seconds = as_seconds(mark_timeout, "mark_timeout") or MARK_TIMEOUT
@@ -139,13 +143,16 @@ class StepRun(BaseRun):
                     skip=skipped,
                     max_parallel=max_parallel,
                     limits=at_most,
+                    until=stops_after,
                     about=about,
                 ),
                 keep_runs=keep_runs,
                 timeout=seconds,
             )
         self._parts = RunParts(
-            planner=_planner(forced, skipped, withdraw_invalidated=withdraw_invalidated, watched=at_most),
+            planner=_planner(
+                forced, skipped, withdraw_invalidated=withdraw_invalidated, watched=(*at_most, *stops_after)
+            ),
             marks=marks,
             markers=MarkerLog(
                 on_marker=as_callbacks(on_marker),
@@ -157,12 +164,13 @@ class StepRun(BaseRun):
             limiter=lifetime.limiter,
             identity=identity,
             lifetime=lifetime,
+            until=stops_after,
         )
         self._dispatch = Dispatch(self._parts)
         self._has_planned = False
 
-    def _steps_around(self) -> tuple[str, ...]:
-        return self._dispatch.steps.locks.enclosing()
+    def _steps_around(self) -> list[str]:
+        return [lock.name for lock in self._dispatch.steps.locks.enclosing()]
 
     @property
     def workflow_id(self) -> str:
@@ -209,6 +217,12 @@ class StepRun(BaseRun):
         return self._dispatch.steps.locks.held(running=False)
 
     @property
+    def stopped_after(self) -> str | None:
+        """The step that the run has stopped after, by its ``until``; None if it has not, or had nothing left."""
+        stopped = self._parts.lifetime.stopped
+        return None if stopped is None else stopped.after
+
+    @property
     def unmatched_selectors(self) -> list[str]:
         """Selectors, including dependents' and those of limits, that match no step decided so far, in order."""
         return self._parts.planner.unmatched()
@@ -229,10 +243,11 @@ class StepRun(BaseRun):
         exc_type: type[BaseException] | None,
         exc_value: BaseException | None,
         traceback: TracebackType | None,
-    ) -> None:
+    ) -> bool | None:
         lifetime = self._parts.lifetime
+        error, stopped = (exc_value, False) if exc_value is None else self._left_by(exc_value)
         try:
-            if exc_type is None:
+            if error is None:
                 await lifetime.until_idle(self._parts.signals)
                 self._warn_of_unmatched()
         finally:
@@ -241,8 +256,24 @@ class StepRun(BaseRun):
             finally:
                 self._parts.markers.close()
                 if self._journal is not None:
-                    error = exc_value or sys.exception()
-                    await self._journal.close(error, counts=self.counts, failures=self.failures)
+                    raised = None if stopped and sys.exception() is exc_value else error or sys.exception()
+                    await self._journal.close(
+                        raised, counts=self.counts, failures=self.failures, stopped_after=self.stopped_after
+                    )
+        if stopped and error is not None:
+            raise error
+        return stopped
+
+    def _left_by(self, error: BaseException) -> tuple[BaseException | None, bool]:
+        """What leaves the block besides `RunStopped`, and whether that does."""
+
+        def stops(each: BaseException) -> bool:
+            return isinstance(each, RunStopped) and each.run_id == self._run_id
+
+        if isinstance(error, BaseExceptionGroup):
+            stopping, rest = error.split(stops)
+            return rest, stopping is not None
+        return (None, True) if stops(error) else (error, False)
 
     def _warn_of_unmatched(self) -> None:
         if self._parts.planning or (self._has_planned and not self.markers):
@@ -283,7 +314,7 @@ class StepRun(BaseRun):
         if self._journal is not None:
             self._journal.planned()
         marks = PlannedMarks(self._parts.marks)
-        lifetime = Lifetime(Limiter(MAX_PARALLEL))
+        lifetime = Lifetime(Limiter(MAX_PARALLEL), may_stop=self._parts.lifetime.may_stop)
         shadow = copy.copy(self)
         shadow._journal = None  # noqa: SLF001 - its own kind
         shadow._parts = RunParts(  # noqa: SLF001 - its own kind
@@ -294,12 +325,15 @@ class StepRun(BaseRun):
             limiter=lifetime.limiter,
             identity=self._parts.identity,
             lifetime=lifetime,
+            until=self._parts.until,
             planning=True,
         )
         shadow._dispatch = Dispatch(shadow._parts)  # noqa: SLF001 - its own kind
+        incomplete = None
         async with shadow:
             incomplete = await end_of_plan(shadow.submit, code, shadow)
-        return Plan(tuple(marks.decisions), incomplete, tuple(shadow.unmatched_selectors))
+        unmatched = tuple(shadow.unmatched_selectors)
+        return Plan(tuple(marks.decisions), incomplete, unmatched, shadow.stopped_after)
 
 
 PlannableCode = Iterable[object] | Submittable | Callable[[StepRun], Awaitable[object]]
