@@ -88,6 +88,22 @@ class RunNotEndedError(AsyncstepsError, RuntimeError):
         self.run_id = run_id
 
 
+class RunStopped(BaseException):
+    """The run stops here, by its ``until``: what was submitted is not begun. The block of the run swallows it.
+
+    Not an ``Exception``, like `asyncio.CancelledError`: code that handles errors is not to go on.
+
+    Attributes:
+        after: The step that the run stops after.
+        run_id: The run's id.
+    """
+
+    def __init__(self, after: str, run_id: str) -> None:
+        super().__init__(f"the run stops after step {after!r}, as its until= says")
+        self.after = after
+        self.run_id = run_id
+
+
 class WorkflowIdError(AsyncstepsError, ValueError):
     """A workflow id is missing where the prefix of the done steps would be made from it."""
 

@@ -17,6 +17,7 @@ class RunStarted(Event):
         skip: The selectors that it was given to skip, with their reasons.
         max_parallel: The most activities at once.
         limits: The most activities at once in the steps that a selector matches.
+        until: The selectors of the steps that the run stops after.
     """
 
     kind: ClassVar[str] = "run.started"
@@ -26,6 +27,7 @@ class RunStarted(Event):
     skip: tuple[tuple[str, str | None], ...]
     max_parallel: int
     limits: Mapping[str, int]
+    until: tuple[str, ...]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -38,6 +40,7 @@ class RunEnded(Event):
         counts: How many markers of steps there are, by status.
         failures: How many failures there are.
         error: What left the block, as text.
+        stopped_after: The step that the run has stopped after, by its ``until``.
     """
 
     kind: ClassVar[str] = "run.ended"
@@ -47,6 +50,7 @@ class RunEnded(Event):
     counts: Mapping[str, int]
     failures: int
     error: str | None
+    stopped_after: str | None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

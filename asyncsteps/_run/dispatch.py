@@ -2,7 +2,7 @@
 
 import asyncio
 import contextlib
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from contextlib import AbstractContextManager
 from functools import partial
 from types import TracebackType
@@ -19,6 +19,7 @@ from asyncsteps._run.name_locks import NameLocks, enclosing_step, note_running
 from asyncsteps._run.parts import RunParts
 from asyncsteps._run.played import Played, join_failures
 from asyncsteps._run.step_player import StepPlayer
+from asyncsteps._run.until import Until
 from asyncsteps._tasks.activity import ActivityTask, play_task
 from asyncsteps._tasks.attempt import Attempt
 from asyncsteps._tasks.canvas import Chain, Group
@@ -80,9 +81,19 @@ class Dispatch:
         self._parts = parts
         self._last_checkpoint = 0.0
         self._last_task: asyncio.Task[Any] | None = None
-        self.steps = StepPlayer(parts, self.play)
+        self.play: Callable[[Submittable], Awaitable[Played]] = self._play
+        self.steps = StepPlayer(parts, lambda item: self.play(item))  # noqa: PLW0108 - it changes below
+        if parts.until:
+            self.play = Until(
+                parts.until,
+                self._play,
+                lifetime=parts.lifetime,
+                locks=self.steps.locks,
+                markers=parts.markers,
+                run_id=parts.identity["run_id"],
+            ).play
 
-    async def play(self, item: Submittable) -> Played:  # noqa: PLR0911 - one way for each kind
+    async def _play(self, item: Submittable) -> Played:  # noqa: PLR0911 - one way for each kind
         """Play a submittable of any kind."""
         try:
             match item:

@@ -168,13 +168,16 @@ class Events:
         self.tell(of_runs.RunStarted, self._began, **facts)
 
     def ended(
-        self, error: BaseException | None, *, counts: Mapping[Status, int], failures: Sequence[Exception]
+        self,
+        error: BaseException | None,
+        *,
+        counts: Mapping[Status, int],
+        failures: Sequence[Exception],
+        stopped_after: str | None,
     ) -> None:
         """Tell of the end of the run."""
-        self.tell(
-            of_runs.RunEnded,
-            **ending(error, failures, counts, (datetime.now(UTC) - self._began).total_seconds()),
-        )
+        seconds = (datetime.now(UTC) - self._began).total_seconds()
+        self.tell(of_runs.RunEnded, **ending(error, failures, counts, seconds, stopped_after))
         if isinstance(error, GeneratorExit):  # nothing can be awaited
             for subscriber in self._subscribers:
                 subscriber.stop()

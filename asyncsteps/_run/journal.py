@@ -131,7 +131,12 @@ class Journal:
         return contextvars.Context().run(asyncio.get_running_loop().create_task, self._keep())
 
     async def close(
-        self, error: BaseException | None, *, counts: Mapping[Status, int], failures: Sequence[Exception]
+        self,
+        error: BaseException | None,
+        *,
+        counts: Mapping[Status, int],
+        failures: Sequence[Exception],
+        stopped_after: str | None = None,
     ) -> None:
         """Write the last batch, and wait for it: a few seconds at most, whatever cancels the waiting."""
         task = self._task
@@ -140,7 +145,8 @@ class Journal:
         if isinstance(error, GeneratorExit):  # nothing can be awaited
             task.cancel()
             return
-        self.note("ended", ending(error, failures, counts, (datetime.now(UTC) - self._began).total_seconds()))
+        seconds = (datetime.now(UTC) - self._began).total_seconds()
+        self.note("ended", ending(error, failures, counts, seconds, stopped_after))
         self._closing = True
         self._news.set()
         await uninterrupted(asyncio.ensure_future(self._ended(task)))

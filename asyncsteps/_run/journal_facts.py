@@ -37,7 +37,11 @@ def of_process(pid: int) -> dict[str, Any]:
 
 
 def ending(
-    error: BaseException | None, failures: Sequence[Exception], counts: Mapping[Status, int], seconds: float
+    error: BaseException | None,
+    failures: Sequence[Exception],
+    counts: Mapping[Status, int],
+    seconds: float,
+    stopped_after: str | None,
 ) -> dict[str, Any]:
     """Return what the last line tells."""
     outcome = "failed" if failures else "completed"
@@ -50,4 +54,5 @@ def ending(
         "counts": {str(status): number for status, number in counts.items()},
         "failures": len(failures),
         "error": told,
+        "stopped_after": stopped_after,
     }

@@ -100,9 +100,9 @@ class NameLocks:
             (lock for lock in reversed(_enclosing.get()) if lock.owner is self and not lock.released), None
         )
 
-    def enclosing(self) -> tuple[str, ...]:
-        """The names of the steps of this run that the current code runs within, outermost first."""
-        return tuple(lock.name for lock in _held() if lock.owner is self)
+    def enclosing(self) -> list[NameLock]:
+        """The steps of this run that the current code runs within, outermost first."""
+        return [lock for lock in _held() if lock.owner is self]
 
     async def acquire(self, name: str) -> NameLock:
         """Acquire ``name``; enter the lock, to hold it inside the block.

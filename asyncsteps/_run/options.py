@@ -43,6 +43,7 @@ class RunOptions(TypedDict, total=False):
     version: str | None
     max_parallel: int
     limits: Mapping[str, int] | None
+    until: str | Iterable[str]
     withdraw_invalidated: bool
     on_marker: OnMarker | Iterable[OnMarker]
     on_event: OnEvent | Iterable[OnEvent]

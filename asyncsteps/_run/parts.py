@@ -30,6 +30,7 @@ class RunParts:
         identity: ``run_id``, ``workflow_id`` and ``version``, for done marks and as ``context`` of classes with
             ``execute()``.
         lifetime: Whether the run takes work, and what is under way.
+        until: Selectors of what the run stops after.
         planning: Whether this run only plans: activities are not played, and their results are unknown.
         failures: The failures of the run.
         events: Tells the subscribers what happens; None where there are none.
@@ -42,6 +43,7 @@ class RunParts:
     limiter: Limiter
     identity: Mapping[str, Any]
     lifetime: Lifetime
+    until: tuple[str, ...] = ()
     planning: bool = False
     failures: Failures = field(default_factory=Failures)
     events: "Events | None" = None

@@ -9,10 +9,10 @@ from os import PathLike
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self, TypeVar, cast
 
-from asyncsteps._errors import StepDefinitionError
+from asyncsteps._errors import RunStopped, StepDefinitionError
 from asyncsteps._events.base import OnEvent
 from asyncsteps._plan.model import Marker, Status
-from asyncsteps._plan.names import as_reasoned_selectors
+from asyncsteps._plan.names import as_reasoned_selectors, as_selectors
 from asyncsteps._run.base import BaseRun
 from asyncsteps._run.dispatch import Dispatch
 from asyncsteps._run.done_marks import OpenStore, StoredMarks
@@ -70,6 +70,8 @@ class StepRun(BaseRun):
         limits: The most activities at once in the steps that a selector matches: ``{"load.stripe": 5}``. An
             activity counts to each limit that matches its step or one around it, and not while it only waits for
             what it has submitted.
+        until: Selectors of steps that the run stops after. Once one has ended and none is under way, nothing more
+            is begun, what has begun ends, and then `RunStopped` leaves the block, which swallows it.
         withdraw_invalidated: Whether done marks that playing a step makes stale are withdrawn before its
             activities start. False: as in simpleflow; an interrupted run may leave stale marks.
         on_marker: Called with each `Marker` as it is recorded: one callable, or several.
@@ -105,6 +107,7 @@ class StepRun(BaseRun):
         version: str | None = None,
         max_parallel: int = MAX_PARALLEL,
         limits: Mapping[str, int] | None = None,
+        until: str | Iterable[str] = (),
         withdraw_invalidated: bool = True,
         on_marker: OnMarker | Iterable[OnMarker] = (),
         on_event: OnEvent | Iterable[OnEvent] = (),
@@ -125,8 +128,9 @@ class StepRun(BaseRun):
         self._workflow_id = checked_workflow_id(workflow_id)
         self._run_id = run_id or str(uuid.uuid4())
         self._version = version
-        at_most = checked_limits(limits)
-        lifetime = Lifetime(Limiter(max_parallel, limits=at_most, names=self._steps_around))
+        at_most, stops_after = checked_limits(limits), as_selectors(until)
+        limiter = Limiter(max_parallel, limits=at_most, names=self._steps_around)
+        lifetime = Lifetime(limiter, may_stop=bool(stops_after))
         identity = {"run_id": self._run_id, "workflow_id": self._workflow_id, "version": self._version}
         forced, skipped = as_reasoned_selectors(force), as_reasoned_selectors(skip)
         seconds = as_seconds(mark_timeout, "mark_timeout") or MARK_TIMEOUT
@@ -140,6 +144,7 @@ class StepRun(BaseRun):
             "skip": skipped,
             "max_parallel": max_parallel,
             "limits": at_most,
+            "until": stops_after,
         }
         self._journal = None
         if journal:
@@ -151,7 +156,9 @@ class StepRun(BaseRun):
                 timeout=seconds,
             )
         self._parts = RunParts(
-            planner=planner_of(forced, skipped, withdraw_invalidated=withdraw_invalidated, watched=at_most),
+            planner=planner_of(
+                forced, skipped, withdraw_invalidated=withdraw_invalidated, watched=(*at_most, *stops_after)
+            ),
             marks=marks,
             markers=MarkerLog(
                 on_marker=as_callbacks(on_marker),
@@ -165,12 +172,13 @@ class StepRun(BaseRun):
             identity=identity,
             lifetime=lifetime,
             events=events,
+            until=stops_after,
         )
         self._dispatch = Dispatch(self._parts)
         self._has_planned = False
 
-    def _steps_around(self) -> tuple[str, ...]:
-        return self._dispatch.steps.locks.enclosing()
+    def _steps_around(self) -> list[str]:
+        return [lock.name for lock in self._dispatch.steps.locks.enclosing()]
 
     @property
     def workflow_id(self) -> str:
@@ -217,6 +225,12 @@ class StepRun(BaseRun):
         return self._dispatch.steps.locks.held(running=False)
 
     @property
+    def stopped_after(self) -> str | None:
+        """The step that the run has stopped after, by its ``until``; None if it has not, or had nothing left."""
+        stopped = self._parts.lifetime.stopped
+        return None if stopped is None else stopped.after
+
+    @property
     def unmatched_selectors(self) -> list[str]:
         """Selectors, including dependents' and those of limits, that match no step decided so far, in order."""
         return self._parts.planner.unmatched()
@@ -240,30 +254,48 @@ class StepRun(BaseRun):
         exc_type: type[BaseException] | None,
         exc_value: BaseException | None,
         traceback: TracebackType | None,
-    ) -> None:
+    ) -> bool | None:
         lifetime = self._parts.lifetime
+        error, stopped = (exc_value, False) if exc_value is None else self._left_by(exc_value)
         try:
-            if exc_type is None:
+            if error is None:
                 await lifetime.until_idle(self._parts.signals)
                 self._warn_of_unmatched()
         finally:
             try:
                 await lifetime.cancel()
             finally:
-                await self._close(exc_value or sys.exception())
+                raised = None if stopped and sys.exception() is exc_value else error or sys.exception()
+                await self._close(raised)
+        if stopped and error is not None:
+            raise error
+        return stopped
 
     async def _close(self, error: BaseException | None) -> None:
         """End what tells of the run."""
         self._parts.markers.close()
         events, counts, failures = self._events, self.counts, self.failures
         if events is not None:
-            events.ended(error, counts=counts, failures=failures)
+            events.ended(error, counts=counts, failures=failures, stopped_after=self.stopped_after)
         try:
             if self._journal is not None:
-                await self._journal.close(error, counts=counts, failures=failures)
+                await self._journal.close(
+                    error, counts=counts, failures=failures, stopped_after=self.stopped_after
+                )
         finally:
             if events is not None and not isinstance(error, GeneratorExit):
                 await events.finish()
+
+    def _left_by(self, error: BaseException) -> tuple[BaseException | None, bool]:
+        """What leaves the block besides `RunStopped`, and whether that does."""
+
+        def stops(each: BaseException) -> bool:
+            return isinstance(each, RunStopped) and each.run_id == self._run_id
+
+        if isinstance(error, BaseExceptionGroup):
+            stopping, rest = error.split(stops)
+            return rest, stopping is not None
+        return (None, True) if stops(error) else (error, False)
 
     def _warn_of_unmatched(self) -> None:
         if self._parts.planning or (self._has_planned and not self.markers):
@@ -304,7 +336,7 @@ class StepRun(BaseRun):
         if self._journal is not None:
             self._journal.planned()
         marks = PlannedMarks(self._parts.marks)
-        lifetime = Lifetime(Limiter(MAX_PARALLEL))
+        lifetime = Lifetime(Limiter(MAX_PARALLEL), may_stop=self._parts.lifetime.may_stop)
         shadow = copy.copy(self)
         shadow._journal = shadow._events = None  # noqa: SLF001 - its own kind
         shadow._parts = RunParts(  # noqa: SLF001 - its own kind
@@ -315,12 +347,15 @@ class StepRun(BaseRun):
             limiter=lifetime.limiter,
             identity=self._parts.identity,
             lifetime=lifetime,
+            until=self._parts.until,
             planning=True,
         )
         shadow._dispatch = Dispatch(shadow._parts)  # noqa: SLF001 - its own kind
+        incomplete = None
         async with shadow:
             incomplete = await end_of_plan(cast("Any", shadow.submit), code, shadow)
-        return Plan(tuple(marks.decisions), incomplete, tuple(shadow.unmatched_selectors))
+        unmatched = tuple(shadow.unmatched_selectors)
+        return Plan(tuple(marks.decisions), incomplete, unmatched, shadow.stopped_after)
 
 
 PlannableCode = Iterable[object] | Submittable | Callable[[StepRun], Awaitable[object]]

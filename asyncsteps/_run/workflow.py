@@ -32,12 +32,14 @@ class WorkflowOutcome(Generic[T_co]):
         markers: The markers, in order of recording.
         failures: The failures, each once.
         run_id: The run's id.
+        stopped_after: The step that the run has stopped after, by its ``until``; the result is None then.
     """
 
     result: T_co
     markers: tuple[Marker, ...]
     failures: tuple[Exception, ...]
     run_id: str
+    stopped_after: str | None = None
 
     def raise_for_failures(self) -> None:
         """Raise all failures, if there are any.
@@ -139,12 +141,13 @@ class Workflow(BaseRun, Generic[T_co]):
 
         The other arguments, and the errors, are those of `opened`. An exception of ``run`` is raised as it is.
         """
+        result: Any = None
         async with cast("type[Workflow[R]]", cls).opened(
             store, workflow_id=workflow_id, endpoint_url=endpoint_url, **options
         ) as workflow:
             result = await workflow.run(**params or {})
         run = workflow.step_run
-        return WorkflowOutcome(result, tuple(run.markers), tuple(run.failures), run.run_id)
+        return WorkflowOutcome(result, tuple(run.markers), tuple(run.failures), run.run_id, run.stopped_after)
 
     @classmethod
     async def plan(

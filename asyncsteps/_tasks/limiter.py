@@ -31,6 +31,13 @@ _current: ContextVar["Slot | None"] = ContextVar("asyncsteps_slot", default=None
 """The slot of the activity that the current code belongs to."""
 
 
+def note_thread() -> None:
+    """Note that the activity that the current code belongs to runs in a thread."""
+    slot = _current.get()
+    if slot is not None:
+        slot.threaded = True
+
+
 class Limiter:
     """Slots for activities, a fixed number of them.
 
@@ -227,6 +234,7 @@ class Slot:
         outer: The slot, of any limiter, that the activity was submitted from.
         enclosing: The innermost slot of the same limiter among those.
         ended: Whether the activity has ended.
+        threaded: Whether the activity runs in a thread.
         blocked: How much within it waits for another step or a signal.
         holds: Whether it holds a permit.
         parked: Whether its permit went to others while it was blocked, so that it has to take another one.
@@ -249,6 +257,7 @@ class Slot:
             self.limits |= self.enclosing.limits
         self.task: asyncio.Task[object] | None = None
         self.ended: bool = False
+        self.threaded = False
         self.holds = self.parked = False
         self.blocked = 0
         self.yielded_by: Slot | None = None

@@ -21,7 +21,7 @@ from asyncsteps._errors import (
 )
 from asyncsteps._tasks.attributes import LONGEST_RETRY_WAIT, ActivityAttributes
 from asyncsteps._tasks.clock import Deadline
-from asyncsteps._tasks.limiter import Limiter, Slot
+from asyncsteps._tasks.limiter import Limiter, Slot, note_thread
 from asyncsteps._tasks.shield import uninterrupted
 
 if TYPE_CHECKING:
@@ -120,6 +120,7 @@ async def _in_thread(
     The thread hears of a cancellation by ``anyio.from_thread.check_cancelled()``, and in what it submits.
     """
     scope = anyio.CancelScope()
+    note_thread()
 
     async def thread() -> tuple[T | None, BaseException | None]:
         with scope:
