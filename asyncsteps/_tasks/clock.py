@@ -117,8 +117,8 @@ class Deadline:
             self._paused_at = self._loop.time()
 
     def go_on(self) -> None:
-        """Count on, if it has stopped."""
-        if self._timer is None and self._asked is None:
+        """Count on, if it has stopped; not where what waits is dropped after its loop was closed."""
+        if self._timer is None and self._asked is None and not self._loop.is_closed():
             self._note_restart()
             self._paused += self._loop.time() - max(self._began, self._paused_at)
             self._look()
