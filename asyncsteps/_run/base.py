@@ -84,8 +84,8 @@ class BaseRun:
         else:
             slot = lifetime.limiter.current()
             with Submission(lifetime):
-                if self._dispatch.is_overdue():
-                    await self._dispatch.checkpoint()
+                if self._parts.turns.is_over():
+                    await self._parts.turns.wait()
                 if slot is None:
                     played = await self._dispatch.play(item)
                 else:

@@ -27,9 +27,6 @@ from asyncsteps._tasks.signals import MarkerTask, Signal, SignalTask, WaitForSig
 from asyncsteps._tasks.step import Step
 from asyncsteps._tasks.submittable import Submittable
 
-_CHECKPOINT_INTERVAL = 0.005
-"""Seconds after which a run lets other tasks of the event loop run."""
-
 _MISUSE = (RunClosedError, StepDeadlockError, StepDefinitionError)
 """Errors of what is submitted, not of an activity: they reach the caller, whatever surrounds them."""
 
@@ -79,8 +76,6 @@ class Dispatch:
 
     def __init__(self, parts: RunParts) -> None:
         self._parts = parts
-        self._last_checkpoint = 0.0
-        self._last_task: asyncio.Task[Any] | None = None
         self.play: Callable[[Submittable], Awaitable[Played]] = self._play
         self.steps = StepPlayer(parts, lambda item: self.play(item))  # noqa: PLW0108 - it changes below
         if parts.until:
@@ -119,19 +114,6 @@ class Dispatch:
                     )
         except _MISUSE as error:
             return Played(None, error, infrastructure=True)
-
-    def is_overdue(self) -> bool:
-        """Whether the task goes on and on without waiting, which would hold up other tasks of the event loop."""
-        task, last = asyncio.current_task(), self._last_task
-        self._last_task = task
-        return task is last and asyncio.get_running_loop().time() - self._last_checkpoint > _CHECKPOINT_INTERVAL
-
-    async def checkpoint(self) -> None:
-        """Let other tasks of the event loop run."""
-        last = self._last_checkpoint
-        await anyio.lowlevel.checkpoint()
-        if last == self._last_checkpoint:  # else another task has begun the next interval
-            self._last_checkpoint = asyncio.get_running_loop().time()
 
     async def _play_activity(self, task: ActivityTask[Any]) -> Played:
         if self._parts.planning:
@@ -183,8 +165,8 @@ class Dispatch:
 
         async def play_queued() -> None:
             for index, member in queue:
-                if self.is_overdue():
-                    await self.checkpoint()
+                if self._parts.turns.is_over():
+                    await self._parts.turns.wait()
                 played[index] = await self.play(member)
 
         workers = min(len(members), group.max_parallel or len(members))
@@ -206,8 +188,8 @@ class Dispatch:
         members = list(chain.activities)
         for number, member in enumerate(members, start=1):
             given = _given_result(member, ended[-1].value) if chain.send_result and ended else member
-            if self.is_overdue():
-                await self.checkpoint()
+            if self._parts.turns.is_over():
+                await self._parts.turns.wait()
             played = await self.play(given)
             if chain.send_result and number < len(members) and played.error is None:
                 # A failure that does not bubble leaves no result to send, so it ends the chain.

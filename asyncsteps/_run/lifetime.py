@@ -12,6 +12,7 @@ import anyio
 from asyncsteps._errors import RunClosedError, RunStopped
 from asyncsteps._run.waiting import can_go_on, context_of, waits_for
 from asyncsteps._tasks.limiter import Limiter
+from asyncsteps._tasks.scope import Scope
 from asyncsteps._tasks.shield import through_cancellations, uninterrupted, until_done
 
 _LOOKED_LONG = 0.001
@@ -74,7 +75,7 @@ class Submission:
         self.task = asyncio.current_task()
         # The task that has entered the run leaves it, as a rule, and is within no submission then.
         plain = self.task is lifetime.entered_by and not lifetime.may_stop
-        self._scope = None if plain else anyio.CancelScope()
+        self._scope = None if plain else Scope()
         self._cancelled = False
 
     def __enter__(self) -> None:

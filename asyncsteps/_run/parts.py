@@ -11,6 +11,7 @@ from asyncsteps._run.failures import Failures
 from asyncsteps._run.lifetime import Lifetime
 from asyncsteps._run.markers import MarkerLog
 from asyncsteps._run.signals import Signals
+from asyncsteps._run.turns import Turns
 from asyncsteps._tasks.limiter import Limiter
 
 if TYPE_CHECKING:
@@ -34,6 +35,7 @@ class RunParts:
         planning: Whether this run only plans: activities are not played, and their results are unknown.
         failures: The failures of the run.
         events: Tells the subscribers what happens; None where there are none.
+        turns: Gives the event loop its turns.
     """
 
     planner: Planner
@@ -47,3 +49,4 @@ class RunParts:
     planning: bool = False
     failures: Failures = field(default_factory=Failures)
     events: "Events | None" = None
+    turns: Turns = field(default_factory=Turns)

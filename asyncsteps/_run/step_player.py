@@ -91,13 +91,13 @@ class StepPlayer:
         Raises:
             StepDeadlockError: When they would wait for each other.
         """
-        queued = datetime.now(UTC)
+        queued, turn = datetime.now(UTC), self._parts.turns.number
         if self._events is not None:
             self._events.step_queued(step.rules.name, queued)
         with await self.locks.acquire(step.rules.name) as lock:
             execution = _Execution(step, lock, queued)
             try:
-                for phase in await self._decide(execution):
+                for phase in await self._decide(execution, turn):
                     await self._play_phase(execution, phase)
             except _StepError as failed:
                 played = self._fail(execution, failed.error, infrastructure=failed.infrastructure)
@@ -149,10 +149,15 @@ class StepPlayer:
         )
         execution.recorded = marker.at
 
-    async def _decide(self, execution: _Execution) -> tuple[Phase, ...]:
+    async def _decide(self, execution: _Execution, turn: int) -> tuple[Phase, ...]:
+        """Decide about a submission that was made in a ``turn``."""
         parts, step, rules = self._parts, execution.step, execution.step.rules
         while True:
             execution.done = done = await parts.marks.is_done(rules.name)
+            if turn != parts.turns.number and parts.turns.is_over():  # many may have waited for the same
+                await parts.turns.wait()
+                turn = parts.turns.number
+                continue
             # Nothing awaits from here on: deciding, forcing dependents and beginning are atomic.
             execution.decision = decision = parts.planner.decide(rules, done=done)
             execution.decided = datetime.now(UTC)

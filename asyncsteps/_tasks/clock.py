@@ -1,14 +1,10 @@
 """The clock of a running activity, which stands still while the activity waits for a slot; and deadlines."""
 
 import asyncio
-import math
 from types import TracebackType
-from typing import Any, Self
+from typing import Self
 
-import anyio
-
-_BY_SCOPE = "Cancelled via cancel scope "
-"""How the message of each cancellation by a scope of anyio begins."""
+from asyncsteps._tasks.scope import Scope
 
 
 class Clock:
@@ -45,11 +41,6 @@ class Clock:
 class Deadline:
     """A block that is cancelled after some seconds, less those in which it is paused.
 
-    It cancels again and again, as `anyio.move_on_after` does. That takes a task for cancelled ever after if the
-    block has swallowed a `Task.cancel()`, or if a task group of asyncio has counted one too many: before Python
-    3.13 it does when a task fails that it waits for. Here a cancellation counts only if it was asked for after the
-    deadline, or is still on its way out of the block.
-
     Args:
         seconds: How long the block may take, from its beginning or the last `restart`.
         clock: What pauses it.
@@ -61,8 +52,8 @@ class Deadline:
     """
 
     __slots__ = (
-        "_asked", "_began", "_clock", "_counts", "_loop", "_paused", "_paused_at", "_restarted", "_scope", "_task",
-        "_timer", "overrun", "seconds",
+        "_began", "_clock", "_counts", "_loop", "_paused", "_paused_at", "_restarted", "_scope", "_timer",
+        "overrun", "seconds",
     )  # fmt: skip
 
     def __init__(self, seconds: float, clock: Clock | None = None, *, from_restart: bool = False) -> None:
@@ -71,10 +62,8 @@ class Deadline:
         self._clock = clock
         self._counts = not from_restart
         self._loop = asyncio.get_running_loop()
-        self._scope = anyio.CancelScope()
-        self._task: asyncio.Task[Any] | None = asyncio.current_task()
+        self._scope = Scope()
         self._timer: asyncio.TimerHandle | None = None
-        self._asked: int | None = None
         self._began = self._paused = self._paused_at = 0.0
         self._restarted: float | None = None
 
@@ -95,14 +84,7 @@ class Deadline:
         if self._clock is not None:
             self._clock.leave(self)
         self.pause()
-        # It takes back all requests of its own, unless a scope around it is cancelled.
-        caught = bool(self._scope.__exit__(exc_type, exc_value, traceback))
-        self.overrun = caught or (
-            self._task is not None
-            and self._asked == self._task.cancelling()
-            and _is_by_scopes(exc_value)
-            and anyio.current_effective_deadline() > -math.inf
-        )
+        self.overrun = self._scope.__exit__(exc_type, exc_value, traceback)
         return self.overrun
 
     def restart(self) -> None:
@@ -118,7 +100,7 @@ class Deadline:
 
     def go_on(self) -> None:
         """Count on, if it has stopped; not where what waits is dropped after its loop was closed."""
-        if self._timer is None and self._asked is None and not self._loop.is_closed():
+        if self._timer is None and not self._scope.cancelled and not self._loop.is_closed():
             self._note_restart()
             self._paused += self._loop.time() - max(self._began, self._paused_at)
             self._look()
@@ -135,18 +117,5 @@ class Deadline:
         left = self._began + self._paused + self.seconds - self._loop.time() if self._counts else self.seconds
         if left > 0:
             self._timer = self._loop.call_later(left, self._look)
-            return
-        assert self._task is not None
-        self._asked = self._task.cancelling()
-        self._scope.cancel()
-
-
-def _is_by_scopes(error: BaseException | None) -> bool:
-    """Whether an error is a cancellation by scopes, and took the place of no other cancellation."""
-    if not isinstance(error, asyncio.CancelledError):
-        return False
-    while isinstance(error, asyncio.CancelledError):
-        if not (error.args and str(error.args[0]).startswith(_BY_SCOPE)):
-            return False
-        error = error.__context__
-    return True
+        else:
+            self._scope.cancel()

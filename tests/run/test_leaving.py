@@ -18,7 +18,6 @@ from asyncsteps import (
     Group,
     MemoryStore,
     RunClosedError,
-    Status,
     Step,
     StepDefinitionError,
     StepRun,
@@ -26,7 +25,6 @@ from asyncsteps import (
     WaitForSignal,
     activity,
 )
-from asyncsteps._run.dispatch import Dispatch
 from asyncsteps._run.done_marks import finish
 from asyncsteps._tasks.signals import MarkerTask
 
@@ -345,28 +343,6 @@ def test_what_does_not_wait_lets_other_tasks_have_turns(container: type[Group], 
     gaps = [after - before for before, after in itertools.pairwise(turns)]
     assert len(turns) > 10
     assert max(gaps) < 0.010
-
-
-def test_what_waits_by_itself_gives_no_further_turns(monkeypatch: pytest.MonkeyPatch) -> None:
-    checkpoints: list[Dispatch] = []
-
-    async def checkpoint(self: Dispatch) -> None:
-        checkpoints.append(self)
-
-    monkeypatch.setattr(Dispatch, "checkpoint", checkpoint)
-
-    async def main() -> None:
-        async with run_over(MemoryStore()) as run:
-            await run.submit(Group(*(Step(f"s.{number}", noop) for number in range(500))))
-            assert run.counts[Status.COMPLETED] == 500
-
-    class SlowLoop(TickingLoop):
-        def time(self) -> float:
-            return super().time() * 100
-
-    with asyncio.Runner(loop_factory=SlowLoop) as runner:
-        runner.run(main())
-    assert not checkpoints
 
 
 @pytest.mark.parametrize("wrap", [lambda function: function, activity])

@@ -265,11 +265,16 @@ async def test_activities_that_submit_do_not_wait_for_each_others_slots() -> Non
 async def test_thousands_of_concurrent_steps() -> None:
     store = MemoryStore()
     under_way = peak = 0
+    full = anyio.Event()
 
     async def counted() -> None:
         nonlocal under_way, peak
         under_way += 1
         peak = max(peak, under_way)
+        if under_way == 50:
+            full.set()
+        with anyio.fail_after(30):
+            await full.wait()
         await anyio.lowlevel.checkpoint()
         under_way -= 1
 

@@ -10,7 +10,14 @@ import pytest
 from run_support import run_over
 from virtual_time import run_virtually
 
-from asyncsteps import ActivityCancelledError, ActivityTimeoutError, MemoryStore, StepRun, activity
+from asyncsteps import (
+    ActivityCancelledError,
+    ActivityTimeoutError,
+    MemoryStore,
+    RunClosedError,
+    StepRun,
+    activity,
+)
 from asyncsteps._tasks.clock import Clock, Deadline
 
 Swallows = Callable[[], Awaitable[None]]
@@ -199,3 +206,34 @@ def test_a_deadline_that_is_dropped_after_its_loop_was_closed_does_not_go_on() -
 
     asyncio.run(paused())
     clock.unpause()
+
+
+@each_way
+def test_a_submission_that_the_end_of_the_run_cancels_says_so_whatever_was_swallowed(swallow: Swallows) -> None:
+    errors: list[BaseException] = []
+
+    async def goes_on() -> None:
+        await swallow()
+        await asyncio.sleep(60)
+
+    async def submits(run: StepRun) -> None:
+        try:
+            await run.submit(goes_on)
+        except BaseException as error:
+            errors.append(error)
+            raise
+
+    async def leaves(tasks: list["asyncio.Task[None]"]) -> None:
+        async with run_over(MemoryStore()) as run:
+            tasks.append(asyncio.create_task(submits(run)))
+            await asyncio.sleep(10)
+            raise KeyError
+
+    async def main() -> None:
+        tasks: list[asyncio.Task[None]] = []
+        with pytest.raises(KeyError):
+            await leaves(tasks)
+        await asyncio.wait(tasks)
+
+    run_virtually(main())
+    assert [type(error) for error in errors] == [RunClosedError]

@@ -17,8 +17,8 @@ from asyncsteps._run.known_names import KnownNames
 from asyncsteps._run.lifetime import Lifetime
 from asyncsteps._run.name_locks import NameLocks
 from asyncsteps._run.step_player import StepPlayer
-from asyncsteps._tasks import clock, retry
 from asyncsteps._tasks import limiter as limiter_module
+from asyncsteps._tasks import retry, scope
 from asyncsteps._tasks.limiter import Limiter, Slot
 from asyncsteps._tasks.limits import NO_LIMITS, Limits, LimitsOfRun
 from asyncsteps.store._protocol import DonePage
@@ -260,7 +260,7 @@ def _take_what_did_not_end_in_time_for_done() -> Any:
 
 
 def _tell_a_timeout_as_a_cancellation() -> Any:
-    return patch.object(clock, "_is_by_scopes", lambda error: False)
+    return patch.object(scope, "_is_by_scopes", lambda error: False)
 
 
 MUTANTS: Mapping[str, Callable[[], Any]] = {

@@ -235,8 +235,7 @@ class Program:
             case "timeout":
                 await self._play_in_time(made, submission.after)
             case "task":
-                async with asyncio.TaskGroup() as tasks:
-                    Cancellation(submission.after, tasks.create_task(self._play(made)))
+                await self._play_in_task(made, submission.after)
             case _:
                 await self._play(made)
 
@@ -246,6 +245,18 @@ class Program:
             await self._play(item)
         finally:
             asked.get().any |= scope.cancel_called
+
+    async def _play_in_task(self, item: Submittable, seconds: float) -> None:
+        """Play in a task of a group, which cancels its own if that fails, and does not always take it back."""
+        task = asyncio.current_task()
+        assert task is not None
+        before = task.cancelling()
+        try:
+            async with asyncio.TaskGroup() as tasks:
+                Cancellation(seconds, tasks.create_task(self._play(item)))
+        finally:
+            if task.cancelling() > before + 1:  # after a scope's request, that of the group is like anybody's
+                asked.get().any = True
 
     async def _play_in_time(self, item: Submittable, seconds: float) -> None:
         """Play under a timeout of asyncio's, which cancels again what has swallowed its cancellation."""
