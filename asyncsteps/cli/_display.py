@@ -74,7 +74,8 @@ def _numbers(tally: Tally, now: datetime) -> list[list[Piece]]:
     parts.append([(f"played {ends['played'] + ends['forced']:,}", STYLES["played"])])
     if ends["forced"]:
         parts[-1].append((f" ({ends['forced']:,} forced)", STYLES["forced"]))
-    parts += [[(f"{end} {ends[end]:,}", STYLES[end])] for end in ("skipped", "failed", "cancelled") if ends[end]]
+    others = [end for end in ("skipped", "failed", "cancelled") if ends[end]]
+    parts.extend([(f"{end} {ends[end]:,}", STYLES[end])] for end in others)
     parts.append([(f"running {tally.running:,}", STYLES["running"])])
     if tally.queued:
         parts.append([f"queued {tally.queued:,}"])

@@ -6,7 +6,7 @@ import getpass
 import socket
 import sys
 import uuid
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import AbstractAsyncContextManager
 from datetime import UTC, datetime
 from typing import Annotated, Final
@@ -17,6 +17,7 @@ from cyclopts import Parameter
 import asyncsteps
 from asyncsteps.cli import _output, _tree
 from asyncsteps.cli._exit import ExitCode, UsageError, run_async
+from asyncsteps.cli._marked_at import with_times
 from asyncsteps.cli._options import COMMON, Common, Flag
 from asyncsteps.cli._styled import lines_that_fit
 
@@ -66,10 +67,12 @@ def ls(
         unrecognised: list[str] = []
         async with open_lasting(store, common) as opened:
             found = await opened.list_done(selector, on_foreign=unrecognised.append)
+            tree = _tree.grow(found)
+            branches = () if common.json or names else tuple(_branches(tree, selector, depth))
+            lines = await with_times(opened, found, branches)
         _report_unrecognised(unrecognised)
         if not found and selector == "*":
             _explain_empty(opened, unrecognised)
-        tree = _tree.grow(found)
         if common.json:
             groups = {segment: child.total for segment, child in tree.children.items()}
             _output.emit_json(
@@ -87,13 +90,16 @@ def ls(
                 _output.emit("\n".join(found), raw=True)
         else:
             below = "" if selector == "*" else f" under {selector}"
-            lines = [f"{opened.url}: {_output.count(len(found), 'done step')}{below}"]
-            fit = max(_LEAST_LINES, (lines_that_fit() or _tree.LINES) - _AROUND)
-            lines += _tree.draw(tree, under=selector, depth=depth, lines=fit)
+            lines.insert(0, f"{opened.url}: {_output.count(len(found), 'done step')}{below}")
             _output.emit("\n".join(lines))
         return ExitCode.OK
 
     return run_async(main)
+
+
+def _branches(tree: _tree.Node, selector: str, depth: int | None) -> Iterator[_tree.Branch]:
+    fit = max(_LEAST_LINES, (lines_that_fit() or _tree.LINES + _AROUND) - _AROUND)
+    return _tree.draw(tree, under=selector, depth=depth, lines=fit)
 
 
 def _report_unrecognised(unrecognised: Sequence[str]) -> None:
@@ -270,4 +276,9 @@ def _confirm(matched: Sequence[str], url: str) -> bool:
 
 def _what(matched: Iterable[str], url: str, verb: str) -> str:
     tree = _tree.grow(matched)
-    return "\n".join([f"{verb} {_output.count(tree.total, 'done mark')} from {url}", *_tree.draw(tree)])
+    return "\n".join(
+        [
+            f"{verb} {_output.count(tree.total, 'done mark')} from {url}",
+            *(branch.text for branch in _tree.draw(tree)),
+        ]
+    )

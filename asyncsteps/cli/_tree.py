@@ -3,7 +3,7 @@
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from itertools import groupby
-from typing import Final, Self
+from typing import Final, NamedTuple, Self
 
 LINES: Final = 40
 """How many lines a tree takes, where no terminal says how many fit."""
@@ -81,7 +81,21 @@ def label(segment: str, node: Node) -> str:
     return f"{segment} ({node.total:,}{', itself too' if node.done else ''})"
 
 
-def draw(root: Node, *, under: str = "*", depth: int | None = None, lines: int = LINES) -> Iterator[str]:
+class Branch(NamedTuple):
+    """A line of a tree.
+
+    Attributes:
+        text: The line.
+        path: The name that ends here.
+        node: What is drawn.
+    """
+
+    text: str
+    path: str
+    node: Node
+
+
+def draw(root: Node, *, under: str = "*", depth: int | None = None, lines: int = LINES) -> Iterator[Branch]:
     """Yield the lines of the tree below ``root``.
 
     Args:
@@ -94,10 +108,10 @@ def draw(root: Node, *, under: str = "*", depth: int | None = None, lines: int =
     asked = [] if under == "*" else under.split(".")
     if depth is None:
         opened = _evenly(root, len(asked), lines)
-        yield from _draw(root, "", 1, lambda node, _: id(node) in opened)
+        yield from _draw(root, "", "", 1, lambda node, _: id(node) in opened)
     else:
         # Only what the selector matches was listed: its segments are alone on their levels.
-        yield from _draw(root, "", 1, lambda _, level: level < depth + len(asked))
+        yield from _draw(root, "", "", 1, lambda _, level: level < depth + len(asked))
 
 
 def _evenly(root: Node, asked: int, lines: int) -> set[int]:
@@ -121,10 +135,13 @@ def _members(node: Node) -> int:
     return len(node.children)
 
 
-def _draw(node: Node, indent: str, level: int, is_opened: Callable[[Node, int], bool]) -> Iterator[str]:
+def _draw(
+    node: Node, above: str, indent: str, level: int, is_opened: Callable[[Node, int], bool]
+) -> Iterator[Branch]:
     last = len(node.children)
     for number, (segment, child) in enumerate(node.children.items(), start=1):
-        yield f"{indent}{'└── ' if number == last else '├── '}{label(segment, child)}"
+        path = f"{above}.{segment}" if above else segment
+        yield Branch(f"{indent}{'└── ' if number == last else '├── '}{label(segment, child)}", path, child)
         if is_opened(child, level):
             below = f"{indent}{'    ' if number == last else '│   '}"
-            yield from _draw(child, below, level + 1, is_opened)
+            yield from _draw(child, path, below, level + 1, is_opened)

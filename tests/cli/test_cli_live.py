@@ -26,6 +26,7 @@ BEGAN = datetime(2026, 11, 24, 12, 0, 0, tzinfo=UTC)
 
 FLOW = """
 import asyncio
+import time
 from pathlib import Path
 
 from asyncsteps import Group, Step
@@ -42,6 +43,10 @@ async def main(run, *, folder: Path):
             await asyncio.sleep(0.01)
 
     await run.submit(Group(Step("load.users", wait), Step("load.mails", loud), Step("report.daily", wait)))
+
+
+async def hard(run, *, folder: Path):
+    await run.submit(Step("hold", (time.sleep, 1_000)))
 """
 
 
@@ -301,20 +306,25 @@ class TestOfTheCommand:
         path.write_text(FLOW)
         return path
 
-    def _start(self, flow: Path, terminal: Terminal) -> "subprocess.Popen[bytes]":
-        options = ["--store", "memory:", "--workflow-id", "w", "--param", f"folder={flow.parent}"]
+    @contextmanager
+    def _started(
+        self, flow: Path, name: str, terminal: Terminal, *options: str
+    ) -> Iterator["subprocess.Popen[bytes]"]:
+        given = ["--store", "memory:", "--workflow-id", "w", "--param", f"folder={flow.parent}", *options]
         env = environment({"TERM": "xterm"})
-        for name in ("COLUMNS", "CI", "NO_COLOR"):
-            env.pop(name, None)
-        process = subprocess.Popen(
-            [COMMAND, "run", f"{flow}:main", *options], stdout=terminal.theirs, stderr=terminal.theirs, env=env
-        )
-        terminal.hang_up()
-        return process
+        for each in ("COLUMNS", "CI", "NO_COLOR"):
+            env.pop(each, None)
+        with subprocess.Popen(
+            [COMMAND, "run", f"{flow}:{name}", *given], stdout=terminal.theirs, stderr=terminal.theirs, env=env
+        ) as process:
+            terminal.hang_up()
+            try:
+                yield process
+            finally:
+                process.kill()
 
     def test_a_run_from_its_display_to_its_summary(self, flow: Path) -> None:
-        with Terminal(80, 30) as terminal:
-            process = self._start(flow, terminal)
+        with Terminal(80, 30) as terminal, self._started(flow, "main", terminal) as process:
             shown = terminal.read_until(lambda text: "failed 1" in text and "running 2" in text).splitlines()
             assert shown[0] == "printed by a step"
             assert shown[1].startswith("failed load.mails after 0.")
@@ -328,15 +338,14 @@ class TestOfTheCommand:
             assert lines[4:][0].startswith("  played load.users in ")
             assert "    in live.loud()" in lines
             where = " ".join(each.strip() for each in lines[-3:])
-            assert where.endswith('live.py:10 in loud: raise ValueError("no luck")')
+            assert where.endswith('live.py:11 in loud: raise ValueError("no luck")')
             assert (
                 len([each for each in lines if "failed load.mails" in each]) == 2
             )  # when it came, in the summary
             assert not terminal.screen.cursor.hidden
 
     def test_an_interrupt_is_answered_above(self, flow: Path) -> None:
-        with Terminal(100, 30) as terminal:
-            process = self._start(flow, terminal)
+        with Terminal(100, 30) as terminal, self._started(flow, "main", terminal) as process:
             terminal.read_until(lambda text: "running 2" in text)
             process.send_signal(signal.SIGINT)
             lines = terminal.read_to_the_end().splitlines()
@@ -344,4 +353,19 @@ class TestOfTheCommand:
             assert lines[2].startswith("asyncsteps: stopping what is under way, within 25 s")
             assert lines[3] == "asyncsteps: ended by SIGINT; nothing half done is marked"
             assert lines[4].startswith("played 0 · skipped 0 · failed 1 · cancelled 2 in ")
+            assert not terminal.screen.cursor.hidden
+
+    @pytest.mark.long
+    def test_what_outlasts_the_grace_leaves_a_report_and_a_whole_terminal(self, flow: Path) -> None:
+        options = ["--grace", "0.5"]
+        with Terminal(100, 30) as terminal, self._started(flow, "hard", terminal, *options) as process:
+            terminal.read_until(lambda text: "running 1" in text)
+            process.send_signal(signal.SIGTERM)
+            lines = terminal.read_to_the_end().splitlines()
+            assert process.wait(timeout=60) == 143
+            assert lines[0].startswith("asyncsteps: stopping what is under way, within 0.5 s")
+            ended = [each.startswith("asyncsteps: ended by SIGTERM, 0.5 s after it, with work") for each in lines]
+            report = lines[ended.index(True) + 1 :]
+            assert report[0].startswith("played 0 · skipped 0 · failed 0 · still under way 1 in ")
+            assert report[2] == "  still under way hold"
             assert not terminal.screen.cursor.hidden

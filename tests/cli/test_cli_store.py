@@ -72,6 +72,31 @@ class TestLs:
         assert len(command("ls", store, "census").out.splitlines()) == 2 + 40
         assert len(command("ls", store, "--depth", "2").out.splitlines()) == 2 + 40
 
+    def test_tells_when_steps_were_marked(self, store: str) -> None:
+        for number, name in enumerate(["a.x", "a.y", "b.c.z"]):
+            _fill(store, [name], marked_at=f"2026-11-24T1{number}:00:00+01:00")
+        _fill(store, ["b.d", "é"])  # as simpleflow marks, which tells no time
+        _fill(store, ["z"], marked_at="yesterday")
+        assert command("ls", store).out.splitlines()[1:] == [
+            "├── a (2)      2026-11-24 10:00:00Z",
+            "│   ├── x      2026-11-24 09:00:00Z",
+            "│   └── y      2026-11-24 10:00:00Z",
+            "├── b (2)",
+            "│   ├── c (1)  2026-11-24 11:00:00Z",
+            "│   │   └── z  2026-11-24 11:00:00Z",
+            "│   └── d",
+            "├── z",
+            "└── é",
+        ]
+
+    def test_reads_few_marks_of_many_steps(self, store: str) -> None:
+        _fill(store, ["few.x", *(f"many.s{number}" for number in range(101))], marked_at="2026-11-24T10:00:00Z")
+        assert command("ls", store).out.splitlines()[1:] == [
+            "├── few (1)  2026-11-24 10:00:00Z",
+            "│   └── x    2026-11-24 10:00:00Z",
+            "└── many (101)",
+        ]
+
     def test_depth_limits_the_levels(self, filled: str) -> None:
         ended = command("ls", filled, "--depth", "1")
         assert ended.out.splitlines()[1:] == ["├── census (2)", "├── report (2, itself too)", "└── übung: 1"]

@@ -9,13 +9,13 @@ from typing import Any
 
 import pytest
 
-from asyncsteps.cli import _styled
+from asyncsteps.cli import _styled, _tree
 from asyncsteps.cli._alike import Told, alike
 from asyncsteps.cli._failures import Place, place_of
 from asyncsteps.cli._styled import Line, duration, line, whole
 from asyncsteps.cli._submissions import StepReport
 from asyncsteps.cli._summary import counted, decided
-from asyncsteps.cli._tree import draw, grow, roll_up
+from asyncsteps.cli._tree import roll_up
 
 BEGAN = datetime(2026, 11, 24, 12, 0, 0, tzinfo=UTC)
 AT_LINE_7 = Place("etl.load", "table='users'", "etl.py:7 in load", "raise ValueError(table)")
@@ -48,7 +48,7 @@ class TestDecided:
 
     def test_reasons_are_left_out_where_the_step_was_not_done(self) -> None:
         reasons = [f"Dep of census.m{number}" for number in range(226)]
-        forced = {"forced": True, "reasons": reasons}
+        forced: dict[str, Any] = {"forced": True, "reasons": reasons}
         steps = [step("report.graph", **forced), step("report.size", **forced, was_done=True)]
         assert plain(decided(steps, {})) == [
             "  played report.graph in 0.50 s",
@@ -61,7 +61,7 @@ class TestDecided:
 
     def test_many_steps_are_rolled_up_with_the_slowest(self) -> None:
         steps = [step(f"load.t{number % 3}.p{number}", seconds=number / 1_000) for number in range(2_000)]
-        already = {"reasons": ["Step was already played"], "was_done": True}
+        already: dict[str, Any] = {"reasons": ["Step was already played"], "was_done": True}
         steps += [step(f"old.s{number}", "skipped", **already) for number in range(4)]
         assert plain(decided(steps, {})) == [
             "  played load.t0 (667), load.t1 (667), load.t2 (666)",
@@ -267,11 +267,15 @@ class TestTree:
     def test_levels_are_opened_evenly(self) -> None:
         names = [f"in.{table}.{part}" for table in ("x", "y") for part in range(5)] + ["out.a", "out.b"]
         closed = ["├── in (10)", "└── out (2)"]
-        assert list(draw(grow(names), lines=3)) == closed
+
+        def draw(lines: int) -> list[str]:
+            return [branch.text for branch in _tree.draw(_tree.grow(names), lines=lines)]
+
+        assert draw(3) == closed
         two = ["├── in (10)", "│   ├── x (5)", "│   └── y (5)", "└── out (2)", "    ├── a", "    └── b"]
-        assert list(draw(grow(names), lines=6)) == two
-        assert list(draw(grow(names), lines=15)) == two  # not one of x and y alone
-        assert len(list(draw(grow(names), lines=16))) == 16
+        assert draw(6) == two
+        assert draw(15) == two  # not one of x and y alone
+        assert len(draw(16)) == 16
 
     def test_one_line_names_groups_or_few_steps(self) -> None:
         assert roll_up(["a.x", "a.y", "b"]) == "a.x, a.y, b"
