@@ -202,7 +202,7 @@ class RunLog:
     def _outcome(self, head: Event, end: Event | None) -> tuple[Outcome, bool]:
         if end is not None:
             told = end.get("outcome")
-            return (told if told in _ENDS else "unknown"), True
+            return (told if isinstance(told, str) and told in _ENDS else "unknown"), True
         if self.folder.ended:  # its end is damaged
             return "unknown", False
         living = lives(text_of(head.get("process")))
