@@ -22,6 +22,9 @@ _LONG_LISTS_KNOWN = 16
 _NAMES_A_LINE = 1_000
 _MICROSECOND = timedelta(microseconds=1)
 _MILLION = 1_000_000
+_YEARS = 1900, 9000
+"""Times outside are not believed: nothing can be added to or taken from the first and the last."""
+
 _BOOLEANS = {True: "true", False: "false"}
 
 _STATUS_EVENTS = frozenset(status.encode() for status in Status)
@@ -149,14 +152,15 @@ def decoded(line: bytes) -> Event | None:
 
 
 def time_of(value: object) -> datetime | None:
-    """Return a time in a line or a mark, or None when it is none."""
+    """Return a time in a line or a mark, in UTC, or None when it is none."""
     if not isinstance(value, str):
         return None
     try:
         at = datetime.fromisoformat(value)
-    except ValueError:
+        at = at.astimezone(UTC) if at.tzinfo is not None else at.replace(tzinfo=UTC)
+    except (ValueError, OverflowError):
         return None
-    return at if at.tzinfo is not None else at.replace(tzinfo=UTC)
+    return at if _YEARS[0] <= at.year <= _YEARS[1] else None
 
 
 def texts_of(value: object) -> list[str]:

@@ -31,7 +31,7 @@ Outcome = Literal["completed", "failed", "cancelled", "running", "killed", "unkn
 end cannot be read; or its process lives, and nothing was heard of it for 90 seconds.
 """
 
-_ENDS = {"completed", "failed", "cancelled"}
+_ENDS: Mapping[str, Outcome] = {"completed": "completed", "failed": "failed", "cancelled": "cancelled"}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -201,8 +201,7 @@ class RunLog:
 
     def _outcome(self, head: Event, end: Event | None) -> tuple[Outcome, bool]:
         if end is not None:
-            told = end.get("outcome")
-            return (told if told in _ENDS else "unknown"), True
+            return _ENDS.get(text_of(end.get("outcome")) or "", "unknown"), True
         if self.folder.ended:  # its end is damaged
             return "unknown", False
         living = lives(text_of(head.get("process")))

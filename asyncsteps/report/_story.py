@@ -134,7 +134,7 @@ class _Telling:
     def __init__(self, events: Iterable[Event]) -> None:
         self._head: dict[str, Any] = {}
         self._end: Event = {}
-        self._lists: dict[object, tuple[str, ...]] = {}
+        self._lists: dict[int, tuple[str, ...]] = {}
         self._open: dict[str, dict[str, Any]] = {}
         self._spans: list[dict[str, Any]] = []
         self._retried: dict[str, list[datetime]] = {}
@@ -156,7 +156,8 @@ class _Telling:
         elif kind == "ended":
             self._end = event
         elif kind == "reasons":
-            self._lists[event.get("list")] = tuple(texts_of(event.get("reasons")))
+            if isinstance(number := event.get("list"), int):
+                self._lists[number] = tuple(texts_of(event.get("reasons")))
         elif kind == "lost":
             self._lost += 1
         elif isinstance(step := event.get("step"), str):
@@ -184,7 +185,9 @@ class _Telling:
             self._take_step("skipped", name, event, at)
 
     def _begin(self, step: str, event: Event, queued: datetime) -> dict[str, Any]:
-        reasons = self._lists.get(event.get("list")) or tuple(texts_of(event.get("reasons")))
+        number = event.get("list")
+        known = self._lists.get(number) if isinstance(number, int) else None
+        reasons = known or tuple(texts_of(event.get("reasons")))
         span = {
             "step": step,
             "status": "scheduled",

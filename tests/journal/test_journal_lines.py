@@ -21,6 +21,7 @@ from asyncsteps._journal.reading import whole
 from asyncsteps._journal.story import RunLog
 from asyncsteps._journal.submissions import submissions
 from asyncsteps._journal.texts import shortened, shortened_reason, without_secrets
+from asyncsteps.report import RunStory, page
 
 NOW = datetime(2026, 11, 24, 14, 35, 50, 871416, UTC)
 TEXTS = st.text(max_size=30)
@@ -84,12 +85,31 @@ KINDS = [
     "scheduled",
     "failed",
 ]
-MEMBERS = ["at", "run", "step", "reasons", "list", "names", "counts", "force", "about", "seconds", "journal"]
+EDGES = st.sampled_from(["0001-01-01T00:00:00+23:59", "9999-12-31T23:59:59-23:59", "2026-11-24T00:00:00Z"])
+MEMBERS = [
+    "at",
+    "outcome",
+    "us",
+    "queue_us",
+    "scheduled_us",
+    "after",
+    "attempts",
+    "run",
+    "step",
+    "reasons",
+    "list",
+    "names",
+    "counts",
+    "force",
+    "about",
+    "seconds",
+    "journal",
+]
 
 
 @given(
     st.lists(
-        st.tuples(st.sampled_from(KINDS), st.dictionaries(st.sampled_from([*MEMBERS, "error", "pid"]), JSON)),
+        st.tuples(st.sampled_from(KINDS), st.dictionaries(st.sampled_from(MEMBERS), JSON | EDGES)),
         max_size=6,
     )
 )
@@ -108,6 +128,26 @@ def test_members_of_any_kind_are_read_without_an_error(events: list[tuple[str, d
         for story in submissions(log, step):
             Reasoner([log]).decision(log, story)
         Reasoner([log]).undone(step, None)
+
+
+@pytest.mark.parametrize("at", ["0001-01-01T00:00:00+23:59", "9999-12-31T23:59:59-23:59"])
+@pytest.mark.parametrize("odd", [{}, []])
+async def test_a_damaged_journal_has_a_page(at: str, odd: object) -> None:
+    events: list[dict[str, Any]] = [
+        {"event": "started", "at": "2026-11-24T00:00:00Z", "run": "r", "about": {"n": float("inf")}},
+        {"event": "reasons", "at": "2026-11-24T00:00:00Z", "list": odd, "reasons": odd},
+        {"event": "completed", "at": at, "step": "a", "us": 1e14, "queue_us": 1e14, "list": odd},
+        {"event": "failed", "at": "2026-11-24T00:00:00Z", "step": "a", "us": 1e14, "list": odd, "error": odd},
+        {"event": "ended", "at": at, "outcome": odd},
+    ]
+    async with MemoryStore() as store:
+        body = "\n".join(map(json.dumps, events)).encode()
+        await store.journal_files.write(segment_name(folder_name("run", "r", NOW), 1, last=True), body)
+        (summary,) = await journal.runs(store)
+        assert summary.outcome == "unknown"
+        _, told = await journal.story(store, "r")
+        assert "<html" in page(RunStory.of(told))
+        assert (await journal.why(store, "a")).runs
 
 
 async def test_steps_that_are_skipped_alike_have_one_line() -> None:

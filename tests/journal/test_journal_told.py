@@ -2,10 +2,12 @@
 
 from typing import Any
 
+import anyio
 import pytest
 from run_support import GatedStore, fails, noop
 
 from asyncsteps import Group, MemoryStore, Step, StepRun, journal
+from asyncsteps._journal import story
 from asyncsteps._journal.places import folders
 from asyncsteps.journal import Reason
 
@@ -64,6 +66,25 @@ async def test_a_killed_run_played_more_than_it_could_tell() -> None:
     assert told.verdict == "played, as its mark says; the journal ends before that"
     assert lines(*told.because) == ["forced: new data"]
     assert lines(*answer.state.because) == ["forced: new data"]
+
+
+async def test_a_run_that_ends_while_journals_are_read_is_not_killed(monkeypatch: pytest.MonkeyPatch) -> None:
+    async with MemoryStore() as store:
+        files = store.journal_files
+        async with StepRun(store, workflow_id="w", run_id="r", force=["a"]) as run:
+            await store.mark_done("a", {})
+            await run.submit(Step("a", noop))  # withdrawn first, so a batch is written
+            await anyio.wait_all_tasks_blocked()
+            listed = await files.names()
+        assert len(listed) == 1
+
+        async def stale(_: object) -> list[str]:
+            return listed
+
+        monkeypatch.setattr(story, "lives", lambda _: False)
+        monkeypatch.setattr(type(files), "names", stale)
+        assert [each.outcome for each in await journal.runs(store)] == ["completed"]
+        assert [each.run.outcome for each in (await journal.why(store, "a")).runs] == ["completed"]
 
 
 async def test_a_run_id_that_is_used_twice() -> None:

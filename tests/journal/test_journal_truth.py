@@ -116,7 +116,7 @@ def check_run(answer: journal.RunAnswer, night: Night, step: str) -> None:
     ran = last["status"] == "completed" or (len(mine) > 1 and mine[-2]["status"] == "scheduled")
     direct = [reason.text for reason in answer.because if not reason.text.startswith("its mark was withdrawn by")]
     told = (answer.verdict, lines(answer.because))
-    verdict = {"completed": "played", "skipped": "skipped"}.get(last["status"], last["status"])
+    verdict: str = "played" if last["status"] == "completed" else last["status"]
     assert answer.verdict.startswith(verdict if ran or verdict == "skipped" else "skipped, but "), told
     assert direct, told
     if ran and last["forced"]:
