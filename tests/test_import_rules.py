@@ -76,6 +76,7 @@ ROOMS: dict[str, tuple[set[str], set[str]]] = {
     "": ({"_errors", "_plan", "_tasks", "_run", "_runs", "store", "journal", "events"}, set()),
     "report": ({"_journal"}, set()),
     "events": ({"_events"}, set()),
+    "otel": ({"_errors", "_events", "_journal"}, {"opentelemetry"}),
     "journal": ({"_journal", "store.contract"}, set()),
     "testing": ({"_errors"}, {"pytest"}),
     "cli": ({"", "events", "journal", "report", "store", "swf"}, {"anyio", "cyclopts", "pydantic", "rich"}),
