@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from opentelemetry import trace
 from opentelemetry.sdk.metrics import MeterProvider
-from opentelemetry.sdk.metrics.export import HistogramDataPoint, InMemoryMetricReader
+from opentelemetry.sdk.metrics.export import InMemoryMetricReader, NumberDataPoint
 from opentelemetry.sdk.trace import ReadableSpan, TracerProvider
 from opentelemetry.sdk.trace.export import SimpleSpanProcessor
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
@@ -52,7 +52,7 @@ class Collected:
         for metric in data.resource_metrics[0].scope_metrics[0].metrics if data else ():
             for point in metric.data.data_points:
                 attributes = tuple(sorted((point.attributes or {}).items()))
-                value = point.count if isinstance(point, HistogramDataPoint) else point.value
+                value = point.value if isinstance(point, NumberDataPoint) else point.count
                 found.setdefault(metric.name, {})[attributes] = value
         return found
 
