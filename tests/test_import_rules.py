@@ -74,7 +74,7 @@ ROOMS: dict[str, tuple[set[str], set[str]]] = {
         set(),
     ),
     "": ({"_errors", "_plan", "_tasks", "_run", "_runs", "store", "journal", "events"}, set()),
-    "report": ({"_journal"}, set()),
+    "report": ({"_events", "_journal"}, set()),
     "events": ({"_events"}, set()),
     "otel": ({"_errors", "_events", "_journal"}, {"opentelemetry"}),
     "journal": ({"_journal", "store.contract"}, set()),
