@@ -10,7 +10,7 @@ from commands import COMMAND, environment
 
 CLIENTS = {"aioboto3", "aiobotocore", "aiohttp", "boto3", "botocore"}
 COMMAND_LINE = {"cyclopts", "pydantic", "rich"}
-HEAVY = {*CLIENTS, *COMMAND_LINE, "moto", "pytest", "simpleflow", "tenacity"}
+HEAVY = {*CLIENTS, *COMMAND_LINE, "moto", "opentelemetry", "pytest", "simpleflow", "tenacity"}
 
 # `-X importtime` does not list what `importlib.import_module` imports.
 LISTED_AT_EXIT = (

@@ -20,7 +20,7 @@ class StepEvent(Event):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StepQueued(StepEvent):
-    """A step was submitted."""
+    """A step was submitted, and no other of its name is under way. One event of its end follows."""
 
     kind: ClassVar[str] = "step.queued"
 

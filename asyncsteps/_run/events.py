@@ -3,7 +3,7 @@
 import asyncio
 from collections.abc import Awaitable, Callable, Coroutine, Iterable, Mapping, Sequence
 from datetime import UTC, datetime
-from typing import Any, ParamSpec, TypeVar
+from typing import Any, ParamSpec, TypeVar, cast
 
 from asyncsteps._errors import StepDefinitionError, error_text
 from asyncsteps._events import of_activities, of_runs, of_steps, of_stores
@@ -59,7 +59,8 @@ def as_subscribers(given: object) -> tuple[Subscriber, ...]:
             raise StepDefinitionError(
                 f"on_event={callback!r} is refused: it is a function of one event, plain or async, or several"
             )
-        subscribers.append(Queued(callback) if is_async_callable(callback) else Inline(callback))
+        called = cast("Callable[[Any], Any]", callback)
+        subscribers.append(Queued(called) if is_async_callable(called) else Inline(called))
     return tuple(subscribers)
 
 
@@ -93,6 +94,13 @@ class Events:
     def step_queued(self, step: str, at: datetime) -> None:
         """Tell that a step was submitted."""
         self.tell(of_steps.StepQueued, at, step=step)
+
+    def step_dropped(self, step: str, queued: datetime) -> None:
+        """Tell that a step was cancelled before it was decided, of which there is no marker."""
+        now = datetime.now(UTC)
+        waited = (now - queued).total_seconds()
+        times: dict[str, Any] = {"queued": queued, "started": None, "queue_seconds": waited, "seconds": None}
+        self.tell(of_steps.StepCancelled, now, step=step, forced=False, reasons=(), attempts=0, **times)
 
     def step_started(self, lock: NameLock, activity: Named) -> None:
         """Tell that the first activity of a step begins to run."""

@@ -92,9 +92,9 @@ class StepPlayer:
             StepDeadlockError: When they would wait for each other.
         """
         queued, turn = datetime.now(UTC), self._parts.turns.number
-        if self._events is not None:
-            self._events.step_queued(step.rules.name, queued)
         with await self.locks.acquire(step.rules.name) as lock:
+            if self._events is not None:
+                self._events.step_queued(step.rules.name, queued)
             execution = _Execution(step, lock, queued)
             try:
                 for phase in await self._decide(execution, turn):
@@ -132,6 +132,8 @@ class StepPlayer:
         self._parts.planner.fail(execution.step.rules.name)
         if execution.decision is not _UNDECIDED:
             self._record_end(execution)
+        elif self._events is not None:
+            self._events.step_dropped(execution.step.rules.name, execution.queued)
 
     def _record_end(self, execution: _Execution, error: Exception | None = None) -> None:
         phase = self._parts.planner.record(execution.step.rules, execution.decision, execution.status, error=error)

@@ -120,6 +120,24 @@ async def test_every_event_is_a_frozen_record_that_json_can_tell() -> None:
     assert len(kinds) == len([name for name in events.__all__ if getattr(events, name).kind])
 
 
+async def test_each_step_that_was_queued_has_an_end() -> None:
+    """Also one that is cancelled before it is decided; one that waits for another of its name is not told yet."""
+    heard: list[events.Event] = []
+
+    class Slow(MemoryStore):
+        async def done_page(self, start_after: str = "") -> Any:
+            await asyncio.sleep(10_000)
+
+    async with run_over(Slow(), on_event=heard.append) as run:
+        tasks = [asyncio.create_task(run.submit(Step("a", noop))) for _ in range(2)]
+        await asyncio.sleep(0.01)
+        for task in tasks:
+            task.cancel()
+        await asyncio.wait(tasks)
+        assert run.markers == []
+    assert told(heard, "step.queued", "step.cancelled") == [("step.queued", "a"), ("step.cancelled", "a")]
+
+
 async def test_a_call_of_the_store_that_fails_is_told() -> None:
     heard: list[events.Event] = []
     store = GatedStore()
@@ -320,7 +338,7 @@ async def test_a_generator_that_is_dropped_leaves_no_task() -> None:
         async with run_over(MemoryStore(), on_event=listener):
             yield
 
-    opened = generator()
+    opened: Any = generator()
     await anext(opened)
     await opened.aclose()
     await asyncio.sleep(0)

@@ -379,7 +379,7 @@ async def test_so_many_that_have_ended_are_kept() -> None:
 )
 def test_an_argument_that_cannot_be_used_is_refused(options: dict[str, Any], said: str) -> None:
     with pytest.raises(StepDefinitionError, match=said):
-        Runs(**{"store": MemoryStore(), **options})
+        Runs(options.pop("store", MemoryStore()), **options)
 
 
 async def test_what_cannot_be_started_is_refused_at_once() -> None:
