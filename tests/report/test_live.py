@@ -25,7 +25,7 @@ async def test_the_events_of_a_run_tell_what_its_journal_tells() -> None:
             await run.submit(Step("a", noop, force_steps_if_executed=["done"]))
             await run.submit(Group(Step("again", second), Step("wrong", fails), Step("done", noop)))
             await run.submit(Step("done", noop))
-        written = RunStory.of(await journal.story(store, "r"))
+        written = RunStory.of((await journal.story(store, "r"))[1])
     live = live_story(heard)
     assert live.spans == written.spans
     assert (live.run_id, live.workflow_id, live.outcome) == ("r", "w", "failed")

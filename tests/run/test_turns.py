@@ -3,7 +3,7 @@
 import asyncio
 import itertools
 import logging
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable, Coroutine
 from typing import Any
 
 import anyio
@@ -11,14 +11,14 @@ import pytest
 from run_support import noop, run_over
 from virtual_time import run_virtually
 
-from asyncsteps import Chain, Group, MemoryStore, Step, StepRun
+from asyncsteps import Chain, Group, MemoryStore, Status, Step, StepRun
 
 _SKIP = 0.0005
 """Seconds of virtual time that each skipped step holds the loop up for."""
 
 _STEP = Step("a", noop)
 
-Submits = Callable[[StepRun], Awaitable[object]]
+Submits = Callable[[StepRun], Coroutine[Any, Any, None]]
 
 
 @pytest.fixture(autouse=True)
@@ -48,7 +48,7 @@ def lags(*, tasks: int, submits: Submits, stop_after: float | None = None) -> tu
                 async with anyio.create_task_group() as group:
                     for _ in range(tasks):
                         group.start_soon(submits, run)
-            assert run.counts["skipped"] == len(run.markers)
+            assert run.counts[Status.SKIPPED] == len(run.markers)
             return len(run.markers)
 
     return found, run_virtually(main())

@@ -23,6 +23,7 @@ from asyncsteps import (
     StepRun,
     WaitForSignal,
     Workflow,
+    WorkflowOutcome,
 )
 
 
@@ -383,7 +384,7 @@ class Loads(Workflow):
 
 async def test_a_workflow_has_no_result_then_and_its_journal_tells_why() -> None:
     async with MemoryStore() as store:
-        outcome = await Loads.start(store, workflow_id="w", until="a")
+        outcome: WorkflowOutcome[Any] = await Loads.start(store, workflow_id="w", until="a")
         assert (outcome.result, outcome.stopped_after) == (None, "a")
         (events,) = await journals(store)
         assert of(events, "started")[0]["until"] == ["a"]
