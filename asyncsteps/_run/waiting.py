@@ -7,11 +7,11 @@ lead to it, and the blocks that these are in. Whatever is not understood counts 
 import asyncio
 import gc
 import math
-from collections.abc import Collection, Iterable
-from contextlib import AsyncExitStack, ExitStack
+from collections.abc import Collection, Iterable, Iterator
+from contextlib import AsyncExitStack, ExitStack, asynccontextmanager, contextmanager
 from contextvars import Context
 from inspect import getattr_static
-from types import AsyncGeneratorType, CoroutineType, GeneratorType, MethodType
+from types import AsyncGeneratorType, CoroutineType, FunctionType, GeneratorType, MethodType
 from typing import Any
 
 import anyio
@@ -27,6 +27,13 @@ _WAIT: Any = getattr(asyncio.wait, "__globals__", {}).get("_wait")
 _EXITS = {"__aexit__", "_aexit"}
 """The methods in which task groups wait for their tasks."""
 
+
+_LEAVES = {"__exit__", "__aexit__"}
+"""The methods that leave a block."""
+
+_GENERATES: Any = lambda: None  # noqa: E731 - it is never called for what it returns
+_MADE = (type(contextmanager(_GENERATES)()), type(asynccontextmanager(_GENERATES)()))
+"""What `contextlib` makes of generators."""
 
 _AWAITED_BY: dict[type, str] = {
     CoroutineType: "cr_await",
@@ -111,7 +118,7 @@ def _awaited(waiter: object, coroutines: list[Any]) -> Iterable[Any]:
     code, names = innermost.cr_code, innermost.cr_frame.f_locals
     group = names.get("self")
     awaited: Iterable[Any] = ()
-    if _WAIT is not None and code is _WAIT.__code__ and names.get("timeout_handle") is None:
+    if _WAIT is not None and code is _WAIT.__code__ and names.get("timeout_handle", "not known") is None:
         awaited = names.get("fs", ())
     elif code is until_done.__code__:
         awaited = (names["future"],)
@@ -125,24 +132,37 @@ def _has_timeout(code: Any) -> bool:
 
     An activity's own timeout, a `Deadline`, does not count.
     """
-    for method in gc.get_referents(code):
-        if type(method) is not MethodType:  # the end of a block, such as `__exit__`, is one
-            continue
-        block = method.__self__
+    for block in _blocks(gc.get_referents(code)):
         if isinstance(block, asyncio.Timeout):
             if block.when() is not None:
                 return True
         elif isinstance(block, anyio.CancelScope):
             if block.deadline != math.inf:
                 return True
-        elif any(map(_has_timeout, _within_block(block))):
-            return True
+        else:
+            within = _within_block(block)
+            if within is None or any(map(_has_timeout, within)):
+                return True
     return False
 
 
-def _within_block(block: object) -> Iterable[Any]:
-    """What holds the blocks within a block that is made with `contextlib`, as `anyio.fail_after` is."""
+def _blocks(referents: list[Any]) -> Iterator[object]:
+    """The blocks whose ends are among what a coroutine refers to, which are the methods that leave them.
+
+    Since Python 3.14 a method and its block are two things, one after the other.
+    """
+    for number, each in enumerate(referents):
+        if type(each) is MethodType:
+            yield each.__self__
+        elif isinstance(each, FunctionType) and each.__name__ in _LEAVES and number + 1 < len(referents):
+            yield referents[number + 1]
+
+
+def _within_block(block: object) -> Iterable[Any] | None:
+    """What holds the blocks within a block that `contextlib` makes, as for `anyio.fail_after`; None: not known."""
     if isinstance(block, ExitStack | AsyncExitStack):
-        return tuple(getattr(block, "_exit_callbacks", ()))
+        return getattr(block, "_exit_callbacks", None)
     generator = getattr_static(block, "gen", None)  # runs no code of a user's
-    return (generator,) if isinstance(generator, GeneratorType | AsyncGeneratorType) else ()
+    if isinstance(generator, GeneratorType | AsyncGeneratorType):
+        return (generator,)
+    return None if isinstance(block, _MADE) else ()

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 import anyio
 
 from asyncsteps._run.name_locks import _held
+from simulation.cancelling import asked
 from simulation.facts import Attempts, enclosing, under_way
 from simulation.model import RunModel
 from simulation.spec import Act, Select, Submission
@@ -214,5 +215,10 @@ class Performer:
 
 def _fail(act: Act) -> None:
     if act.how == "cancelled":
+        task = asyncio.current_task()
+        if (
+            task is not None and task.cancelling()
+        ):  # it is taken at its word, whoever has asked, and however long ago
+            asked.get().any = True
         raise asyncio.CancelledError
     raise ActError(f"act {act.ident}")
