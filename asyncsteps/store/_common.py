@@ -21,8 +21,20 @@ from asyncsteps.store._protocol import OnForeign, OnProgress, StepStore
 
 logger = logging.getLogger("asyncsteps.store")
 
+_pid = os.getpid()
+"""This process; the system is not asked again for each request."""
+
 _LONGEST_UTF8 = 4
 _SHOWN = 5
+
+
+def _note_fork() -> None:
+    global _pid  # noqa: PLW0603 -- a process has one
+    _pid = os.getpid()
+
+
+if hasattr(os, "register_at_fork"):  # not on Windows, which has no forks
+    os.register_at_fork(after_in_child=_note_fork)
 
 
 def _are_names(keys: list[str]) -> bool:
@@ -106,12 +118,12 @@ class BaseStore(StepStore):
     async def __aenter__(self) -> Self:
         if self._state != "not entered yet":
             raise StoreClosedError("a store is entered once; open another one", url=self.url)
-        self._state, self._pid = "open", os.getpid()
+        self._state, self._pid = "open", _pid
         return self
 
     async def __aexit__(self, *exc_info: object) -> None:
         self._state = "closed"
-        if self._pid == os.getpid():  # else there is nothing of this process to close
+        if self._pid == _pid:  # else there is nothing of this process to close
             await self._stack.aclose()
 
     def check_name(self, name: str) -> None:
@@ -175,7 +187,7 @@ class BaseStore(StepStore):
             raise StoreClosedError(
                 f"the store is {self._state}: use it inside its 'async with' block", url=self.url
             )
-        if self._pid != os.getpid():
+        if self._pid != _pid:
             raise StoreClosedError(
                 f"the store was entered by another process ({self._pid}), and this one was forked from it: open a "
                 "store of its own here",
