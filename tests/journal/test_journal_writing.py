@@ -195,7 +195,12 @@ def test_what_a_failed_write_had_in_it_is_told_once(monkeypatch: pytest.MonkeyPa
             return told(events)
 
     events = run_virtually(main())
-    assert [event for event in events if event[0] == "completed"] == [("completed", "a"), ("completed", "b")]
+    assert [event for event in events if event[1] is not None] == [
+        ("scheduled", "a"),
+        ("completed", "a"),
+        ("scheduled", "b"),
+        ("completed", "b"),
+    ]
 
 
 def test_a_withdrawal_during_a_write_is_written_next() -> None:
