@@ -329,6 +329,7 @@ class TestOfTheCommand:
             assert shown[0] == "printed by a step"
             assert shown[1].startswith("failed load.mails after 0.")
             assert shown[1].endswith(" s: ValueError: no luck")
+            assert "\n".join(shown).count("no luck") == 1  # the log, too, tells of it
             assert shown[2].partition(" · ")[2] == "played 0 · failed 1 · running 2"
             assert [each.split()[0] for each in shown[3:]] == ["load", "report", "slowest"]
             (flow.parent / "go").touch()
