@@ -2,8 +2,8 @@
 
     python examples/service --store ./service-store --port 8000
 
-The store's URL may also be s3://bucket/prefix; each workflow id has its own steps below it. SIGTERM and SIGINT end the
-runs, of which whoever follows gets the end, and then the service.
+The store's URL may also be s3://bucket/prefix; each workflow id has its own steps below it. SIGTERM and SIGINT end
+the runs, of which whoever follows gets the end, and then the service.
 """
 
 import argparse
@@ -21,7 +21,7 @@ DRAIN = 1.0
 
 
 class Server(uvicorn.Server):
-    """Ends the runs upon a signal; uvicorn waits for the connections of followers before it ends the application."""
+    """Ends the runs upon a signal: uvicorn lets followers end before the application does."""
 
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:
         """Handle a signal."""

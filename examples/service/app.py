@@ -1,6 +1,6 @@
 """A service that plays workflows: start a run, follow it, cancel it, look at it.
 
-POST /runs                   {"workflow_id": "nightly-1", "tables": ["users"], "seconds": 0.5}: 201, 409 if one goes on
+POST /runs                   {"workflow_id": "nightly-1", "tables": ["users"], "seconds": 0.5}: 201, or 409
 GET  /runs, /runs/{id}       the runs; one of them
 DELETE /runs/{id}            cancel it: 202
 GET  /runs/{id}/events       server-sent events, from the one behind Last-Event-ID; the last is `end`
@@ -11,6 +11,7 @@ GET  /runs/{id}/report       the page as it is now
 import asyncio
 import contextlib
 import json
+import re
 from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager
 from dataclasses import asdict
@@ -29,6 +30,8 @@ from asyncsteps import AsyncstepsError, RunClosedError, RunExistsError, RunHandl
 from asyncsteps.report import live_story, page
 
 LIVE = (Path(__file__).parent / "live.html").read_text(encoding="utf-8")
+
+WORKFLOW_ID = re.compile(r"[A-Za-z0-9_-]{1,64}")
 
 QUIET = 15.0
 """Seconds after which a comment is sent to followers, so that proxies do not take the connection for dead."""
@@ -113,6 +116,10 @@ async def start_run(request: Request) -> Response:
             raise HTTPException(400, "tables is a list of names")
     except (ValueError, TypeError, KeyError, AttributeError) as error:
         raise HTTPException(400, f"give workflow_id, tables and seconds as a JSON object: {error!r}") from error
+    if not isinstance(workflow_id, str) or WORKFLOW_ID.fullmatch(workflow_id) is None:
+        raise HTTPException(
+            400, "workflow_id has 1 to 64 letters, digits, - and _: it names the store of its steps"
+        )
     try:
         handle = all_runs(request).start(
             Nightly, workflow_id=workflow_id, params={"tables": tables, "seconds": seconds}
@@ -170,7 +177,7 @@ def server_sent(kind: str, data: Any, *, number: int | None = None) -> str:
 
 async def show_live(request: Request) -> Response:
     handle = handle_of(request)
-    return HTMLResponse(LIVE.replace("{{run_id}}", handle.run_id).replace("{{events}}", "0"))
+    return HTMLResponse(LIVE.replace("{{run_id}}", handle.run_id))
 
 
 async def show_report(request: Request) -> Response:
