@@ -207,6 +207,8 @@ def _undecided(run: RunSummary) -> str:
     match run.outcome:
         case "running":
             return "the run goes on"
+        case "completed" | "failed" if run.stopped_after is not None:
+            return f"the run stopped after {run.stopped_after}, before it came to it"
         case "completed":
             return "the code did not submit it"
         case "killed":

@@ -118,6 +118,7 @@ class RunReport:
                     "result": self.result,
                     "errors": [*map(describe, self.run.failures if self.run is not None else ()), *self.raised],
                     "unmatched_selectors": self.run.unmatched_selectors if self.run is not None else [],
+                    "stopped_after": self.run.stopped_after if self.run is not None else None,
                     "exit_code": int(code),
                 }
             )
@@ -129,6 +130,10 @@ class RunReport:
             if number or word not in _WHEN_STOPPED.values()
         )
         lines = [f"{told} in {self.seconds:.1f} s (workflow {self.workflow_id}, run {run_id})"]
+        if self.run is not None and self.run.stopped_after is not None:
+            lines.append(
+                f"stopped after {_output.unbroken(self.run.stopped_after)}; what comes after was not begun"
+            )
         lines += _decided(steps) + self._other_errors(steps)
         if self.result is not None:
             lines.append(f"result: {shown(self.result)}")
@@ -213,6 +218,7 @@ def write_plan(
                 "complete": plan.complete,
                 "incomplete_because": plan.incomplete,
                 "unmatched_selectors": list(plan.unmatched_selectors),
+                "stopped_after": plan.stopped_after,
             }
         )
         return
@@ -226,6 +232,8 @@ def write_plan(
     withdrawn = sorted({name for step in plan.decisions for name in step.withdraws})
     if withdrawn:
         lines.append(f"  would withdraw the marks of {_tree.roll_up(withdrawn)}")
+    if plan.stopped_after is not None:
+        lines.append(f"would stop after {_output.unbroken(plan.stopped_after)}")
     if plan.incomplete is not None:
         lines.append(f"incomplete: {plan.incomplete}")
     _output.emit("\n".join(lines))

@@ -171,7 +171,7 @@ def run(
 
     with _output.data_only() if common.json else contextlib.nullcontext():
         options = _run_options(max_parallel, markers, grace)
-        options |= {"limits": limits(limit)}
+        options |= {"limits": limits(limit), "until": selection.until}
         options |= {"journal": not no_journal} | ({} if keep_runs is None else {"keep_runs": keep_runs})
         code = _code(target, selection, common)
         options["about"] = {"target": target, "parameters": named(selection.param)}
@@ -229,7 +229,7 @@ async def _play(
         raised = error  # whatever the user's code raises
     run = outcome.run
     if raised is None:
-        return ExitCode.FAILED if run.failures else ExitCode.OK
+        return ExitCode.FAILED if run.failures else _code_of_until(code.selection.until, run.unmatched_selectors)
     # Failures of steps are already logged; what is left comes from the workflow's own code or from the store.
     told = {id(each) for error in run.failures for each in (error, error.__cause__)}
     for leaf in leaves(raised):
@@ -237,6 +237,14 @@ async def _play(
             outcome.raised.append(describe(leaf))
             report(leaf, with_traceback=with_traceback)
     return code_of(raised)
+
+
+def _code_of_until(until: Sequence[str], unmatched: Sequence[str]) -> ExitCode:
+    """The exit code of what went well: bad input if all was played since ``--until`` matched nothing."""
+    if not until or not set(until) <= set(unmatched):
+        return ExitCode.OK
+    _output.error(f"--until {', '.join(map(repr, until))} matched no step, so that nothing stopped the run")
+    return ExitCode.USAGE
 
 
 def plan(
@@ -259,7 +267,7 @@ def plan(
         code = _code(target, selection, common)
         found = run_async(lambda: _plan(code))
     if found.complete:
-        given = [selector for selector, _ in selectors((*selection.force, *selection.skip))]
+        given = [selector for selector, _ in selectors((*selection.force, *selection.skip))] + [*selection.until]
         for selector in found.unmatched_selectors:
             if selector in given:
                 _output.warning(f"selector {selector!r} matches no step of the plan: is it misspelt?")
@@ -277,4 +285,4 @@ def plan(
 
 async def _plan(code: _Code) -> asyncsteps.Plan:
     async with code.opening() as given:
-        return await code.workflow().plan(**given)
+        return await code.workflow().plan(**given, until=code.selection.until)

@@ -81,6 +81,28 @@ class TestWhatIsPlayed:
         assert hinted.err.count("is it misspelt?") == 2
         assert run("main", "--force", "=load").err.count("it selects 'load' alone") == 1
 
+    def test_it_stops_after_the_steps_that_until_selects(self, run: Run, store: str) -> None:
+        first = run("in_turn", "--until", "load", "--json", by=installed)
+        assert first.code == 0
+        assert list(steps(first)) == ["load.a", "load.b"]
+        assert (first.json["stopped_after"], first.json["result"]) == ("load.b", None)
+        second = run("in_turn", "--until", "=report")
+        assert second.code == 0
+        assert "stopped after report; what comes after was not begun" in second.out
+        assert done(store) == ["load.a", "load.b", "report"]
+        assert "completed, stopped after report" in command("runs", store).out
+        told = command("why", store, "mail").out
+        assert "the run stopped after report, before it came to it" in told
+
+    def test_until_that_matches_no_step_stops_nothing_and_is_an_error(self, run: Run, store: str) -> None:
+        ended = run("in_turn", "--until", "lod", "--json")
+        assert ended.code == ended.json["exit_code"] == 2
+        assert "--until 'lod' matched no step, so that nothing stopped the run" in ended.err
+        assert (ended.json["stopped_after"], ended.json["unmatched_selectors"]) == (None, ["lod"])
+        assert len(done(store)) == 4
+        assert run("failing", "--until", "lod").code == 1
+        assert run("in_turn", "--until", "mail").code == 0
+
     def test_limits_hold_under_the_steps_that_they_select(self, run: Run) -> None:
         assert run("wide", "--limit", "wide=2", "--json").json["result"] == 2
         assert (

@@ -43,6 +43,12 @@ async def main(run: StepRun, *, count: int = 2, factor: float = 1.0):
     return report.result * factor
 
 
+async def in_turn(run):
+    for name in ("load.a", "load.b", "report", "mail"):
+        await run.submit(Step(name, (work, 1)))
+    return "through"
+
+
 async def grouped(run):
     await run.submit(Step("report", (work, 1)))
     await run.submit(Step("report.std", (work, 2)))
