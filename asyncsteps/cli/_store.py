@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import getpass
 import socket
 import sys
@@ -23,6 +24,9 @@ MARKED_BY: Final = "asyncsteps mark"
 """The workflow id and version in the records of steps marked by hand."""
 
 _UNRECOGNISED_SHOWN: Final = 10
+
+_LOOK_AROUND: Final = 5.0
+"""Seconds that a look around an empty store may take."""
 
 
 def open_lasting(store: str, common: Common) -> AbstractAsyncContextManager[asyncsteps.StepStore]:
@@ -61,9 +65,10 @@ def ls(
         unrecognised: list[str] = []
         async with open_lasting(store, common) as opened:
             found = await opened.list_done(selector, on_foreign=unrecognised.append)
+            near = [] if found or unrecognised or selector != "*" else await _nearby(opened)
         _report_unrecognised(unrecognised)
         if not found and selector == "*":
-            _explain_empty(opened, unrecognised)
+            _explain_empty(opened, unrecognised, near)
         tree = _tree.grow(found)
         if common.json:
             groups = {segment: child.total for segment, child in tree.children.items()}
@@ -98,7 +103,16 @@ def _report_unrecognised(unrecognised: Sequence[str]) -> None:
         _output.warning(f"and {_output.count(left, 'more unrecognised key')}; --json lists them")
 
 
-def _explain_empty(store: asyncsteps.StepStore, unrecognised: Sequence[str]) -> None:
+async def _nearby(store: asyncsteps.StepStore) -> list[str]:
+    """The URLs of places beside an empty store that hold steps; none if that is not told soon, or fails."""
+    look = getattr(store, "nearby", None)
+    near: list[str] = []
+    with contextlib.suppress(asyncsteps.AsyncstepsError, OSError), anyio.move_on_after(_LOOK_AROUND):
+        near = [] if look is None else await look()
+    return near
+
+
+def _explain_empty(store: asyncsteps.StepStore, unrecognised: Sequence[str], near: Sequence[str]) -> None:
     """Warn of the mistakes that may explain an empty listing."""
     folders = sorted(
         {folder for folder, slash, _ in (key.partition("/") for key in unrecognised) if folder and slash}
@@ -107,6 +121,8 @@ def _explain_empty(store: asyncsteps.StepStore, unrecognised: Sequence[str]) -> 
         _output.warning(
             f"no step lies right here; a store is a complete prefix: {store.url}{folders[0]}, perhaps?"
         )
+    elif near:
+        _output.warning(f"no steps under {store.url}; did you mean {' or '.join(near)}?")
     elif isinstance(store, asyncsteps.DirectoryStore) and not store.path.exists():
         _output.warning(f"there is no directory {str(store.path)!r}; the first step that is marked makes it")
 
