@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-import logging
 import sys
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import datetime
+from functools import partial
 from typing import TYPE_CHECKING, Any, Final, Protocol
 
 import asyncsteps
 from asyncsteps.cli import _output
+from asyncsteps.cli._logging import Level, logs_to
 
 if TYPE_CHECKING:
     from rich.text import Text
@@ -127,15 +128,17 @@ def step_details(marker: asyncsteps.Marker) -> Mapping[str, Any] | None:
 
 
 @contextmanager
-def followed(*, quiet: bool, with_traceback: bool) -> Iterator[Follower]:
+def followed(*, quiet: bool, with_traceback: bool, log_level: Level | None = None) -> Iterator[Follower]:
     """Follow a run: yield a callable for its markers, and print what is logged.
 
     Args:
         quiet: Whether to print only warnings and errors.
         with_traceback: Whether to print failures with their tracebacks.
+        log_level: From which level on what the target logs is printed.
     """
+    logs = partial(logs_to, level=log_level, with_traceback=with_traceback)
     if quiet or not sys.stderr.isatty():
-        with _logs_to(_output.say, with_traceback=with_traceback):
+        with logs(_output.say):
             yield Follower() if quiet else Plain()
         return
     from rich.console import Console
@@ -145,36 +148,5 @@ def followed(*, quiet: bool, with_traceback: bool) -> Iterator[Follower]:
     console = Console(stderr=True, soft_wrap=True, markup=False, highlight=False)
     lively = Lively()
     live = Live(lively, console=console, transient=True, redirect_stdout=sys.stdout.isatty(), refresh_per_second=8)
-    with live, _logs_to(lambda text: console.print(Text(_output.printable(text))), with_traceback=with_traceback):
+    with live, logs(lambda text: console.print(Text(_output.printable(text)))):
         yield lively
-
-
-class _SayHandler(logging.Handler):
-    """Prints log records, above the live line if there is one."""
-
-    def __init__(self, say: Callable[[str], object], *, with_traceback: bool) -> None:
-        super().__init__(logging.WARNING)
-        self._say = say
-        self._with_traceback = with_traceback
-
-    def emit(self, record: logging.LogRecord) -> None:
-        """Print the message of a record, and its traceback when asked to."""
-        text = f"asyncsteps: {record.levelname.lower()}: {_output.one_line(record.getMessage())}"
-        if self._with_traceback and record.exc_info:
-            text += f"\n{logging.Formatter().formatException(record.exc_info)}"
-        self._say(text)
-
-
-@contextmanager
-def _logs_to(say: Callable[[str], object], *, with_traceback: bool) -> Iterator[None]:
-    """Print what is logged as a warning or worse, unless the target has set up logging itself."""
-    root = logging.getLogger()
-    if root.handlers:
-        yield
-        return
-    handler = _SayHandler(say, with_traceback=with_traceback)
-    root.addHandler(handler)
-    try:
-        yield
-    finally:
-        root.removeHandler(handler)

@@ -30,6 +30,7 @@ from asyncsteps.cli._exit import (
     report,
     run_async,
 )
+from asyncsteps.cli._logging import Level
 from asyncsteps.cli._options import COMMON, Common, Flag, Repeated, Selection
 from asyncsteps.cli._progress import Follower, followed
 from asyncsteps.cli._report import RunReport, write_plan
@@ -139,6 +140,7 @@ def run(
     markers: Path | None = None,
     grace: float = GRACE,
     quiet: Flag = False,
+    log_level: Level | None = None,
     no_journal: Flag = False,
     keep_runs: int | None = None,
     common: Common = COMMON,
@@ -153,6 +155,7 @@ def run(
         markers: A file to append every marker to, one JSON object a line.
         grace: Seconds that what is under way may take to end after SIGINT or SIGTERM; then the process ends.
         quiet: No progress; errors and the summary are written all the same.
+        log_level: Write to stderr what the target logs, from this level on.
         no_journal: Leave no journal of this run beside the store.
         keep_runs: How many runs' journals are kept, 100 unless given.
         common: Options of every command.
@@ -175,7 +178,7 @@ def run(
         options |= {"journal": not no_journal} | ({} if keep_runs is None else {"keep_runs": keep_runs})
         code = _code(target, selection, common)
         options["about"] = {"target": target, "parameters": named(selection.param)}
-        with followed(quiet=quiet, with_traceback=common.traceback) as follower:
+        with followed(quiet=quiet, with_traceback=common.traceback, log_level=log_level) as follower:
             try:
                 exit_code = run_async(
                     lambda: _play(code, outcome, follower, options, with_traceback=common.traceback),

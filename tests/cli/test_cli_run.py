@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 from pathlib import Path
 
 import pytest
@@ -102,6 +103,22 @@ class TestWhatIsPlayed:
         assert len(done(store)) == 4
         assert run("failing", "--until", "lod").code == 1
         assert run("in_turn", "--until", "mail").code == 0
+
+    def test_what_the_code_logs_is_shown_from_the_level_that_is_asked_for(self, run: Run) -> None:
+        at_info = run("logging_", "--log-level", "info", "--quiet", by=installed)
+        assert at_info.code == 0
+        assert re.search(
+            r"^\d\d:\d\d:\d\d info flow\.load: read 3 rows of \\u001b\[31musers$", at_info.err, re.MULTILINE
+        )
+        assert "warning flow.load: '%d rows' cannot be formatted with its arguments" in at_info.err
+        assert "counting" not in at_info.err
+        assert "secret" not in at_info.err
+        assert "scheduled" not in at_info.err
+        again = ("--force", "*", "--quiet", "--log-level")
+        assert "counting 3 rows" in run("logging_", *again, "debug").err
+        assert run("logging_", *again, "error").err == ""
+        assert "read 3 rows" not in run("logging_", "--force", "*").err
+        assert run("logging_", "--log-level", "loud").code == 2
 
     def test_limits_hold_under_the_steps_that_they_select(self, run: Run) -> None:
         assert run("wide", "--limit", "wide=2", "--json").json["result"] == 2
