@@ -64,6 +64,12 @@ SAMPLES: list[tuple[BaseException, tuple[type[BaseException], ...], str, dict[st
         "step 'a' failed: boom",
         {"step": "a"},
     ),
+    (
+        errors.RunStopped("a", "r1"),
+        (),
+        "the run stops after step 'a', as its until= says",
+        {"after": "a", "run_id": "r1"},
+    ),
     (swf_errors.BridgeDeadlockError(), (RuntimeError,), "both would wait for ever", {}),
     (swf_errors.LoopThreadError(), (RuntimeError,), "in the thread of the event loop", {}),
     (swf_errors.SyncLoopClosedError(), (RuntimeError,), "is closed", {}),
@@ -103,7 +109,7 @@ def test_an_error_says_what_happened_and_carries_the_facts(
     error: BaseException, kinds: tuple[type[BaseException], ...], says: str, attributes: dict[str, Any]
 ) -> None:
     assert says in str(error)
-    assert isinstance(error, (errors.AsyncstepsError, *kinds))
+    assert isinstance(error, (errors.AsyncstepsError, errors.RunStopped, *kinds))
     assert all(isinstance(error, kind) for kind in kinds)
     assert {name: getattr(error, name) for name in attributes} == attributes
 
@@ -111,7 +117,7 @@ def test_an_error_says_what_happened_and_carries_the_facts(
 def test_every_error_derives_from_the_base_and_is_documented() -> None:
     assert errors.AsyncstepsError in ALL
     for kind in ALL:
-        assert issubclass(kind, errors.AsyncstepsError)
+        assert issubclass(kind, errors.AsyncstepsError) or kind is errors.RunStopped  # which is no error
         assert kind.__doc__
 
 

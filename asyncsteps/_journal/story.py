@@ -56,6 +56,7 @@ class RunSummary:
         about: What it told of itself: its target and parameters, under the command.
         force: The selectors that it was given to force, with their reasons.
         skip: The selectors that it was given to skip, with their reasons.
+        stopped_after: The step that it stopped after, by its ``until``; None if it did not.
         by: Who it was, where marks were changed by hand.
         problems: What could not be read, in words.
     """
@@ -77,6 +78,7 @@ class RunSummary:
     about: Mapping[str, Any] = field(default_factory=dict)
     force: tuple[tuple[str, str | None], ...] = ()
     skip: tuple[tuple[str, str | None], ...] = ()
+    stopped_after: str | None = None
     by: str | None = None
     problems: tuple[str, ...] = ()
 
@@ -195,6 +197,7 @@ class RunLog:
             about=about if isinstance(about, dict) else {},
             force=pairs_of(head.get("force")),
             skip=pairs_of(head.get("skip")),
+            stopped_after=text_of(last.get("stopped_after")),
             by=text_of(head.get("by")),
             problems=tuple(self._problems(head)),
         )

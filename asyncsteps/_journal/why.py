@@ -216,4 +216,6 @@ def _undecided(run: RunSummary) -> str:
     }
     if run.outcome == "cancelled" or run.error is not None:
         return f"the run was cancelled {before}" if run.outcome == "cancelled" else f"the run failed {before}"
+    if run.stopped_after is not None:
+        return f"the run stopped after {run.stopped_after}, before it came to it"
     return told[run.outcome]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 import os
 import sys
 import time
@@ -10,10 +9,12 @@ from collections import deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime
+from functools import partial
 from typing import Any, Final, Protocol
 
 import asyncsteps
 from asyncsteps.cli import _output
+from asyncsteps.cli._logging import Level, logs_to
 from asyncsteps.cli._styled import STYLES, Line, duration, is_capable, line
 from asyncsteps.cli._tally import Tally
 
@@ -28,9 +29,6 @@ _FAILURE_SHOWN: Final = 200
 
 _AT_ONCE: Final = 200
 """How many markers are counted before other threads may go on."""
-
-_FAILURE: Final = "step %s: %s: %s"
-"""What a run logs of a step that failed; the display tells of it itself."""
 
 
 def _now() -> datetime:
@@ -158,15 +156,17 @@ def step_details(marker: asyncsteps.Marker) -> Mapping[str, Any] | None:
 
 
 @contextmanager
-def followed(*, quiet: bool, with_traceback: bool) -> Iterator[Follower]:
+def followed(*, quiet: bool, with_traceback: bool, log_level: Level | None = None) -> Iterator[Follower]:
     """Follow a run: yield a callable for its markers, and print what is logged.
 
     Args:
         quiet: Whether to print only warnings and errors.
         with_traceback: Whether to print failures with their tracebacks.
+        log_level: From which level on what the target logs is printed.
     """
+    logs = partial(logs_to, level=log_level, with_traceback=with_traceback)
     if quiet or not is_capable(sys.stderr) or os.environ.get("CI", "").lower() not in {"", "0", "false"}:
-        with _logs_to(_output.say, with_traceback=with_traceback):
+        with logs(_output.say):
             yield Follower() if quiet else Plain()
         return
     from asyncsteps.cli._region import Region
@@ -174,45 +174,5 @@ def followed(*, quiet: bool, with_traceback: bool) -> Iterator[Follower]:
     lively = Lively(ascii_only=not (sys.stderr.encoding or "").lower().startswith("utf"))
     region = Region(lively.drawn)
     lively.above = region.above
-    with region.shown(), _logs_to(_output.say, with_traceback=with_traceback, failures=with_traceback):
+    with region.shown(), logs(_output.say, failures=with_traceback):
         yield lively
-
-
-class _SayHandler(logging.Handler):
-    """Prints log records, above the live line if there is one."""
-
-    def __init__(self, say: Callable[[str], object], *, with_traceback: bool, failures: bool) -> None:
-        super().__init__(logging.WARNING)
-        self._say = say
-        self._with_traceback = with_traceback
-        self._failures = failures
-
-    def emit(self, record: logging.LogRecord) -> None:
-        """Print the message of a record, and its traceback when asked to."""
-        if record.msg == _FAILURE and not self._failures:
-            return
-        text = f"asyncsteps: {record.levelname.lower()}: {_output.one_line(record.getMessage())}"
-        if self._with_traceback and record.exc_info:
-            text += f"\n{logging.Formatter().formatException(record.exc_info)}"
-        self._say(text)
-
-
-@contextmanager
-def _logs_to(say: Callable[[str], object], *, with_traceback: bool, failures: bool = True) -> Iterator[None]:
-    """Print what is logged as a warning or worse, unless the target has set up logging itself.
-
-    Args:
-        say: Prints.
-        with_traceback: Whether to print tracebacks too.
-        failures: Whether to print failures of steps.
-    """
-    root = logging.getLogger()
-    if root.handlers:
-        yield
-        return
-    handler = _SayHandler(say, with_traceback=with_traceback, failures=failures)
-    root.addHandler(handler)
-    try:
-        yield
-    finally:
-        root.removeHandler(handler)

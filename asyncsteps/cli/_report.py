@@ -63,6 +63,7 @@ class RunReport:
                     "result": self.result,
                     "errors": [*map(describe, self.run.failures if self.run is not None else ()), *self.raised],
                     "unmatched_selectors": self.run.unmatched_selectors if self.run is not None else [],
+                    "stopped_after": self.run.stopped_after if self.run is not None else None,
                     "exit_code": int(code),
                 }
             )
@@ -70,6 +71,9 @@ class RunReport:
         numbers = counts | {UNDER_WAY: by_status["scheduled"]}
         ids = f"  workflow {_output.unbroken(self.workflow_id)} · run {_output.unbroken(str(run_id))}"
         lines = [counted(numbers, self.seconds), line((ids, "dim"))]
+        if self.run is not None and self.run.stopped_after is not None:
+            after = _output.unbroken(self.run.stopped_after)
+            lines.append(line((f"stopped after {after}; what comes after was not begun", "bold")))
         lines += decided(steps, self._places()) + other_failures(self._other_errors(steps))
         if self.result is not None:
             lines.append(line(("result", "bold"), f": {shown(self.result)}"))
@@ -118,6 +122,7 @@ def write_plan(
                 "complete": plan.complete,
                 "incomplete_because": plan.incomplete,
                 "unmatched_selectors": list(plan.unmatched_selectors),
+                "stopped_after": plan.stopped_after,
             }
         )
         return
@@ -132,6 +137,8 @@ def write_plan(
     withdrawn = sorted({name for step in plan.decisions for name in step.withdraws})
     if withdrawn:
         lines.append(line(f"  would withdraw the marks of {_output.unbroken(_tree.roll_up(withdrawn))}"))
+    if plan.stopped_after is not None:
+        lines.append(line(f"would stop after {_output.unbroken(plan.stopped_after)}"))
     if plan.incomplete is not None:
         lines.append(line(("incomplete", STYLES["cancelled"]), f": {plan.incomplete}"))
     emit(lines)

@@ -32,6 +32,7 @@ from asyncsteps.cli._exit import (
     run_async,
 )
 from asyncsteps.cli._failures import place_of
+from asyncsteps.cli._logging import Level
 from asyncsteps.cli._options import COMMON, Common, Flag, Repeated, Selection
 from asyncsteps.cli._progress import Follower, followed
 from asyncsteps.cli._report import RunReport, write_plan
@@ -142,6 +143,7 @@ def run(
     page: Annotated[Path | None, Parameter(name="--report")] = None,
     grace: float = GRACE,
     quiet: Flag = False,
+    log_level: Level | None = None,
     no_journal: Flag = False,
     keep_runs: int | None = None,
     common: Common = COMMON,
@@ -157,6 +159,7 @@ def run(
         page: A file to write a page to that shows this run, when it has ended, however it did.
         grace: Seconds that what is under way may take to end after SIGINT or SIGTERM; then the process ends.
         quiet: No progress; errors and the summary are written all the same.
+        log_level: Write to stderr what the target logs, from this level on.
         no_journal: Leave no journal of this run beside the store.
         keep_runs: How many runs' journals are kept, 100 unless given.
         common: Options of every command.
@@ -179,7 +182,7 @@ def run(
 
     with _output.data_only() if common.json else contextlib.nullcontext():
         options = _run_options(max_parallel, markers, grace)
-        options |= {"limits": limits(limit)}
+        options |= {"limits": limits(limit), "until": selection.until}
         options |= {"journal": not no_journal} | ({} if keep_runs is None else {"keep_runs": keep_runs})
         if page is not None:
             from asyncsteps.cli import _show_run  # what a run without it does without
@@ -187,7 +190,7 @@ def run(
             _show_run.check_file(page, "--report")
         code = _code(target, selection, common)
         options["about"] = about
-        with followed(quiet=quiet, with_traceback=common.traceback) as follower:
+        with followed(quiet=quiet, with_traceback=common.traceback, log_level=log_level) as follower:
             try:
                 exit_code = run_async(
                     lambda: _play(code, outcome, follower, options, with_traceback=common.traceback),
@@ -241,7 +244,7 @@ async def _play(
         raised = error  # whatever the user's code raises
     run = outcome.run
     if raised is None:
-        return ExitCode.FAILED if run.failures else ExitCode.OK
+        return ExitCode.FAILED if run.failures else _code_of_until(code.selection.until, run.unmatched_selectors)
     # Failures of steps are already logged; what is left comes from the workflow's own code or from the store.
     told = {id(each) for error in run.failures for each in (error, error.__cause__)}
     for leaf in leaves(raised):
@@ -250,6 +253,14 @@ async def _play(
             outcome.raised_at[describe(leaf)] = place_of(leaf)
             report(leaf, with_traceback=with_traceback)
     return code_of(raised)
+
+
+def _code_of_until(until: Sequence[str], unmatched: Sequence[str]) -> ExitCode:
+    """The exit code of what went well: bad input if all was played since ``--until`` matched nothing."""
+    if not until or not set(until) <= set(unmatched):
+        return ExitCode.OK
+    _output.error(f"--until {', '.join(map(repr, until))} matched no step, so that nothing stopped the run")
+    return ExitCode.USAGE
 
 
 def plan(
@@ -272,7 +283,7 @@ def plan(
         code = _code(target, selection, common)
         found = run_async(lambda: _plan(code))
     if found.complete:
-        given = [selector for selector, _ in selectors((*selection.force, *selection.skip))]
+        given = [selector for selector, _ in selectors((*selection.force, *selection.skip))] + [*selection.until]
         for selector in found.unmatched_selectors:
             if selector in given:
                 _output.warning(f"selector {selector!r} matches no step of the plan: is it misspelt?")
@@ -290,4 +301,4 @@ def plan(
 
 async def _plan(code: _Code) -> asyncsteps.Plan:
     async with code.opening() as given:
-        return await code.workflow().plan(**given)
+        return await code.workflow().plan(**given, until=code.selection.until)

@@ -89,7 +89,7 @@ def outcome(run: asyncsteps.journal.RunSummary) -> str:
     if run.outcome == "killed":
         known = "its process has ended" if run.certain else "nothing is heard of it"
         return f"killed ({known}, the last line is {duration(run.heard)} old)"
-    return str(run.outcome)
+    return f"{run.outcome}, stopped after {run.stopped_after}" if run.stopped_after else str(run.outcome)
 
 
 def _counts(run: asyncsteps.journal.RunSummary) -> str:

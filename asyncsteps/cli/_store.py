@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import getpass
 import socket
 import sys
@@ -29,6 +30,8 @@ _UNRECOGNISED_SHOWN: Final = 10
 _LEAST_LINES: Final = 10
 _AROUND: Final = 3
 """Lines of a terminal that are not the tree's: the command, the total, the prompt."""
+_LOOK_AROUND: Final = 5.0
+"""Seconds that a look around an empty store may take."""
 
 
 def open_lasting(store: str, common: Common) -> AbstractAsyncContextManager[asyncsteps.StepStore]:
@@ -70,9 +73,10 @@ def ls(
             tree = _tree.grow(found)
             branches = () if common.json or names else tuple(_branches(tree, selector, depth))
             lines = await with_times(opened, found, branches)
+            near = [] if found or unrecognised or selector != "*" else await _nearby(opened)
         _report_unrecognised(unrecognised)
         if not found and selector == "*":
-            _explain_empty(opened, unrecognised)
+            _explain_empty(opened, unrecognised, near)
         if common.json:
             groups = {segment: child.total for segment, child in tree.children.items()}
             _output.emit_json(
@@ -110,7 +114,16 @@ def _report_unrecognised(unrecognised: Sequence[str]) -> None:
         _output.warning(f"and {_output.count(left, 'more unrecognised key')}; --json lists them")
 
 
-def _explain_empty(store: asyncsteps.StepStore, unrecognised: Sequence[str]) -> None:
+async def _nearby(store: asyncsteps.StepStore) -> list[str]:
+    """The URLs of places beside an empty store that hold steps; none if that is not told soon, or fails."""
+    look = getattr(store, "nearby", None)
+    near: list[str] = []
+    with contextlib.suppress(asyncsteps.AsyncstepsError, OSError), anyio.move_on_after(_LOOK_AROUND):
+        near = [] if look is None else await look()
+    return near
+
+
+def _explain_empty(store: asyncsteps.StepStore, unrecognised: Sequence[str], near: Sequence[str]) -> None:
     """Warn of the mistakes that may explain an empty listing."""
     folders = sorted(
         {folder for folder, slash, _ in (key.partition("/") for key in unrecognised) if folder and slash}
@@ -119,6 +132,8 @@ def _explain_empty(store: asyncsteps.StepStore, unrecognised: Sequence[str]) -> 
         _output.warning(
             f"no step lies right here; a store is a complete prefix: {store.url}{folders[0]}, perhaps?"
         )
+    elif near:
+        _output.warning(f"no steps under {store.url}; did you mean {' or '.join(near)}?")
     elif isinstance(store, asyncsteps.DirectoryStore) and not store.path.exists():
         _output.warning(f"there is no directory {str(store.path)!r}; the first step that is marked makes it")
 

@@ -176,6 +176,13 @@ class BaseStore(StepStore):
         finally:
             key_filter.close()
 
+    async def nearby(self) -> list[str]:
+        """Return the URLs of a few places beside this one that hold done steps, the most alike first.
+
+        It looks at one page of names beside this store, and at one page in each of three of them.
+        """
+        return []
+
     @abc.abstractmethod
     def _batches(
         self, under: str, key_filter: KeyFilter, on_progress: OnProgress | None

@@ -101,7 +101,8 @@ class TestFailures:
         ("options", "said"),
         [
             (["--force", "a..b"], "'a..b'"),
-            (["--skip", "=why"], "''"),
+            (["--skip", "=a/b=why"], "'=a/b'"),
+            (["--skip", ""], "''"),
             (["--param", "count=many"], "'many' does not fit int"),
             (["--param", "cuont=1"], "takes (*, count: int = 2, factor: float = 1.0)"),
             (["--max-parallel", "0"], "max_parallel"),

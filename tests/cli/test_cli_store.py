@@ -151,6 +151,30 @@ class TestLs:
         assert ended.json["foreign"] == ["steps/a.b", "steps/folder/"]
         assert f"a store is a complete prefix: s3://{bucket}/steps, perhaps?" in ended.err
 
+    def test_an_empty_prefix_is_told_what_is_beside_it(self, moto_server: MotoServer, bucket: str) -> None:
+        for key in ("x/steps/load.a", "x/.hidden/steps/a", "x/other/nested/b", "x/step-old/", "y/z/a", "top/a"):
+            moto_server.put(bucket, key)
+
+        def told(place: str, *more: str) -> str:
+            return command("ls", f"s3://{bucket}/{place}", "--endpoint-url", moto_server.endpoint, *more).err
+
+        near = f"did you mean s3://{bucket}/x/steps/ or s3://{bucket}/x/other/nested/?"
+        assert f"no steps under s3://{bucket}/x/step/; {near}" in told("x/step")
+        assert f"did you mean s3://{bucket}/top/" in told("tip")
+        assert told("x/step", "load") == ""
+        assert told("nothing/is/here") == ""
+
+    def test_an_empty_directory_is_told_what_is_beside_it(self, tmp_path: Path) -> None:
+        command("mark", str(tmp_path / "steps"), "a.b")
+        (tmp_path / "other").mkdir()
+        (tmp_path / "other" / "README").write_text("no mark", "utf-8")
+        ended = command("ls", str(tmp_path / "step"))
+        assert ended.code == 0
+        assert ended.err.endswith(f"did you mean {(tmp_path / 'steps').as_uri()}?\n")
+        (tmp_path / "steps" / "a.b").unlink()
+        assert "did you mean" not in command("ls", str(tmp_path / "step")).err
+        assert command("ls", str(tmp_path / "no" / "such" / "place")).code == 0
+
     def test_a_reader_that_stops_reading_is_no_error(self, filled: str) -> None:
         read, write = os.pipe()
         os.close(read)

@@ -4,7 +4,7 @@ import contextlib
 import logging
 from collections.abc import AsyncGenerator, Iterable, Mapping
 from functools import partial
-from itertools import pairwise
+from itertools import islice, pairwise
 from typing import Any, Self, cast
 
 from asyncsteps._aws.codes import error_code
@@ -22,7 +22,7 @@ from asyncsteps.store._budget import one_budget
 from asyncsteps.store._common import BaseStore, KeyFilter
 from asyncsteps.store._listing.fetching import list_keys
 from asyncsteps.store._listing.page import Page
-from asyncsteps.store._location import check_bucket, normalise_prefix
+from asyncsteps.store._location import check_bucket, is_hidden, most_alike, normalise_prefix
 from asyncsteps.store._protocol import DonePage, OnProgress
 from asyncsteps.store._records import decode_record, encode_record
 from asyncsteps.store._s3.bucket import BucketClient
@@ -182,6 +182,19 @@ class S3Store(BaseStore):
             )
         names_done = await self.list_done(on_foreign=lambda _: None)
         return DonePage(tuple(name for name in names_done if name > start_after), None)
+
+    async def nearby(self) -> list[str]:
+        """Return the URLs of a few prefixes beside this one that hold done steps, the most alike first."""
+        self._require_open()
+        parent = self._prefix.rstrip("/").rpartition("/")[0]
+        parent += "/" if parent else ""
+        beside = (await self._fetch(parent, delimiter="/")).prefixes
+        urls: list[str] = []
+        for prefix in most_alike(self._prefix, beside):
+            folders = (key.rpartition("/") for key in (await self._fetch(prefix)).keys)
+            holding = (f"{folder}/" for folder, _, name in folders if is_step_name(name) and not is_hidden(folder))
+            urls += [f"s3://{self._bucket}/{folder}" for folder in islice(holding, 1)]
+        return urls
 
     async def _page_after(self, start_after: str) -> DonePage | None:
         """Return the page after ``start_after``, or None when it is out of order or starts elsewhere."""
