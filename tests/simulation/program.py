@@ -4,12 +4,13 @@ import asyncio
 import concurrent.futures
 import contextlib
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 import anyio
 
 from asyncsteps import (
+    RunStopped,
     Signal,
     StepFailedError,
     StepOutcome,
@@ -80,6 +81,7 @@ class Program:
                 run_id=model.run_id,
                 force=spec.force,
                 skip=spec.skip,
+                until=spec.until,
                 max_parallel=self._history.max_parallel,
                 limits=dict(self._history.limits),
                 withdraw_invalidated=spec.withdraws,
@@ -127,7 +129,10 @@ class Program:
                 continue
             left = [*lanes, *self._performer.detached]
         for task in left:
-            task.result()
+            with _stopped_is_no_error():
+                task.result()
+        if self._run.stopped_after is not None:
+            model.features.add("a run stops before its end")
         self._check_failures()
 
     def _observe_the_end(self, signals: Any, client: Client) -> None:
@@ -291,6 +296,22 @@ class Program:
             self._model.breaks("result", f"{outcome.step} is skipped, and its result is not what was saved")
         if (outcome.status == "failed") is outcome.has_result:
             self._model.breaks("result", f"{outcome.step} is {outcome.status}: {outcome.has_result=}")
+
+
+def _only_stops(error: BaseException) -> bool:
+    """Whether an error is nothing but the stop of a run."""
+    if isinstance(error, BaseExceptionGroup):
+        return error.split(RunStopped)[1] is None
+    return isinstance(error, RunStopped)
+
+
+@contextlib.contextmanager
+def _stopped_is_no_error() -> Iterator[None]:
+    try:
+        yield
+    except BaseException as error:
+        if not _only_stops(error):
+            raise
 
 
 def _place(task: "asyncio.Task[Any]") -> str:
