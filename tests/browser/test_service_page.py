@@ -7,7 +7,6 @@ from urllib.request import Request, urlopen
 import pytest
 from playwright.sync_api import Browser, expect
 from service_process import Service, service
-from test_report_page import browser  # noqa: F401 - a fixture
 
 pytestmark = pytest.mark.browser
 
@@ -19,7 +18,7 @@ def start(started: Service, **given: object) -> str:
         return run_id
 
 
-def test_the_live_page_follows_runs_to_their_ends(browser: Browser, tmp_path: Path) -> None:  # noqa: F811
+def test_the_live_page_follows_runs_to_their_ends(browser: Browser, tmp_path: Path) -> None:
     with service(tmp_path) as started:
         page, complaints = browser.new_page(), list[str]()
         page.on("pageerror", lambda error: complaints.append(str(error)))
@@ -28,7 +27,7 @@ def test_the_live_page_follows_runs_to_their_ends(browser: Browser, tmp_path: Pa
         page.goto(f"{started.url}/runs/{run_id}/live")
         expect(page.locator("#state")).to_have_text("running")
         expect(page.locator("#state")).to_have_text("failed")
-        expect(page.locator("#counts")).to_have_text("3 scheduled, 1 failed, 2 completed")
+        expect(page.locator("#counts")).to_have_text("3 scheduled, 2 completed, 1 failed")
         expect(page.locator("#cancel")).to_be_disabled()
         report = page.frame_locator("#report")
         expect(report.locator("#title")).to_contain_text("short")
