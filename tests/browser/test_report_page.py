@@ -6,6 +6,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
+from chromium import chromium
 from playwright.sync_api import Browser, Page, expect
 
 from asyncsteps.report import RunStory, StepSpan, page
@@ -14,6 +15,12 @@ pytestmark = pytest.mark.browser
 
 BEGAN = datetime(2026, 11, 24, 2, 0, tzinfo=UTC)
 ERROR = "ConnectionResetError: the server at db-3 closed the connection"
+
+
+@pytest.fixture(scope="session")
+def browser() -> Iterator[Browser]:
+    with chromium() as launched:
+        yield launched
 
 
 def after(seconds: float) -> datetime:

@@ -1,14 +1,22 @@
 """The live page of the example service, as people see it: it follows a run to its end, and cancels it."""
 
 import json
+from collections.abc import Iterator
 from pathlib import Path
 from urllib.request import Request, urlopen
 
 import pytest
+from chromium import chromium
 from playwright.sync_api import Browser, expect
 from service_process import Service, service
 
 pytestmark = pytest.mark.browser
+
+
+@pytest.fixture(scope="session")
+def browser() -> Iterator[Browser]:
+    with chromium() as launched:
+        yield launched
 
 
 def start(started: Service, **given: object) -> str:
