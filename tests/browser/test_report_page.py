@@ -17,7 +17,7 @@ BEGAN = datetime(2026, 11, 24, 2, 0, tzinfo=UTC)
 ERROR = "ConnectionResetError: the server at db-3 closed the connection"
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def browser() -> Iterator[Browser]:
     with chromium() as launched:
         yield launched
