@@ -121,16 +121,7 @@ class Program:
                 if isinstance(error, asyncio.CancelledError) and not self._asked.any:
                     model.breaks("cancelled", "the program, though nobody has asked for that")
             self._check_left(client, loop)
-        left = [*lanes, *self._performer.detached]
-        while not all(task.done() for task in left):
-            try:
-                await _ended(left)
-            except asyncio.CancelledError:
-                continue
-            left = [*lanes, *self._performer.detached]
-        for task in left:
-            with _stopped_is_no_error():
-                task.result()
+        await self._ended_all(lanes)
         if self._run.stopped_after is not None:
             model.features.add("a run stops before its end")
         self._check_failures()
@@ -151,6 +142,19 @@ class Program:
             give_up()
 
         signals.give_up = observed
+
+    async def _ended_all(self, lanes: "list[asyncio.Task[None]]") -> None:
+        """Wait for the lanes, and for what activities have left running, whatever cancels the waiting."""
+        left = [*lanes, *self._performer.detached]
+        while not all(task.done() for task in left):
+            try:
+                await _ended(left)
+            except asyncio.CancelledError:
+                continue
+            left = [*lanes, *self._performer.detached]
+        for task in left:
+            with _stopped_is_no_error():
+                task.result()
 
     def _cancel(self, task: "asyncio.Task[Any]") -> None:
         self._model.note("cancel", "the program")
