@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 DEMO_STORE ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-long test-browser test-newest fuzz fuzz-guided simulate mutants check format docs bench dist clean
+.PHONY: help demo test test-long test-browser screenshots test-newest fuzz fuzz-guided simulate mutants check format docs bench dist clean
 
 help:  ## List the targets (the default).
 	@sed -En 's/^([a-z-]+):[^#]*## (.*)/make \1|\2/p' $(MAKEFILE_LIST) | awk -F'|' '{ printf "%-17s %s\n", $$1, $$2 }'
@@ -46,6 +46,9 @@ test-browser: $(VENV)/.browser.installed  ## Run the tests of pages, in headless
 		{ echo "make test-browser needs Chromium: install it (on Debian: the package chromium), or name one with CHROMIUM=..." >&2; exit 1; }
 	CHROMIUM="$(CHROMIUM)" $(BIN)/python -m pytest -n 2 --dist loadgroup -m browser tests/browser
 
+screenshots: $(VENV)/.browser.installed  ## Make the pictures of the README anew.
+	CHROMIUM="$(CHROMIUM)" $(BIN)/python tests/browser/make_screenshots.py docs/images
+
 # Hostile input. `make test` plays the same examples each time, `make test-long` ten times as many.
 ROUNDS ?= 1000000
 
@@ -85,6 +88,7 @@ check: $(VENV)/.dev.installed  ## Check format, lint and types.
 	$(BIN)/ruff check .
 	$(BIN)/mypy
 	$(BIN)/basedpyright
+	$(BIN)/python -m pytest -q -n 2 -m long tests/typing
 
 format: $(VENV)/.dev.installed  ## Format, and fix what lint can fix.
 	$(BIN)/ruff format .

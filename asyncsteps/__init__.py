@@ -16,14 +16,19 @@ from asyncsteps._errors import (
     EndpointUnreachableError,
     ListingError,
     MissingExtraError,
+    NoCurrentStepError,
     RecordError,
     RunClosedError,
+    RunExistsError,
     RunningLoopError,
+    RunNotEndedError,
+    RunStopped,
     SelectorError,
     StepDeadlockError,
     StepDefinitionError,
     StepFailedError,
     StepNameError,
+    StepNoteError,
     StepResultError,
     StoreClosedError,
     StoreError,
@@ -35,14 +40,18 @@ from asyncsteps._errors import (
 )
 
 if typing.TYPE_CHECKING:
+    from asyncsteps import events as events
     from asyncsteps import journal as journal
     from asyncsteps._plan.model import STEP_MARKER, Action, Marker, Status, StepOutcome
     from asyncsteps._run.dry_run import Plan, PlannedStep
     from asyncsteps._run.run import StepRun
     from asyncsteps._run.workflow import Workflow, WorkflowOutcome
+    from asyncsteps._runs.handle import RunHandle, RunSnapshot, RunState
+    from asyncsteps._runs.runs import Runs
     from asyncsteps._tasks.activity import Activity, ActivityTask
     from asyncsteps._tasks.attributes import ActivityAttributes
     from asyncsteps._tasks.canvas import Chain, Group
+    from asyncsteps._tasks.current import CurrentStep, current_step
     from asyncsteps._tasks.decorator import activity
     from asyncsteps._tasks.signals import MarkerTask, Signal, SignalTask, WaitForSignal
     from asyncsteps._tasks.step import Step
@@ -64,6 +73,7 @@ __all__ = [
     "BucketNotFoundError",
     "Chain",
     "ClockSkewError",
+    "CurrentStep",
     "DirectoryStore",
     "EndpointUnreachableError",
     "Group",
@@ -72,11 +82,19 @@ __all__ = [
     "MarkerTask",
     "MemoryStore",
     "MissingExtraError",
+    "NoCurrentStepError",
     "Plan",
     "PlannedStep",
     "RecordError",
     "RunClosedError",
+    "RunExistsError",
+    "RunHandle",
+    "RunNotEndedError",
+    "RunSnapshot",
+    "RunState",
+    "RunStopped",
     "RunningLoopError",
+    "Runs",
     "SelectorError",
     "Signal",
     "SignalTask",
@@ -86,6 +104,7 @@ __all__ = [
     "StepDefinitionError",
     "StepFailedError",
     "StepNameError",
+    "StepNoteError",
     "StepOutcome",
     "StepResultError",
     "StepRun",
@@ -102,6 +121,7 @@ __all__ = [
     "WorkflowOutcome",
     "WrongRegionError",
     "activity",
+    "current_step",
     "open_store",
 ]
 
@@ -112,6 +132,7 @@ _MODULES = {
     "ActivityAttributes": "_tasks.attributes",
     "ActivityTask": "_tasks.activity",
     "Chain": "_tasks.canvas",
+    "CurrentStep": "_tasks.current",
     "DirectoryStore": "store",
     "Group": "_tasks.canvas",
     "Marker": "_plan.model",
@@ -119,6 +140,10 @@ _MODULES = {
     "MemoryStore": "store",
     "Plan": "_run.dry_run",
     "PlannedStep": "_run.dry_run",
+    "RunHandle": "_runs.handle",
+    "RunSnapshot": "_runs.handle",
+    "RunState": "_runs.handle",
+    "Runs": "_runs.runs",
     "Signal": "_tasks.signals",
     "SignalTask": "_tasks.signals",
     "Status": "_plan.model",
@@ -131,6 +156,7 @@ _MODULES = {
     "Workflow": "_run.workflow",
     "WorkflowOutcome": "_run.workflow",
     "activity": "_tasks.decorator",
+    "current_step": "_tasks.current",
     "open_store": "store",
 }
 """Where each name is, but for the errors."""
@@ -142,7 +168,7 @@ if not typing.TYPE_CHECKING:  # for type checkers, there is no name but those ab
             from importlib.metadata import version
 
             return version(__name__)
-        if name in {"journal", "store"}:  # public modules, there without an import of their own
+        if name in {"events", "journal", "store"}:  # public modules, there without an import of their own
             return importlib.import_module(f"{__name__}.{name}")
         if name not in _MODULES:
             raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

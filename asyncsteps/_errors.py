@@ -30,7 +30,7 @@ class StepNameError(AsyncstepsError, ValueError):
 
 
 class SelectorError(AsyncstepsError, ValueError):
-    """A selector is neither ``*`` nor a well-formed step name.
+    """A selector is neither ``*`` nor a well-formed step name, with or without ``=`` before it.
 
     Attributes:
         selector: The selector, as given.
@@ -40,7 +40,8 @@ class SelectorError(AsyncstepsError, ValueError):
     def __init__(self, selector: object, rule: str) -> None:
         super().__init__(
             f"selector {selector!r} is refused: {rule}; "
-            "a selector is '*', a step name, or an ancestor of one ('a.b' selects 'a.b' and all below it)"
+            "a selector is '*', a step name, or an ancestor of one ('a.b' selects 'a.b' and all below it, '=a.b' "
+            "that name alone)"
         )
         self.selector = selector
         self.rule = rule
@@ -52,6 +53,55 @@ class StepDefinitionError(AsyncstepsError, TypeError):
 
 class RunClosedError(AsyncstepsError):
     """The run (or the workflow on it) has not been entered, or has ended."""
+
+
+class RunExistsError(AsyncstepsError, ValueError):
+    """A run is started while another one of its workflow id has not ended.
+
+    Attributes:
+        workflow_id: The workflow's id.
+        run_id: The id of the run that has not ended.
+        state: How it stands: ``running`` or ``queued``.
+    """
+
+    def __init__(self, workflow_id: str, run_id: str, state: str) -> None:
+        super().__init__(
+            f"workflow id {workflow_id!r} has a run that is {state}, {run_id}: follow it, cancel it, or wait for "
+            "its end"
+        )
+        self.workflow_id = workflow_id
+        self.run_id = run_id
+        self.state = state
+
+
+class RunNotEndedError(AsyncstepsError, RuntimeError):
+    """The result of a run is read before it has ended.
+
+    Attributes:
+        run_id: The run's id.
+    """
+
+    def __init__(self, workflow_id: str, run_id: str) -> None:
+        super().__init__(
+            f"run {run_id} of {workflow_id} has not ended, so it has no result: await its wait() first"
+        )
+        self.run_id = run_id
+
+
+class RunStopped(BaseException):
+    """The run stops here, by its ``until``: what was submitted is not begun. The block of the run swallows it.
+
+    Not an ``Exception``, like `asyncio.CancelledError`: code that handles errors is not to go on.
+
+    Attributes:
+        after: The step that the run stops after.
+        run_id: The run's id.
+    """
+
+    def __init__(self, after: str, run_id: str) -> None:
+        super().__init__(f"the run stops after step {after!r}, as its until= says")
+        self.after = after
+        self.run_id = run_id
 
 
 class WorkflowIdError(AsyncstepsError, ValueError):
@@ -68,9 +118,11 @@ class ActivityTimeoutError(AsyncstepsError, TimeoutError):
     """
 
     def __init__(self, activity: str, timeout: str, seconds: float) -> None:
-        super().__init__(
-            f"activity {activity} overran its {timeout} of {seconds:g} s; raise it, or make the activity shorter"
-        )
+        if timeout == "heartbeat_timeout":
+            remedy = "call current_step().heartbeat() more often, or raise it"
+        else:
+            remedy = "raise it, or make the activity shorter"
+        super().__init__(f"activity {activity} overran its {timeout} of {seconds:g} s; {remedy}")
         self.activity = activity
         self.timeout = timeout
         self.seconds = seconds
@@ -139,7 +191,7 @@ class StoreOptionError(StoreError, ValueError):
 
 
 class StoreClosedError(StoreError):
-    """The store is used before it is entered or after it is closed."""
+    """The store is used before it is entered, after it is closed, or in a child of the process that entered it."""
 
 
 class BucketNotFoundError(StoreError):
@@ -235,6 +287,28 @@ class StepResultError(AsyncstepsError, TypeError):
             "values (None, bool, int, finite float, str, lists, dicts), or the step be made without save_result"
         )
         self.step = step
+
+
+class NoCurrentStepError(AsyncstepsError, LookupError):
+    """`current_step` is called outside of activities."""
+
+    def __init__(self) -> None:
+        super().__init__(
+            "there is no current step: call current_step() in an activity, or in what it calls or starts before "
+            "it ends; a thread must get the activity's context, as asyncio.to_thread gives it"
+        )
+
+
+class StepNoteError(AsyncstepsError, ValueError):
+    """A note for a done mark cannot be kept.
+
+    Attributes:
+        note: The note's name; several are joined by commas.
+    """
+
+    def __init__(self, where: str, note: str, rule: str) -> None:
+        super().__init__(f"the note {note} of {where} is refused: {rule}")
+        self.note = note
 
 
 class StepDeadlockError(AsyncstepsError, RuntimeError):

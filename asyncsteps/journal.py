@@ -2,11 +2,13 @@
 
 from asyncsteps._journal.keeping import record_by_hand
 from asyncsteps._journal.marks import MarkedGroup, seconds_of, show
+from asyncsteps._journal.outlook import Now
 from asyncsteps._journal.reasons import Reason
-from asyncsteps._journal.story import RunSummary, StepStory
+from asyncsteps._journal.story import RunSummary
+from asyncsteps._journal.submissions import StepStory
 from asyncsteps._journal.summaries import runs, story
 from asyncsteps._journal.texts import collapsed
-from asyncsteps._journal.why import Now, RunAnswer, Why, why
+from asyncsteps._journal.why import RunAnswer, Why, why
 from asyncsteps.store._protocol import JournalFile, JournalFiles
 
 __all__ = [

@@ -1,12 +1,17 @@
 """Who lists in ``bench/listing.py``: each function lists a prefix once, in a process of its own."""
 
 import logging
+import re
 from contextlib import suppress
 from typing import Any
+from urllib.parse import unquote
 
-from bench._clients import Job, aioboto3_client, boto3_client, obstore_client, our_store
+from bench._clients import Job, aioboto3_client, bare_aiohttp, boto3_client, obstore_client, our_store
 from bench._measure import Meter
 from bench._shapes import digest
+
+_KEY = re.compile(rb"<Key>([^<]+)")
+_TOKEN = re.compile(rb"<NextContinuationToken>([^<]+)")
 
 
 def _found(names: list[str]) -> dict[str, Any]:
@@ -82,10 +87,29 @@ def obstore_list(job: Job, meter: Meter) -> dict[str, Any]:
     return _found(names)
 
 
+async def aiohttp_list(job: Job, meter: Meter) -> dict[str, Any]:
+    """One page after the other by aiohttp alone, unsigned: names by one expression, and no check of anything."""
+    url, cut, names = f"{job['endpoint_url']}/{job['bucket']}", len(job["prefix"]), list[str]()
+    params = {"list-type": "2", "encoding-type": "url", "prefix": job["prefix"]}
+    async with bare_aiohttp(job) as session:
+        with meter:
+            while True:
+                async with session.get(url, params=params) as answer:
+                    body = await answer.read()
+                keys = b"\n".join(_KEY.findall(body)).decode()
+                names += [key[cut:] for key in (unquote(keys) if "%" in keys else keys).split("\n")]
+                token = _TOKEN.search(body)
+                if token is None:
+                    break
+                params["continuation-token"] = token[1].decode()
+    return _found(names)
+
+
 PEERS = {
     "asyncsteps": "asyncsteps",
     "asyncsteps one by one": "asyncsteps_chain",
     "asyncsteps by botocore": "asyncsteps_by_botocore",
+    "bare aiohttp": "aiohttp_list",
     "obstore": "obstore_list",
     "aiobotocore": "aiobotocore_paginator",
     "boto3": "boto3_paginator",

@@ -6,7 +6,7 @@ from collections.abc import Awaitable, Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
-from bench._clients import Job, aioboto3_client, boto3_client, obstore_client, our_store
+from bench._clients import Job, aioboto3_client, bare_aiohttp, boto3_client, obstore_client, our_store
 from bench._measure import Meter
 from bench._shapes import make_names
 
@@ -32,18 +32,26 @@ async def _side_by_side(job: Job, mark: Callable[[str], Awaitable[object]]) -> N
 
 
 async def _ours(job: Job, meter: Meter, **given: Any) -> dict[str, Any]:
+    async with our_store(job) as store:
+        with meter:
+            await _side_by_side(job, lambda name: store.mark_done(name, _RECORD, **given))
+    return {}
+
+
+async def asyncsteps(job: Job, meter: Meter) -> dict[str, Any]:
+    """The store's ``mark_done``."""
+    return await _ours(job, meter)
+
+
+async def asyncsteps_all_waiting(job: Job, meter: Meter) -> dict[str, Any]:
+    """The same from one task a name, all of which wait for their turn from the beginning."""
     names = _names(job)
     async with our_store(job) as store:
         with meter:
             async with asyncio.TaskGroup() as tasks:
                 for name in names:
-                    tasks.create_task(store.mark_done(name, _RECORD, **given))
+                    tasks.create_task(store.mark_done(name, _RECORD))
     return {}
-
-
-async def asyncsteps(job: Job, meter: Meter) -> dict[str, Any]:
-    """The store's ``mark_done``, from one task a name, all at once."""
-    return await _ours(job, meter)
 
 
 async def asyncsteps_first_wins(job: Job, meter: Meter) -> dict[str, Any]:
@@ -54,6 +62,23 @@ async def asyncsteps_first_wins(job: Job, meter: Meter) -> dict[str, Any]:
 async def asyncsteps_by_botocore(job: Job, meter: Meter) -> dict[str, Any]:
     """The same with every request sent by botocore."""
     return await _ours({**job, "transport": "botocore"}, meter)
+
+
+async def aiohttp_put(job: Job, meter: Meter) -> dict[str, Any]:
+    """The same requests, unsigned, by aiohttp alone: no retry, no error, no limit but that of its connections."""
+    from yarl import URL
+
+    origin = f"{job['endpoint_url']}/{job['bucket']}/{job['prefix']}"
+    headers = {"content-type": "application/json", "authorization": "A" * 200, "x-amz-date": "20260101T000000Z"}
+    async with bare_aiohttp(job) as session:
+
+        async def mark(name: str) -> None:
+            async with session.put(URL(origin + name, encoded=True), data=_BODY, headers=headers) as answer:
+                await answer.read()
+
+        with meter:
+            await _side_by_side(job, mark)
+    return {}
 
 
 async def aioboto3_put(job: Job, meter: Meter) -> dict[str, Any]:
@@ -97,8 +122,10 @@ def boto3_threads(job: Job, meter: Meter) -> dict[str, Any]:
 
 PEERS = {
     "asyncsteps": "asyncsteps",
+    "asyncsteps, all waiting": "asyncsteps_all_waiting",
     "asyncsteps, first wins": "asyncsteps_first_wins",
     "asyncsteps by botocore": "asyncsteps_by_botocore",
+    "bare aiohttp": "aiohttp_put",
     "aioboto3": "aioboto3_put",
     "boto3 in threads": "boto3_threads",
     "obstore": "obstore_put",

@@ -182,7 +182,7 @@ def the_tree(listed: Started, shown: Started, first: Json) -> None:
     modules = first["modules"]
     check(
         lines[0].endswith(f": {modules + 2} done steps")
-        and lines[1:3] == [f"├── census ({modules})", "└── report (2)"],
+        and [line.partition("  ")[0] for line in lines[1:3]] == [f"├── census ({modules})", "└── report (2)"],
         "one object for each step that is done, named as the step is",
     )
     record = shown.json()["record"]

@@ -261,3 +261,21 @@ def test_the_example_that_continues_as_new_plays_each_table_once() -> None:
     assert status == "completed"
     assert executions == 3
     assert loaded == tables
+
+
+def test_the_table_of_events_is_whole() -> None:
+    """Each kind of event stands beside its record, with the members that it has beyond those of all."""
+    from asyncsteps import events
+
+    page = (ROOT / "docs" / "events.md").read_text(encoding="utf-8")
+    rows = [[set(re.findall(r"`([\w.]+)`", cell)) for cell in line.split("|")[1:-1]] for line in page.splitlines()]
+    told = {record: (row[0], row[2]) for row in rows if len(row) == 3 for record in row[1]}
+    records = {name: getattr(events, name) for name in events.__all__ if getattr(events, name).kind}
+    assert told.keys() == records.keys()
+    for name, record in records.items():
+        kinds, members = told[name]
+        assert record.kind in kinds
+        own = {each for each in record.__dataclass_fields__ if each not in events.Event.__dataclass_fields__}
+        assert own <= members or (own - {"error"} <= told["StepScheduled"][1] and "step.scheduled" in members), (
+            name
+        )

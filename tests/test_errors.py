@@ -28,6 +28,31 @@ SAMPLES: list[tuple[BaseException, tuple[type[BaseException], ...], str, dict[st
         {"activity": "load", "timeout": "start_to_close_timeout", "seconds": 1.5},
     ),
     (
+        errors.ActivityTimeoutError("load", "heartbeat_timeout", 10),
+        (TimeoutError,),
+        "activity load overran its heartbeat_timeout of 10 s; call current_step().heartbeat() more often",
+        {"timeout": "heartbeat_timeout"},
+    ),
+    (
+        errors.NoCurrentStepError(),
+        (LookupError,),
+        "there is no current step: call current_step() in an activity",
+        {},
+    ),
+    (
+        errors.StepNoteError("step 'a'", "rows", "its value is no JSON"),
+        (ValueError,),
+        "the note rows of step 'a' is refused: its value is no JSON",
+        {"note": "rows"},
+    ),
+    (
+        errors.RunExistsError("w", "r", "running"),
+        (ValueError,),
+        "workflow id 'w' has a run that is running, r: follow it, cancel it, or wait for its end",
+        {"workflow_id": "w", "run_id": "r", "state": "running"},
+    ),
+    (errors.RunNotEndedError("w", "r"), (RuntimeError,), "run r of w has not ended", {"run_id": "r"}),
+    (
         errors.MissingExtraError("cli", "the command"),
         (ImportError,),
         "the command needs the extra 'cli', which is not installed: pip install 'asyncsteps[cli]'",
@@ -38,6 +63,12 @@ SAMPLES: list[tuple[BaseException, tuple[type[BaseException], ...], str, dict[st
         (),
         "step 'a' failed: boom",
         {"step": "a"},
+    ),
+    (
+        errors.RunStopped("a", "r1"),
+        (),
+        "the run stops after step 'a', as its until= says",
+        {"after": "a", "run_id": "r1"},
     ),
     (swf_errors.BridgeDeadlockError(), (RuntimeError,), "both would wait for ever", {}),
     (swf_errors.LoopThreadError(), (RuntimeError,), "in the thread of the event loop", {}),
@@ -78,7 +109,7 @@ def test_an_error_says_what_happened_and_carries_the_facts(
     error: BaseException, kinds: tuple[type[BaseException], ...], says: str, attributes: dict[str, Any]
 ) -> None:
     assert says in str(error)
-    assert isinstance(error, (errors.AsyncstepsError, *kinds))
+    assert isinstance(error, (errors.AsyncstepsError, errors.RunStopped, *kinds))
     assert all(isinstance(error, kind) for kind in kinds)
     assert {name: getattr(error, name) for name in attributes} == attributes
 
@@ -86,7 +117,7 @@ def test_an_error_says_what_happened_and_carries_the_facts(
 def test_every_error_derives_from_the_base_and_is_documented() -> None:
     assert errors.AsyncstepsError in ALL
     for kind in ALL:
-        assert issubclass(kind, errors.AsyncstepsError)
+        assert issubclass(kind, errors.AsyncstepsError) or kind is errors.RunStopped  # which is no error
         assert kind.__doc__
 
 

@@ -19,8 +19,8 @@ ROOMS: dict[str, tuple[set[str], set[str]]] = {
     # room: the rooms below it that it may import, and which distributions beside the standard library
     "_errors": (set(), set()),
     "_aws": (set(), {"aiohttp", *AWS}),
-    "_plan": ({"_errors"}, set()),
-    "_tasks": ({"_errors", "_plan"}, {"anyio", "tenacity"}),
+    "_plan": ({"_errors"}, {"typing_extensions"}),
+    "_tasks": ({"_errors", "_plan"}, {"anyio", "tenacity", "typing_extensions"}),
     "store": (
         {"_aws", "_errors", "_plan", "store.contract", "store._directory", "store._s3"},
         {"anyio", "botocore"},
@@ -33,7 +33,12 @@ ROOMS: dict[str, tuple[set[str], set[str]]] = {
         {"aiohttp", "anyio", "yarl", *AWS},
     ),
     "_journal": ({"_aws", "_errors", "_plan", "store.contract"}, {"anyio"}),
-    "_run": ({"_errors", "_journal", "_plan", "_tasks", "store.contract", "store"}, {"anyio"}),
+    "_events": (set(), set()),
+    "_run": ({"_errors", "_events", "_journal", "_plan", "_tasks", "store.contract", "store"}, {"anyio"}),
+    "_runs": (
+        {"_errors", "_events", "_journal", "_plan", "_run", "_tasks", "store.contract"},
+        {"anyio"},
+    ),
     "swf.base": ({"_errors"}, SIMPLEFLOW),
     "swf._sync": ({"_errors", "_plan", "store", "store.contract", "swf.base"}, {"anyio", "simpleflow"}),
     "swf._done": ({"_errors", "_plan", "store", "store.contract", "swf._sync", "swf.base"}, {"anyio", *AWS}),
@@ -68,11 +73,13 @@ ROOMS: dict[str, tuple[set[str], set[str]]] = {
         },
         set(),
     ),
-    "": ({"_errors", "_plan", "_tasks", "_run", "store", "journal"}, set()),
-    "report": ({"_journal"}, set()),
+    "": ({"_errors", "_plan", "_tasks", "_run", "_runs", "store", "journal", "events"}, set()),
+    "report": ({"_events", "_journal", "_plan"}, set()),
+    "events": ({"_events"}, set()),
+    "otel": ({"_errors", "_events", "_journal"}, {"opentelemetry"}),
     "journal": ({"_journal", "store.contract"}, set()),
     "testing": ({"_errors"}, {"pytest"}),
-    "cli": ({"", "journal", "report", "store", "swf"}, {"anyio", "cyclopts", "pydantic", "rich"}),
+    "cli": ({"", "events", "journal", "report", "store", "swf"}, {"anyio", "cyclopts", "pydantic", "rich"}),
 }
 
 MEMBERS = {

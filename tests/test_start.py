@@ -10,7 +10,7 @@ from commands import COMMAND, environment
 
 CLIENTS = {"aioboto3", "aiobotocore", "aiohttp", "boto3", "botocore"}
 COMMAND_LINE = {"cyclopts", "pydantic", "rich"}
-HEAVY = {*CLIENTS, *COMMAND_LINE, "moto", "pytest", "simpleflow", "tenacity"}
+HEAVY = {*CLIENTS, *COMMAND_LINE, "moto", "opentelemetry", "pytest", "simpleflow", "tenacity"}
 
 # `-X importtime` does not list what `importlib.import_module` imports.
 LISTED_AT_EXIT = (
@@ -64,7 +64,7 @@ def test_help_is_shown_without_the_commands(line: list[str]) -> None:
     assert not imported & (HEAVY - {"cyclopts", "rich"} | {"anyio", "asyncio", "importlib.metadata"})
     own = {name for name in imported if name.startswith("asyncsteps.")}
     assert own == {"asyncsteps._errors", "asyncsteps.cli"} | {
-        f"asyncsteps.cli.{name}" for name in ("_app", "_exit", "_json", "_output")
+        f"asyncsteps.cli.{name}" for name in ("_app", "_examples", "_exit", "_json", "_output")
     }
 
 

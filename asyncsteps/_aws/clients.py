@@ -9,8 +9,8 @@ from botocore.exceptions import ConfigParseError
 from asyncsteps._aws.redaction import redacted
 
 if TYPE_CHECKING:
-    import aioboto3
     from aiobotocore.config import AioConfig
+    from aiobotocore.session import AioSession
 
 
 async def open_client(
@@ -60,14 +60,17 @@ def is_session(value: object) -> bool:
     return isinstance(value, aioboto3.Session | AioSession)
 
 
-def new_session() -> "aioboto3.Session":
-    """Return a session whose service models are shared with those of others."""
-    import aioboto3
+def new_session() -> "AioSession":
+    """Return a session whose service models are shared with those of others.
+
+    It is one of aiobotocore: aioboto3's adds resources and transfers, which nothing here uses, and takes longer to
+    load.
+    """
     import aiobotocore.session
 
     session = aiobotocore.session.get_session()
     session.register_component("data_loader", _shared_loader())
-    return aioboto3.Session(botocore_session=session)
+    return session
 
 
 @functools.cache

@@ -1,26 +1,28 @@
 """What happened to the mark of one step, over the journals that are kept."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Literal
 
 from asyncsteps._journal.lines import texts_of, time_of
-from asyncsteps._journal.story import RunLog, RunSummary, submissions
-from asyncsteps._plan.model import Status
+from asyncsteps._journal.story import RunLog, RunSummary
+from asyncsteps._journal.submissions import submissions
+from asyncsteps._plan.model import Action, Status
 
-ChangeKind = Literal["played", "failed", "withdrawn", "marked", "forgotten"]
+ChangeKind = Literal["played", "failed", "cancelled", "interrupted", "withdrawn", "marked", "forgotten"]
 
 MAKES_DONE = {"played", "marked"}
 LEAVES_UNDONE = {"withdrawn", "forgotten"}
+UNFINISHED = {"failed", "cancelled", "interrupted"}
 
 
 @dataclass(frozen=True, slots=True)
 class Change:
-    """Something that happened to a step's mark, or, where it failed, did not.
+    """Something that happened to a step's mark, or did not, where it was played and not finished.
 
     Attributes:
-        at: When, in UTC.
+        at: When, in UTC; of what was ``interrupted`` when it was decided: no end of it is told.
         kind: What: ``withdrawn`` is by a step of a run, ``marked`` and ``forgotten`` are by hand.
         log: The journal that tells of it.
         by: The step that withdrew it, or who changed it by hand; None otherwise.
@@ -44,12 +46,19 @@ def changes_of(logs: Iterable[RunLog], step: str) -> list[Change]:
     found: list[Change] = []
     for log in logs:
         for story in submissions(log, step):
-            if story.status is Status.COMPLETED and story.ended is not None:
-                found.append(Change(story.ended, "played", log))
-            elif story.status is Status.FAILED and story.ended is not None:
-                found.append(Change(story.ended, "failed", log, told=story.error))
+            at = story.ended or story.decided
+            if at is not None and story.decision is not Action.SKIP:
+                found.append(Change(at, _OF_STATUS[story.status], log, told=story.error))
         found += _of_general(log, step)
     return sorted(found, key=lambda change: change.at)
+
+
+_OF_STATUS: Mapping[Status, ChangeKind] = {
+    Status.COMPLETED: "played",
+    Status.FAILED: "failed",
+    Status.CANCELLED: "cancelled",
+    Status.SCHEDULED: "interrupted",
+}
 
 
 def _of_general(log: RunLog, step: str) -> Iterable[Change]:

@@ -29,7 +29,7 @@ async def clean(files: JournalFiles, *, keep: int) -> None:
                 last = await files.read(folder.segments[-1])
                 if last is not None and last.age < SILENT_AFTER:
                     continue
-            gone += folder.segments
+            gone += folder.files
         if gone:
             await files.remove(gone)
 

@@ -24,8 +24,10 @@ class Folder:
         name: The folder's name.
         kind: Whose journal it is.
         begun: When the run began, by its own clock.
-        segments: The names of the files, in order.
+        segments: The names of the files to read, in order. A last one that has the number of another was written
+            after it, with all that it holds, when it was not known whether that had been written.
         ended: Whether the last of them says how the run ended.
+        files: The names of all files.
     """
 
     name: str
@@ -33,6 +35,7 @@ class Folder:
     begun: datetime
     segments: tuple[str, ...]
     ended: bool
+    files: tuple[str, ...]
 
 
 def folder_name(kind: Kind, run_id: str, at: datetime) -> str:
@@ -72,4 +75,12 @@ def _folder(name: str, segments: list[tuple[int, bool, str]]) -> Folder:
     except ValueError:  # digits that are no date
         begun = datetime.min.replace(tzinfo=UTC)
     kind: Kind = "run" if match[2] == "run" else "hand"
-    return Folder(name, kind, begun, tuple(each for *_, each in segments), any(ended for _, ended, _ in segments))
+    by_number = {number: each for number, _, each in segments}  # the last one of a number is that of the end
+    return Folder(
+        name,
+        kind,
+        begun,
+        segments=tuple(by_number.values()),
+        ended=any(ended for _, ended, _ in segments),
+        files=tuple(each for *_, each in segments),
+    )

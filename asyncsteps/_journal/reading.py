@@ -7,9 +7,9 @@ from typing import TypeVar
 from anyio import CapacityLimiter, create_task_group
 
 from asyncsteps._errors import StoreError
-from asyncsteps._journal.places import Folder, Kind, folders
+from asyncsteps._journal.places import Folder, Kind, folders, segment_name
 from asyncsteps._journal.story import RunLog
-from asyncsteps.store._protocol import JournalFiles, StepStore, journal_files
+from asyncsteps.store._protocol import JournalFile, JournalFiles, StepStore, journal_files
 
 _AT_ONCE = 16
 T = TypeVar("T")
@@ -41,7 +41,11 @@ async def last_files(files: JournalFiles, wanted: Sequence[Folder]) -> list[RunL
 
     async def read(folder: Folder) -> RunLog | None:
         file = await files.read(folder.segments[-1])
-        return None if file is None else RunLog(folder, [file.body], file.age)
+        if file is None:
+            return None
+        log = RunLog(folder, [file.body], file.age)
+        end = await _end_since(files, log)
+        return log if end is None else RunLog(folder, [end.body], end.age)
 
     logs = await _gather([partial(read, folder) for folder in wanted])
     return [log for log in logs if log is not None]
@@ -51,7 +55,19 @@ async def whole(files: JournalFiles, folder: Folder) -> RunLog | None:
     """Read a journal, or return None when it is gone."""
     read = await _gather([partial(files.read, name) for name in folder.segments])
     found = [file for file in read if file is not None]
-    return RunLog(folder, [file.body for file in found], found[-1].age) if found else None
+    if not found:
+        return None
+    log = RunLog(folder, [file.body for file in found], found[-1].age)
+    end = await _end_since(files, log)
+    return log if end is None else RunLog(folder, [*(file.body for file in found), end.body], end.age)
+
+
+async def _end_since(files: JournalFiles, log: RunLog) -> JournalFile | None:
+    """Return the file that tells the end of a run that seems killed, if it came after the listing."""
+    if log.summary.outcome != "killed":
+        return None
+    last = int(log.folder.segments[-1].rpartition("/")[2].partition(".")[0])
+    return await files.read(segment_name(log.folder.name, last + 1, last=True))
 
 
 async def _gather(calls: Sequence[Callable[[], Awaitable[T]]]) -> list[T]:

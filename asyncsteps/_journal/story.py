@@ -2,24 +2,24 @@
 
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
-from datetime import datetime, timedelta
+from datetime import datetime
 from functools import cached_property
 from typing import Any, Literal
 
 from asyncsteps._journal.lines import (
     VERSION,
     Event,
+    as_written,
     decoded,
     is_of_status,
     lines_of,
-    names_step,
     texts_of,
     time_of,
 )
 from asyncsteps._journal.places import Folder, Kind
 from asyncsteps._journal.process import lives
-from asyncsteps._journal.values import counts_of, number_of, pairs_of, seconds_in, text_of
-from asyncsteps._plan.model import Status
+from asyncsteps._journal.values import counts_of, number_of, pairs_of, text_of
+from asyncsteps._plan.planner import REASON_FORCED
 
 SILENT_AFTER = 90.0
 """Seconds without a batch after which a run that has not ended is taken for killed: three that did not come."""
@@ -31,7 +31,7 @@ Outcome = Literal["completed", "failed", "cancelled", "running", "killed", "unkn
 end cannot be read; or its process lives, and nothing was heard of it for 90 seconds.
 """
 
-_ENDS = {"completed", "failed", "cancelled"}
+_ENDS: Mapping[str, Outcome] = {"completed": "completed", "failed": "failed", "cancelled": "cancelled"}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -56,6 +56,7 @@ class RunSummary:
         about: What it told of itself: its target and parameters, under the command.
         force: The selectors that it was given to force, with their reasons.
         skip: The selectors that it was given to skip, with their reasons.
+        stopped_after: The step that it stopped after, by its ``until``; None if it did not.
         by: Who it was, where marks were changed by hand.
         problems: What could not be read, in words.
     """
@@ -77,6 +78,7 @@ class RunSummary:
     about: Mapping[str, Any] = field(default_factory=dict)
     force: tuple[tuple[str, str | None], ...] = ()
     skip: tuple[tuple[str, str | None], ...] = ()
+    stopped_after: str | None = None
     by: str | None = None
     problems: tuple[str, ...] = ()
 
@@ -102,6 +104,7 @@ class RunLog:
     def __init__(self, folder: Folder, bodies: Iterable[bytes], age: float) -> None:
         self.folder = folder
         self._age = age
+        self._about: dict[str, list[Event]] = {}
         self._lines = [line for body in bodies for line in lines_of(body)]
         self.size = sum(map(len, self._lines))
 
@@ -112,13 +115,23 @@ class RunLog:
 
     def about(self, step: str) -> list[Event]:
         """The events of the status of one step, in order."""
-        named = names_step(step)
-        events = self._events(line for line in self._lines if named in line and is_of_status(line))
-        return [
-            {**event, "step": step}
-            for event in events
-            if event.get("step") == step or ("step" not in event and step in texts_of(event.get("names")))
-        ]
+        found = self._about.get(step)
+        if found is None:
+            events = self._events(self._of_status(as_written(step)))
+            found = self._about[step] = [
+                {**event, "step": step}
+                for event in events
+                if event.get("step") == step or ("step" not in event and step in texts_of(event.get("names")))
+            ]
+        return found
+
+    def forced_by_code(self) -> set[str]:
+        """The steps that their code forced, whatever else did."""
+        events = self._events(self._of_status(as_written(REASON_FORCED)))
+        return {event["step"] for event in events if isinstance(event.get("step"), str)}
+
+    def _of_status(self, part: bytes) -> Iterator[bytes]:
+        return (line for line in self._lines if part in line and is_of_status(line))
 
     def events(self) -> Iterator[Event]:
         """All events, in order, with whole lists of reasons."""
@@ -131,17 +144,21 @@ class RunLog:
 
     def reasons(self, event: Event) -> list[str]:
         """The whole list of reasons of an event."""
-        number = event.get("list")
-        whole = self._reasons.get(number) if isinstance(number, int) else None
-        return texts_of(event.get("reasons")) if whole is None else whole
+        number: object = event.get("list")
+        parts: list[list[str]] = []
+        before: object = None
+        while isinstance(number, int) and (part := self._reasons.get(number)) is not None:
+            parts.append(texts_of(part.get("reasons")))
+            before, number = number, part.get("after")
+            if isinstance(number, int) and number >= before:
+                break  # damaged: each list goes on from an earlier one
+        if not parts or number is not None:
+            return texts_of(event.get("reasons"))
+        return [each for part in reversed(parts) for each in part]
 
     @cached_property
-    def _reasons(self) -> dict[int, list[str]]:
-        return {
-            event["list"]: texts_of(event.get("reasons"))
-            for event in self.of("reasons")
-            if isinstance(event.get("list"), int)
-        }
+    def _reasons(self) -> dict[int, Event]:
+        return {event["list"]: event for event in self.of("reasons") if isinstance(event.get("list"), int)}
 
     def forced_dependents(self) -> Iterator[tuple[str, list[str]]]:
         """The steps that forced their dependents, with the dependents' selectors."""
@@ -180,14 +197,14 @@ class RunLog:
             about=about if isinstance(about, dict) else {},
             force=pairs_of(head.get("force")),
             skip=pairs_of(head.get("skip")),
+            stopped_after=text_of(last.get("stopped_after")),
             by=text_of(head.get("by")),
             problems=tuple(self._problems(head)),
         )
 
     def _outcome(self, head: Event, end: Event | None) -> tuple[Outcome, bool]:
         if end is not None:
-            told = end.get("outcome")
-            return (told if told in _ENDS else "unknown"), True
+            return _ENDS.get(text_of(end.get("outcome")) or "", "unknown"), True
         if self.folder.ended:  # its end is damaged
             return "unknown", False
         living = lives(text_of(head.get("process")))
@@ -211,70 +228,3 @@ class RunLog:
         for event in self.of("lost"):
             told = ", ".join(f"{event[unit]} {unit}" for unit in ("events", "bytes") if unit in event)
             yield f"lines were lost while nothing could be written ({told})"
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class StepStory:
-    """One submission of a step in one run.
-
-    Attributes:
-        step: The step's name.
-        status: How it stands: ``scheduled`` while it is under way, or if its run was killed.
-        forced: Whether the decision was forced.
-        reasons: Its reasons, all of them.
-        decided: When it was decided, in UTC; of a skipped step, when that was told.
-        ended: When it ended, or None.
-        queue_seconds: How long it waited for its first activity.
-        seconds: How long it ran.
-        attempts: The most attempts that one of its activities took.
-        error: Why it failed, or None.
-        retried: The errors of attempts that were followed by another, in order.
-    """
-
-    step: str
-    status: Status
-    forced: bool
-    reasons: tuple[str, ...]
-    decided: datetime | None
-    ended: datetime | None = None
-    queue_seconds: float | None = None
-    seconds: float | None = None
-    attempts: int = 0
-    error: str | None = None
-    retried: tuple[str, ...] = ()
-
-
-def submissions(log: RunLog, step: str) -> list[StepStory]:
-    """Return the submissions of a step that a run decided, in order."""
-    found: list[StepStory] = []
-    scheduled: Event | None = None
-    for event in log.about(step):
-        if event["event"] == Status.SCHEDULED:
-            if scheduled is not None:
-                found.append(_story(log, scheduled, scheduled))
-            scheduled = event
-        else:
-            found.append(_story(log, scheduled or event, event))
-            scheduled = None
-    if scheduled is not None:
-        found.append(_story(log, scheduled, scheduled))
-    return found
-
-
-def _story(log: RunLog, begin: Event, end: Event) -> StepStory:
-    retried = [event for event in log.of("retrying") if event.get("step") == begin["step"]]
-    return StepStory(
-        step=begin["step"],
-        status=Status(end["event"]),
-        forced=begin.get("forced") is True,
-        reasons=tuple(log.reasons(begin)),
-        decided=None
-        if (at := time_of(begin.get("at"))) is None
-        else at - timedelta(seconds=seconds_in(begin, "scheduled_us") or 0),
-        ended=None if end["event"] == Status.SCHEDULED else time_of(end.get("at")),
-        queue_seconds=seconds_in(end, "queue_us"),
-        seconds=seconds_in(end, "us"),
-        attempts=int(number_of(end.get("attempts"))),
-        error=text_of(end.get("error")),
-        retried=tuple(text_of(event.get("error")) or "" for event in retried),
-    )

@@ -10,6 +10,7 @@ DEPENDENT_OF = "Dep of "
 """How the reason of a dependent begins; the name of the step that forced it follows."""
 
 _LONGEST = 300
+_LONGEST_DEPENDENCY = 1_100
 _FEW = 3
 """Up to this many steps that forced a dependent are named."""
 
@@ -21,6 +22,13 @@ def shortened(text: object, at_most: int = _LONGEST) -> str:
     # Cut twice: first what is far too long to be searched, then what redaction has left.
     line = redacted(" ".join(str(text)[: 4 * at_most].split()))
     return line if len(line) <= at_most else f"{line[: at_most - 1]}…"
+
+
+def shortened_reason(reason: str) -> str:
+    """Return a reason as journals have it: shortened, but for a step's name in it, which readers look up."""
+    if reason.startswith(DEPENDENT_OF) and len(reason) <= _LONGEST_DEPENDENCY:
+        return redacted(reason) if "://" in reason else reason
+    return shortened(reason)
 
 
 def collapsed(reasons: Sequence[str]) -> list[str]:

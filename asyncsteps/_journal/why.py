@@ -1,26 +1,25 @@
 """Answers why a step was played, or not: from its mark, from the journals that are kept, and from the planner."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from asyncsteps._errors import RecordError
 from asyncsteps._journal.changes import LEAVES_UNDONE, MAKES_DONE, changes_of
 from asyncsteps._journal.lines import texts_of, time_of
+from asyncsteps._journal.outlook import Now, outlook
 from asyncsteps._journal.places import folders
 from asyncsteps._journal.reading import files_of, whole
 from asyncsteps._journal.reasons import Reason, Reasoner, moment, named
-from asyncsteps._journal.story import RunLog, RunSummary, StepStory, submissions
-from asyncsteps._plan.model import Action, Status, StepRules
-from asyncsteps._plan.names import as_reasoned_selectors, matches
-from asyncsteps._plan.planner import REASON_FORCED, Planner
+from asyncsteps._journal.story import RunLog, RunSummary
+from asyncsteps._journal.submissions import StepStory, submissions
+from asyncsteps._plan.model import Action, Status
+from asyncsteps._plan.names import as_reasoned_selectors
+from asyncsteps._plan.planner import Planner
 from asyncsteps.store._protocol import JournalFiles, StepStore
 
 _READ_AT_MOST = 512 * 2**20
 """Bytes of journals after which no older one is read."""
-
-_ASKED = 10
-"""How many steps that may force this one are looked up."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,23 +37,6 @@ class RunAnswer:
     verdict: str
     because: tuple[Reason, ...]
     stories: tuple[StepStory, ...]
-
-
-@dataclass(frozen=True, slots=True)
-class Now:
-    """What a run would decide that began now, as far as it can be known without the workflow's code.
-
-    Attributes:
-        action: ``run`` or ``skip``.
-        forced: Whether the selectors that were asked about force it.
-        because: Why.
-        unless: What else may decide it: steps that force it when they are played, or the code itself.
-    """
-
-    action: Action
-    forced: bool
-    because: tuple[Reason, ...]
-    unless: tuple[str, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,16 +98,15 @@ async def why(
             mark = await store.read_done(step)
         except RecordError as error:
             problems.append(str(error))
-    reasoner = Reasoner(logs)
-    state = _done_since(mark, logs, step) if done else reasoner.undone(step, None)
+    state = _done_since(mark, logs, step) if done else Reasoner(logs).undone(step, None)
     last = [log for log in reversed(logs) if log.folder.kind == "run"][:runs]
     return Why(
         step=step,
         done=done,
         mark=mark,
         state=state,
-        runs=tuple(_answer(reasoner, log, step) for log in last),
-        now=await _now(store, planner, step, state, done=done, logs=logs),
+        runs=tuple(_answer(Reasoner(logs), log, step, mark or {}) for log in last),
+        now=await outlook(store, planner, step, state, done=done, logs=logs),
         problems=tuple(problems),
     )
 
@@ -156,39 +137,50 @@ def _done_since(mark: Mapping[str, Any] | None, logs: Sequence[RunLog], step: st
         return Reason(f"it is done{since}: marked by hand by {record['marked_by']}{reason}")
     if record.get("run_id") is None:
         return Reason(f"it is done{since}; its mark does not say by which run")
-    run = next((log for log in reversed(logs) if log.summary.run_id == record["run_id"]), None)
+    mine = [log for log in logs if log.summary.run_id == record["run_id"]]
+    played = [log for log in mine if _played(log, step)]  # several runs may have one id
+    run = next(reversed(played or mine), None)
     by = f"run {record['run_id']} of workflow {record.get('workflow_id')}" if run is None else named(run)
     host = f" on {record['host']}" if record.get("host") else ""
-    because: tuple[Reason, ...] = ()
-    if run is not None:
-        stories = [story for story in submissions(run, step) if story.status is Status.COMPLETED]
-        because = Reasoner(logs).decision(run, stories[-1]) if stories else ()
-    elif record.get("forced"):
-        because = (Reason(f"forced: {', '.join(texts_of(record.get('reasons'))) or 'no reason is told'}"),)
+    because = (
+        Reasoner(logs).decision(run, _played(run, step)[-1]) if run is not None and played else _of_mark(record)
+    )
     return Reason(f"it is done{since}: played by {by}{host}", because)
 
 
-def _answer(reasoner: Reasoner, log: RunLog, step: str) -> RunAnswer:
+def _played(log: RunLog, step: str) -> list[StepStory]:
+    return [story for story in submissions(log, step) if story.status is Status.COMPLETED]
+
+
+def _of_mark(record: Mapping[str, Any]) -> tuple[Reason, ...]:
+    """Return why a step was played, as far as its mark says."""
+    if not record.get("forced"):
+        return ()
+    return (Reason(f"forced: {', '.join(texts_of(record.get('reasons'))) or 'no reason is told'}"),)
+
+
+def _answer(reasoner: Reasoner, log: RunLog, step: str, mark: Mapping[str, Any]) -> RunAnswer:
     """Tell what a run did about a step."""
-    stories = submissions(log, step)
+    stories, run = submissions(log, step), log.summary
+    completed = any(story.status is Status.COMPLETED for story in stories)
+    if not (completed or run.ended) and mark.get("run_id") == run.run_id and not mark.get("marked_by"):
+        verdict, because = "played, as its mark says; the journal ends before that", [*_of_mark(mark)]
+        return RunAnswer(run, verdict, tuple(because), tuple(stories))
     withdrawn = [each for each in changes_of([log], step) if each.kind == "withdrawn" and each.by != step]
-    because: list[Reason] = []
-    if stories:
-        verdict = _verdict(stories[-1], log.summary)
-        because += reasoner.decision(log, stories[-1])
-    else:
-        verdict = f"not decided: {_undecided(log.summary)}"
-    if withdrawn and not any(story.status is Status.COMPLETED for story in stories):
+    because = list(reasoner.decision(log, stories[-1])) if stories else []
+    if withdrawn and not completed:
         change = withdrawn[-1]
         by = submissions(log, change.by) if change.by else []
         chain = reasoner.decision(log, by[-1]) if by else ()
-        because.insert(0, Reason(f"its mark was withdrawn by {change.by}, whose dependent it is", chain))
-    return RunAnswer(log.summary, verdict, tuple(because), tuple(stories))
+        because.append(Reason(f"its mark was withdrawn by {change.by}, whose dependent it is", chain))
+    verdict = _verdict(stories[-1], run) if stories else f"not decided: {_undecided(run)}"
+    return RunAnswer(run, verdict, tuple(because), tuple(stories))
 
 
 def _verdict(story: StepStory, run: RunSummary) -> str:
     took = "" if story.seconds is None else f" in {story.seconds:.3g} s"
     attempts = f", at attempt {story.attempts}" if story.attempts > 1 else ""
+    instead = "skipped, but what is played instead " if story.decision is Action.SKIP else ""
     match story.status:
         case Status.COMPLETED:
             return f"played{took}{attempts}"
@@ -196,54 +188,34 @@ def _verdict(story: StepStory, run: RunSummary) -> str:
             return "skipped"
         case Status.FAILED:
             after = f" after {story.attempts} attempts" if story.attempts > 1 else ""
-            return f"failed{after}: {story.error or 'no error is told'}"
+            return f"{instead}failed{after}: {story.error or 'no error is told'}"
         case Status.CANCELLED:
-            return "cancelled before it was through"
+            return f"{instead}was cancelled" if instead else "cancelled before it was through"
         case Status.SCHEDULED:
-            return "under way" if run.outcome == "running" else f"under way when the run was {run.outcome}"
+            return _under_way(run)
+
+
+def _under_way(run: RunSummary) -> str:
+    if run.outcome == "running":
+        return "under way"
+    if run.outcome == "killed":
+        return "under way when the run was killed, or in the seconds before that"
+    return "under way when the run was last heard of"
 
 
 def _undecided(run: RunSummary) -> str:
-    match run.outcome:
-        case "running":
-            return "the run goes on"
-        case "completed":
-            return "the code did not submit it"
-        case "killed":
-            return "the run was killed before it came to it, or in the seconds after its last batch"
-        case "failed" if run.error is None:
-            return "the code did not submit it; other steps failed"
-        case _:
-            return f"the run was {run.outcome} before it came to it{f' ({run.error})' if run.error else ''}"
-
-
-async def _now(
-    store: StepStore, planner: Planner, step: str, state: Reason, *, done: bool, logs: Sequence[RunLog]
-) -> Now:
-    """Ask the planner, and tell what else the last run of the code knew of."""
-    decision = planner.decide(StepRules(step), done=done)
-    if decision.forced:
-        selectors = planner.forced if decision.action is Action.RUN else planner.skipped
-        matching = [selector for selector in selectors if matches(selector, step)]
-        given = f", because: {', '.join(decision.reasons)}" if decision.reasons else ""
-        word = "forced" if decision.action is Action.RUN else "skipped"
-        because: tuple[Reason, ...] = (Reason(f"{word} by the selector {matching[-1]!r}{given}"),)
-    else:
-        because = (state,)
-    unless: list[str] = []
-    if not decision.forced and done:
-        forcing = dict.fromkeys(_forcing(logs, step))
-        undone = [name for name in list(forcing)[:_ASKED] if not await store.is_done(name)]
-        unless += [f"{name}, which is not done, is played before it: it is its dependent" for name in undone]
-        stories = [story for log in logs for story in submissions(log, step)]
-        if stories and REASON_FORCED in stories[-1].reasons:
-            unless.append("the code still forces it, as it did when it last decided it: Step(..., force=True)")
-    return Now(decision.action, decision.forced, because, tuple(unless))
-
-
-def _forcing(logs: Sequence[RunLog], step: str) -> Iterator[str]:
-    """Yield the steps whose dependents include a step, as far as runs that are kept have played them."""
-    for log in logs:
-        for name, selectors in log.forced_dependents():
-            if name != step and any(matches(selector, step) for selector in selectors):
-                yield name
+    if any("lost" in problem or "damaged" in problem for problem in run.problems):
+        return "no line tells of it, and lines are missing"
+    before = f"before it came to it{f' ({run.error})' if run.error else ''}"
+    told = {
+        "running": "the run goes on",
+        "unknown": "no line tells of it, nor of the run's end",
+        "completed": "the code did not submit it",
+        "killed": "the run was killed before it came to it, or in the seconds after its last batch",
+        "failed": "the code did not submit it; other steps failed",
+    }
+    if run.outcome == "cancelled" or run.error is not None:
+        return f"the run was cancelled {before}" if run.outcome == "cancelled" else f"the run failed {before}"
+    if run.stopped_after is not None:
+        return f"the run stopped after {run.stopped_after}, before it came to it"
+    return told[run.outcome]

@@ -4,7 +4,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
-from typing import Any, Literal, NamedTuple
+from typing import Any, Generic, Literal, NamedTuple, cast
+
+from typing_extensions import TypeVar
+
+T_co = TypeVar("T_co", covariant=True, default=Any)
 
 STEP_MARKER = "log.step"
 """The name of the markers that record decisions about steps, and their reasons."""
@@ -123,6 +127,8 @@ class Marker:
         attempts: The most attempts that one of the step's activities has taken so far; 0 where none began.
         run_id: The run's id.
         workflow_id: The workflow's id.
+        was_done: Whether the step was done when it was decided, or until this run withdrew its mark; None in other
+            markers.
     """
 
     name: str
@@ -133,6 +139,7 @@ class Marker:
     attempts: int = 0
     run_id: str | None = None
     workflow_id: str | None = None
+    was_done: bool | None = None
 
     @property
     def queue_seconds(self) -> float | None:
@@ -146,8 +153,10 @@ class Marker:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class StepOutcome:
+class StepOutcome(Generic[T_co]):
     """The outcome of one submission of a step.
+
+    ``StepOutcome[T]`` is that of a step whose activities return a ``T``.
 
     Attributes:
         step: The step's name.
@@ -170,10 +179,10 @@ class StepOutcome:
     finished: datetime
     error: BaseException | None = None
     problem: Exception | None = field(default=None, repr=False)
-    _value: Any = field(default=None, repr=False)
+    _value: T_co = field(default=cast("Any", None), repr=False)
 
     @property
-    def result(self) -> Any:
+    def result(self) -> T_co:
         """What the activities, or the alternative activities, returned; or the saved result.
 
         Raises:

@@ -13,6 +13,8 @@ MAX_KEY_BYTES = 1024
 EVERYTHING = "*"
 """The selector that matches every name."""
 
+EXACTLY = "="
+"""What begins a selector of one name alone, without what is below it."""
 
 NameRule = Literal["strict", "simpleflow"]
 """Which names and selectors are valid: ours, or what simpleflow takes, where the key stays under the prefix."""
@@ -105,22 +107,39 @@ def check_step_name(name: object, *, prefix: str = "", by: NameRule = STRICT) ->
 
 
 def check_selector(selector: object, *, by: NameRule = STRICT) -> str:
-    """Return ``selector`` if it is ``*`` or a well-formed step name; by the rule ``simpleflow`` any str is one.
+    """Return ``selector`` if it is well-formed: ``*``, a step name, or ``=`` and a step name.
+
+    By the rule ``simpleflow`` any str is.
 
     Raises:
         SelectorError: Naming the rule that is broken.
     """
     if not isinstance(selector, str):
         raise SelectorError(selector, _no_str(selector))
-    rule = None if selector == EVERYTHING or by == SIMPLEFLOW else _broken_rule(selector, by)
-    if rule is not None:
-        raise SelectorError(selector, rule)
+    if by == STRICT and selector != EVERYTHING:
+        *_, rule = (_broken_rule(name, by) for name in selects_alone(selector))
+        if rule is not None and not is_step_name(selector, by=by):
+            raise SelectorError(selector, rule)
     return selector
 
 
 def matches(selector: str, name: str) -> bool:
-    """Whether ``selector`` selects ``name``: ``*``, the name itself, or an ancestor of it."""
-    return selector in {EVERYTHING, name} or name.startswith(f"{selector}.")
+    """Whether ``selector`` selects ``name``.
+
+    ``*`` selects every name. ``a.b`` selects ``a.b`` and what is below it, ``=a.b`` selects ``a.b`` alone. A name
+    may begin with ``=``, as it always could: what selected it before still does, so ``=x`` selects a step ``=x``,
+    and what is below that, besides ``x``.
+    """
+    return (
+        selector in {EVERYTHING, name}
+        or name.startswith(f"{selector}.")
+        or (selector.startswith(EXACTLY) and selector[1:] == name)
+    )
+
+
+def selects_alone(selector: str) -> tuple[str, ...]:
+    """Return the names that ``selector``, which is not ``*``, selects besides those `below` it."""
+    return (selector, selector[1:]) if selector.startswith(EXACTLY) and selector != EXACTLY else (selector,)
 
 
 def below(selector: str) -> tuple[str, str | None]:
@@ -135,8 +154,9 @@ def below(selector: str) -> tuple[str, str | None]:
 
 
 def selectors_of(name: str) -> Iterator[str]:
-    """Yield every selector that matches ``name``: ``*``, its ancestors, itself."""
+    """Yield every selector that matches ``name``: ``*``, its ancestors, itself, itself alone."""
     yield EVERYTHING
+    yield f"{EXACTLY}{name}"
     dot = name.find(".")
     while dot >= 0:
         yield name[:dot]

@@ -17,7 +17,7 @@ from asyncsteps._plan.model import (
     StepRules,
     Withdraw,
 )
-from asyncsteps._plan.names import STRICT, NameRule, as_selectors, matches, selectors_of
+from asyncsteps._plan.names import EXACTLY, STRICT, NameRule, as_selectors, matches, selectors_of
 
 REASON_FORCED = "Step is forced"
 """The reason for ``Step(force=True)``; it comes last."""
@@ -79,11 +79,15 @@ class Planner:
         withdraw_invalidated: Whether done marks that playing a step makes stale are withdrawn. False: as in
             simpleflow.
         names: The rule that selectors keep.
+        watched: Selectors that decide nothing, and are only looked for in `unmatched`.
     """
 
-    def __init__(self, *, withdraw_invalidated: bool = True, names: NameRule = STRICT) -> None:
+    def __init__(
+        self, *, withdraw_invalidated: bool = True, names: NameRule = STRICT, watched: Iterable[str] = ()
+    ) -> None:
         self.withdraw_invalidated = withdraw_invalidated
         self._names: NameRule = names
+        self._watched = tuple(watched)
         self.forced = Selectors()
         self.skipped = Selectors()
         self._clock = 0
@@ -236,7 +240,7 @@ class Planner:
         Args:
             given: Only those among them; None: all.
         """
-        everything = dict.fromkeys((*self.forced, *self.skipped))
+        everything = dict.fromkeys((*self.forced, *self.skipped, *self._watched))
         while everything and self._decided:
             self._selectable.update(selectors_of(self._decided.pop()))
         return [
@@ -244,3 +248,10 @@ class Planner:
             for selector in everything
             if selector not in self._selectable and (given is None or selector in given)
         ]
+
+    def hint(self, selector: str) -> str:
+        """Return in words what may be wrong with a selector that is `unmatched`."""
+        group = selector.removeprefix(EXACTLY)
+        if group != selector and group in self._selectable:
+            return f"it selects {group!r} alone, and {group!r} without '=' what is below it too"
+        return "is it misspelt?"

@@ -1,7 +1,8 @@
 """What runs and workflows share: submissions, selectors, signals, markers."""
 
+from collections.abc import Callable, Coroutine
 from functools import partial
-from typing import Any, TypeVar, cast, overload
+from typing import Any, ParamSpec, TypeVar, overload
 
 from asyncsteps._plan.model import Marker, StepOutcome
 from asyncsteps._plan.names import as_reasoned_selectors
@@ -9,13 +10,15 @@ from asyncsteps._run.dispatch import Dispatch
 from asyncsteps._run.lifetime import Submission
 from asyncsteps._run.options import GivenSelectors
 from asyncsteps._run.parts import RunParts
-from asyncsteps._tasks.activity import Activity, ActivityTask
-from asyncsteps._tasks.canvas import Group, as_submittable
+from asyncsteps._tasks.activity import Activity, ActivityTask, AsyncExecutable, Executable
+from asyncsteps._tasks.canvas import Group, as_playable
 from asyncsteps._tasks.signals import MarkerTask, Signal, SignalTask, WaitForSignal
 from asyncsteps._tasks.step import Step
 from asyncsteps._tasks.submittable import Submittable
 
+P = ParamSpec("P")
 R = TypeVar("R")
+V = TypeVar("V")
 
 
 class BaseRun:
@@ -25,19 +28,32 @@ class BaseRun:
     _dispatch: Dispatch
 
     @overload
-    async def submit(self, submittable: Step, /) -> StepOutcome: ...
+    async def submit(self, submittable: Step[R], /) -> StepOutcome[R]: ...
 
     @overload
-    async def submit(self, submittable: Group, /) -> list[Any]: ...
+    async def submit(self, submittable: Submittable[R, V], /) -> R: ...
 
     @overload
-    async def submit(self, submittable: ActivityTask[R], /) -> R: ...
+    async def submit(self, submittable: tuple[Any, ...], /) -> Any: ...
 
     @overload
-    async def submit(self, submittable: Activity[..., R], /, *args: Any, **kwargs: Any) -> R: ...
+    async def submit(self, submittable: Activity[P, R], /, *args: P.args, **kwargs: P.kwargs) -> R: ...
 
     @overload
-    async def submit(self, submittable: object, /, *args: Any, **kwargs: Any) -> Any: ...
+    async def submit(
+        self, submittable: Callable[P, Coroutine[Any, Any, R]], /, *args: P.args, **kwargs: P.kwargs
+    ) -> R: ...
+
+    @overload
+    async def submit(
+        self, submittable: Callable[P, AsyncExecutable[R]], /, *args: P.args, **kwargs: P.kwargs
+    ) -> R: ...
+
+    @overload
+    async def submit(self, submittable: Callable[P, Executable[R]], /, *args: P.args, **kwargs: P.kwargs) -> R: ...
+
+    @overload
+    async def submit(self, submittable: Callable[P, R], /, *args: P.args, **kwargs: P.kwargs) -> R: ...
 
     async def submit(self, submittable: object, /, *args: Any, **kwargs: Any) -> Any:
         """Play a submittable in the caller's task and return its result.
@@ -52,7 +68,7 @@ class BaseRun:
 
         Raises:
             RunClosedError: Before the run is entered, and after it has ended.
-            StepDefinitionError: When it cannot be submitted.
+            StepDefinitionError: When it cannot be submitted, or does not take the arguments.
             StepFailedError: When a step with ``bubbles_exception_on_failure`` fails.
             StepDeadlockError: When a step would wait for itself.
             StoreError: When the store fails, whether or not failures bubble.
@@ -62,7 +78,7 @@ class BaseRun:
         """
         lifetime = self._parts.lifetime
         lifetime.check_loop()
-        item = as_submittable(submittable, *args, **kwargs)
+        item = as_playable(submittable, *args, **kwargs)
         if isinstance(item, SignalTask | MarkerTask):
             played = await self._dispatch.play(item)
         else:
@@ -94,7 +110,7 @@ class BaseRun:
 
     async def wait_signal(self, name: str, /) -> Signal:
         """Return a signal of this run, waiting unless it was already sent. Within chains use `WaitForSignal`."""
-        return cast("Signal", await self.submit(WaitForSignal(name)))
+        return await self.submit(WaitForSignal(name))
 
     def record_marker(self, name: str, details: Any = None) -> Marker:
         """Record a marker now. Within chains use `MarkerTask`.

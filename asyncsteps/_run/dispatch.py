@@ -2,23 +2,26 @@
 
 import asyncio
 import contextlib
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from contextlib import AbstractContextManager
 from functools import partial
+from types import TracebackType
 from typing import Any
 
 import anyio
 import anyio.lowlevel
 
-from asyncsteps._errors import RunClosedError, StepDeadlockError, StepDefinitionError
-from asyncsteps._journal.texts import shortened
+from asyncsteps._errors import ActivityTimeoutError, RunClosedError, StepDeadlockError, StepDefinitionError
+from asyncsteps._journal.texts import shortened, without_secrets
 from asyncsteps._run.dry_run import PlanEndsError, Unknown
 from asyncsteps._run.failures import Attempts
-from asyncsteps._run.name_locks import enclosing_step, note_running
+from asyncsteps._run.name_locks import NameLocks, enclosing_step, note_running
 from asyncsteps._run.parts import RunParts
 from asyncsteps._run.played import Played, join_failures
 from asyncsteps._run.step_player import StepPlayer
+from asyncsteps._run.until import Until
 from asyncsteps._tasks.activity import ActivityTask, play_task
+from asyncsteps._tasks.attempt import Attempt
 from asyncsteps._tasks.canvas import Chain, Group
 from asyncsteps._tasks.signals import MarkerTask, Signal, SignalTask, WaitForSignal
 from asyncsteps._tasks.step import Step
@@ -31,27 +34,41 @@ _STARTED_AT_ONCE = 50
 """Members of a group that are started before other tasks of the event loop have a turn."""
 
 
-class _Running:
-    """Notes, on entry, that an activity is running within the enclosing steps."""
+class _Running(Attempt):
+    """The block of an attempt, in which an activity is running within the enclosing steps of a run."""
+
+    __slots__ = ("_parts",)
+
+    def __init__(self, parts: RunParts, steps: NameLocks, task: ActivityTask[Any], number: int = 1) -> None:
+        lock = steps.innermost()
+        step, notes = (None, None) if lock is None else (lock.name, lock.all_notes)
+        clock = parts.limiter.clock
+        super().__init__(task, number, identity=parts.identity, step=step, notes=notes, clock=clock)
+        self._parts = parts
 
     def __enter__(self) -> None:
-        note_running()
-
-    def __exit__(self, *exc_info: object) -> None:
-        pass
-
-
-class _RunningAttempts(Attempts):
-    """Attempts that note, on entry, that an activity is running within the enclosing steps."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self._number = 0
-
-    def __enter__(self) -> None:
-        self._number += 1
-        note_running(self._number)
+        note_running(self.task, self.number)
         super().__enter__()
+        if self._parts.events is not None:
+            self._parts.events.attempt_started(self)
+
+    def __exit__(
+        self,
+        exc_type: type[BaseException] | None,
+        exc_value: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        try:
+            super().__exit__(exc_type, exc_value, traceback)
+        except ActivityTimeoutError as error:
+            exc_value = error
+            raise
+        finally:
+            if self._parts.events is not None:
+                self._parts.events.attempt_ended(self, exc_value)
+        if exc_type is None and (notes := self.noted):
+            told = without_secrets(notes)
+            self._parts.markers.note("notes", step=self.step, activity=self.task.name, notes=told)
 
 
 class Dispatch:
@@ -59,9 +76,19 @@ class Dispatch:
 
     def __init__(self, parts: RunParts) -> None:
         self._parts = parts
-        self.steps = StepPlayer(parts, self.play)
+        self.play: Callable[[Submittable], Awaitable[Played]] = self._play
+        self.steps = StepPlayer(parts, lambda item: self.play(item))  # noqa: PLW0108 - it changes below
+        if parts.until:
+            self.play = Until(
+                parts.until,
+                self._play,
+                lifetime=parts.lifetime,
+                locks=self.steps.locks,
+                markers=parts.markers,
+                run_id=parts.identity["run_id"],
+            ).play
 
-    async def play(self, item: Submittable) -> Played:  # noqa: PLR0911 - one way for each kind
+    async def _play(self, item: Submittable) -> Played:  # noqa: PLR0911 - one way for each kind
         """Play a submittable of any kind."""
         try:
             match item:
@@ -118,10 +145,18 @@ class Dispatch:
 
     def _attempting(self, task: ActivityTask[Any]) -> Callable[[], AbstractContextManager[object]]:
         """What is entered around each attempt, in its slot."""
+        one = partial(_Running, self._parts, self.steps.locks, task)
         if not task.attributes.retry:
-            return _Running
-        attempts = _RunningAttempts()
-        return lambda: attempts
+            return one
+        attempts = Attempts()
+
+        def next_one() -> AbstractContextManager[object]:
+            both = contextlib.ExitStack()
+            both.enter_context(attempts)
+            both.enter_context(one(attempts.number))
+            return both
+
+        return next_one
 
     async def _play_group(self, group: Group) -> Played:
         members = list(group.activities)

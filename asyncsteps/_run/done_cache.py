@@ -12,7 +12,7 @@ from typing import ParamSpec, Protocol, TypeVar
 import anyio
 
 from asyncsteps._errors import FINAL_ERRORS
-from asyncsteps._plan.names import EVERYTHING, below, matches
+from asyncsteps._plan.names import EVERYTHING, below, is_step_name, matches, selects_alone
 from asyncsteps._plan.order import just_before
 from asyncsteps._run.known_names import KnownNames
 from asyncsteps.store._protocol import StepStore
@@ -125,13 +125,14 @@ class DoneCache:
     async def _matching(self, selector: str) -> list[str]:
         """The done names that one selector matches, as they were fetched."""
         low, high = below(selector)
-        names = [selector] if selector != EVERYTHING and await self.is_done(selector) else []
+        alone = () if selector == EVERYTHING else selects_alone(selector)
+        names = [name for name in alone if is_step_name(name) and await self.is_done(name)]
         known, generation = self._known, self._generation
         if selector != EVERYTHING and known.reach(low) == low:
             await self._ask(low)  # one page, which answers for the neighbours too
         if not covers(known.reach(low), high) or generation != self._generation:
             listed = await self._ask_store(self._store.list_done, selector)
-            self._learn(generation, low, high, [name for name in listed if name > low])
+            self._learn(generation, low, high, [each for each in listed if each not in alone])
             return [*names, *listed]
         return [*names, *known.between(low, high)]
 

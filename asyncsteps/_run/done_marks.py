@@ -5,7 +5,7 @@ import json
 from collections.abc import Awaitable, Callable, Coroutine, Iterable, Mapping
 from dataclasses import dataclass
 from functools import partial
-from typing import Any, ParamSpec, TypeVar
+from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar
 
 import anyio
 
@@ -22,6 +22,9 @@ from asyncsteps._tasks.retry import attempts
 from asyncsteps._tasks.shield import through_cancellations
 from asyncsteps.store._budget import one_budget
 from asyncsteps.store._protocol import StepStore
+
+if TYPE_CHECKING:
+    from asyncsteps._run.events import Events
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -97,11 +100,18 @@ class StoredMarks:
         open_store: Opens the store.
         policy: Returns the retry and the timeouts of requests to the store; called when it is opened.
         mark_timeout: Seconds that a mark or a withdrawal under way may take after a cancellation.
+        events: Tells the subscribers of each call; None where there are none.
     """
 
     def __init__(
-        self, open_store: OpenStore, *, policy: Callable[[], ActivityAttributes], mark_timeout: float
+        self,
+        open_store: OpenStore,
+        *,
+        policy: Callable[[], ActivityAttributes],
+        mark_timeout: float,
+        events: "Events | None" = None,
     ) -> None:
+        self._events = events
         self._open_store = open_store
         self._policy = policy
         self._mark_timeout = mark_timeout
@@ -225,6 +235,8 @@ class StoredMarks:
         """Ask the store, by default with retries, since many may wait for the answer."""
         assert self._opened is not None
         policy = self._opened[2]
+        if self._events is not None:
+            call = self._events.timed("asking for done steps", call)
         if policy.retry:
             return await self._attempt(policy, "asking for done steps", call, *args, **kwargs)
         with one_budget(retried=True):
@@ -237,6 +249,8 @@ class StoredMarks:
         """Call a function of the store, with the policy's attempts and timeouts if it has any."""
         assert self._opened is not None
         policy = self._opened[2]
+        if self._events is not None:
+            function = self._events.timed(what, function)
         if policy.plain:
             return function(*args, **kwargs)
         return self._attempt(policy, what, function, *args, **kwargs)

@@ -38,11 +38,13 @@ class Plan:
         decisions: One per submission of a step, in order.
         incomplete: Why the plan ends before the code does; None if it is complete.
         unmatched_selectors: Selectors that match no step of the plan, in order of addition.
+        stopped_after: The step that the run would stop after, by its ``until``; None if it would not.
     """
 
     decisions: tuple[PlannedStep, ...]
     incomplete: str | None = None
     unmatched_selectors: tuple[str, ...] = ()
+    stopped_after: str | None = None
 
     @property
     def complete(self) -> bool:

@@ -53,14 +53,20 @@ def _innermost() -> _Attempt | None:
 
 
 class Attempts:
-    """The attempts at one activity: each is a block, and what fails in it counts unless another one follows."""
+    """The attempts at one activity: each is a block, and what fails in it counts unless another one follows.
+
+    Attributes:
+        number: The number of the last, from 1.
+    """
 
     def __init__(self) -> None:
+        self.number = 0
         self._before: list[_Attempt] = []
         self._attempt: _Attempt | None = None
         self._token: Token[_Attempt | None] | None = None
 
     def __enter__(self) -> None:
+        self.number += 1
         self._attempt = _Attempt()
         self._token = _current.set(self._attempt)
 

@@ -112,6 +112,7 @@ class Journal:
             self._entries.append((event, datetime.now(UTC), fields))
             if event == _URGENT:
                 self._urgent = True
+            if self._urgent or len(self._entries) == _MANY:
                 self._news.set()
 
     def planned(self) -> None:
@@ -122,11 +123,20 @@ class Journal:
         """Begin, on the running event loop."""
         self._began = datetime.now(UTC)
         self._folder = folder_name("run", self._run_id, self._began)
-        # In a context of its own: it is part of none of the steps or spans that the run is made in.
-        self._task = asyncio.get_running_loop().create_task(self._keep(), context=contextvars.Context())
+        self._task = self._writing()
+
+    def _writing(self) -> asyncio.Task[None]:
+        # In a context of its own: it is part of none of the steps or spans that the run is made in. A task factory
+        # may not take ``context=``.
+        return contextvars.Context().run(asyncio.get_running_loop().create_task, self._keep())
 
     async def close(
-        self, error: BaseException | None, *, counts: Mapping[Status, int], failures: Sequence[Exception]
+        self,
+        error: BaseException | None,
+        *,
+        counts: Mapping[Status, int],
+        failures: Sequence[Exception],
+        stopped_after: str | None = None,
     ) -> None:
         """Write the last batch, and wait for it: a few seconds at most, whatever cancels the waiting."""
         task = self._task
@@ -135,7 +145,8 @@ class Journal:
         if isinstance(error, GeneratorExit):  # nothing can be awaited
             task.cancel()
             return
-        self.note("ended", ending(error, failures, counts, (datetime.now(UTC) - self._began).total_seconds()))
+        seconds = (datetime.now(UTC) - self._began).total_seconds()
+        self.note("ended", ending(error, failures, counts, seconds, stopped_after))
         self._closing = True
         self._news.set()
         await uninterrupted(asyncio.ensure_future(self._ended(task)))
@@ -143,28 +154,31 @@ class Journal:
     async def _ended(self, task: "asyncio.Task[None]") -> None:
         with anyio.move_on_after(self._timeout):
             await until_done(task)
+            if not self._off:  # `asyncio.run` cancels all that is left, the run and this
+                task = self._writing()
+                await until_done(task)
         if not task.done():
             self._warn(f"its last batch took longer than {self._timeout:g} s")
             task.cancel()
         await asyncio.wait([task])
+        self._off = True
+        self._entries.clear()
 
     async def _keep(self) -> None:
         """Write batches until the run ends."""
         try:
             while not self._off:
                 await self._until_due()
-                last, store = self._closing, self._store()
+                last, store, self._urgent = self._closing, self._store(), False
                 if store is not None:
                     await self._write_to(journal_files(store), last=last)
                 elif len(self._entries) > _AT_MOST:
                     self._lose(len(self._entries) - _AT_MOST)
-                if last:
-                    break
-                self._urgent = False
+                self._off |= last
         except Exception:  # a fault of the journal is none of the run's
             logger.exception("the journal of run %s is broken off", self._run_id)
-        finally:
             self._off = True
+        if self._off:
             self._entries.clear()
 
     async def _write_to(self, files: JournalFiles | None, *, last: bool) -> None:
@@ -174,7 +188,6 @@ class Journal:
         if self._plans and not self._body and not any(isinstance(entry, Marker) for entry in self._entries):
             return
         self._last_write = asyncio.get_running_loop().time()
-        self._urgent = False
         await self._write(files, last=last)
         if last and not self._off:
             await self._clean(files)
@@ -211,13 +224,15 @@ class Journal:
         if not last:
             alive = {"counts": dict(self._counts), "seconds": (datetime.now(UTC) - self._began).total_seconds()}
             body += self._encoder.event("alive", datetime.now(UTC), alive).encode()
+        self._unsaved = True  # also if it is cancelled
         try:
             await files.write(segment_name(self._folder, self._segment, last=last), body)
         except StoreError as error:
             self._warn(error)
-            self._off, self._unsaved = isinstance(error, FINAL_ERRORS), True
+            self._off = isinstance(error, FINAL_ERRORS)
             if len(self._body) > _UNSAVED:
                 self._next_segment()
+                self._encoder.forget_lists()
                 self._entries.insert(0, ("lost", datetime.now(UTC), {"bytes": len(body)}))
         else:
             self._unsaved = False
@@ -232,13 +247,16 @@ class Journal:
         """Encode the events that wait; other tasks have turns meanwhile."""
         if len(self._entries) > _AT_MOST:
             self._lose(len(self._entries) - _AT_MOST)
-        entries, self._entries = self._entries, []
         if not self._body:
             self._body += self._encoder.event("started", self._began, self._head()).encode()
-        for start in range(0, len(entries), _AT_ONCE):
-            if start:
+        left = len(self._entries)
+        while left > 0:
+            part = self._entries[: min(left, _AT_ONCE)]
+            del self._entries[: len(part)]
+            self._body += self._encoded(part)
+            left -= len(part)
+            if left:
                 await asyncio.sleep(0)
-            self._body += self._encoded(entries[start : start + _AT_ONCE])
 
     def _encoded(self, entries: Sequence[Entry]) -> bytes:
         lines: list[str] = []

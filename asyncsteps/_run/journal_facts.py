@@ -7,27 +7,19 @@ from typing import Any
 
 from asyncsteps._errors import error_text
 from asyncsteps._journal.process import process_mark
-from asyncsteps._journal.texts import shortened, without_secrets
+from asyncsteps._journal.texts import shortened, shortened_reason, without_secrets
 from asyncsteps._plan.model import Status
 from asyncsteps._run.described import host
 
 
-def facts(
-    *,
-    version: str | None,
-    force: Sequence[tuple[str, str | None]],
-    skip: Sequence[tuple[str, str | None]],
-    max_parallel: int,
-    about: Mapping[str, Any] | None,
-) -> dict[str, Any]:
+def facts_of(run: Mapping[str, Any], about: Mapping[str, Any] | None) -> dict[str, Any]:
     """Return what the first line tells of a run as it was made."""
-    return {
-        "version": version,
-        "force": [list(each) for each in force],
-        "skip": [list(each) for each in skip],
-        "max_parallel": max_parallel,
-        "about": without_secrets(about or {}),
-    }
+    selectors = {name: [[selector, _told(reason)] for selector, reason in run[name]] for name in ("force", "skip")}
+    return {**run, **selectors, "about": without_secrets(about or {})}
+
+
+def _told(reason: str | None) -> str | None:
+    return None if reason is None else shortened_reason(reason)
 
 
 @functools.cache
@@ -45,7 +37,11 @@ def of_process(pid: int) -> dict[str, Any]:
 
 
 def ending(
-    error: BaseException | None, failures: Sequence[Exception], counts: Mapping[Status, int], seconds: float
+    error: BaseException | None,
+    failures: Sequence[Exception],
+    counts: Mapping[Status, int],
+    seconds: float,
+    stopped_after: str | None,
 ) -> dict[str, Any]:
     """Return what the last line tells."""
     outcome = "failed" if failures else "completed"
@@ -58,4 +54,5 @@ def ending(
         "counts": {str(status): number for status, number in counts.items()},
         "failures": len(failures),
         "error": told,
+        "stopped_after": stopped_after,
     }

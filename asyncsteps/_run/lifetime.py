@@ -3,16 +3,17 @@
 import asyncio
 from collections.abc import Iterator
 from contextlib import contextmanager
+from contextvars import Context
 from types import TracebackType
 from typing import Any, Protocol
 
 import anyio
 
-from asyncsteps._errors import RunClosedError
+from asyncsteps._errors import RunClosedError, RunStopped
 from asyncsteps._run.waiting import can_go_on, context_of, waits_for
 from asyncsteps._tasks.limiter import Limiter
 from asyncsteps._tasks.scope import Scope
-from asyncsteps._tasks.shield import uninterrupted
+from asyncsteps._tasks.shield import through_cancellations, uninterrupted, until_done
 
 _LOOKED_LONG = 0.001
 _REST = 10
@@ -73,7 +74,8 @@ class Submission:
         self._lifetime = lifetime
         self.task = asyncio.current_task()
         # The task that has entered the run leaves it, as a rule, and is within no submission then.
-        self._scope = None if self.task is lifetime.entered_by else Scope()
+        plain = self.task is lifetime.entered_by and not lifetime.may_stop
+        self._scope = None if plain else Scope()
         self._cancelled = False
 
     def __enter__(self) -> None:
@@ -95,6 +97,8 @@ class Submission:
         else:
             caught = False
         if caught:
+            if self._lifetime.stopped is not None:
+                raise RunStopped(self._lifetime.stopped.after, self._lifetime.stopped.run_id)
             raise RunClosedError("the run was left by an exception, which cancelled this submission")
 
     def cancel(self) -> None:
@@ -125,15 +129,19 @@ class Lifetime:
 
     Args:
         limiter: The limiter of the run.
+        may_stop: Whether it may `stop` before its end.
 
     Attributes:
         limiter: The limiter of the run.
+        may_stop: As given.
         entered_by: The task that has entered the run.
         submissions: What is under way, in order of submission.
+        stopped: Why the run takes no more work before its end; None if it does.
     """
 
-    def __init__(self, limiter: Limiter) -> None:
+    def __init__(self, limiter: Limiter, *, may_stop: bool = False) -> None:
         self.limiter = limiter
+        self.may_stop = may_stop
         self._loop: asyncio.AbstractEventLoop | None = None
         self._closed = False
         self.entered_by: asyncio.Task[Any] | None = None
@@ -142,6 +150,8 @@ class Lifetime:
         self._news: asyncio.Event | None = None
         self._idle: asyncio.Event | None = None
         self._went_on: Submission | None = None
+        self.stopped: RunStopped | None = None
+        self._stopping: asyncio.Task[None] | None = None
 
     def enter(self) -> None:
         """Open.
@@ -164,6 +174,8 @@ class Lifetime:
             raise RunClosedError("the run has ended: submit within its 'async with' block")
         if self._loop is None:
             raise RunClosedError("the run is not entered: use it within 'async with StepRun(...) as run:'")
+        if self.stopped is not None:
+            raise RunStopped(self.stopped.after, self.stopped.run_id)
 
     def check_loop(self) -> None:
         """Check that work is taken, and on the running event loop.
@@ -172,7 +184,7 @@ class Lifetime:
             RunClosedError: When it is not.
         """
         loop = asyncio.get_running_loop()
-        if self._closed or loop is not self._loop:
+        if self._closed or self.stopped is not None or loop is not self._loop:
             self.check_open()
             raise RunClosedError(
                 "the run was entered on another event loop: submit on that one, from a thread with "
@@ -211,6 +223,10 @@ class Lifetime:
         self._news, self._idle = news, idle = asyncio.Event(), asyncio.Event()
         loop = asyncio.get_running_loop()
         while self.submissions:
+            if self._stopping is not None and self._stopping is not asyncio.current_task():
+                await until_done(self._stopping)
+                self._news, self._idle = news, idle
+                continue
             news.clear()
             if not waits:
                 await news.wait()
@@ -260,10 +276,33 @@ class Lifetime:
     async def cancel(self) -> None:
         """Cancel what is under way, and wait for its end whatever cancels the waiting."""
         self.close()
+        if self._stopping is not None:
+            self._stopping.cancel()
+            await through_cancellations(self._stopping)
         for submission in self.submissions:
             submission.cancel()
         if self.submissions:
             await uninterrupted(asyncio.ensure_future(self.until_idle(None)))
+
+    def stop_when_idle(self, waits: EndedWaits) -> None:
+        """Have ``waits`` given up in a task of its own when nothing under way can go on."""
+        if self._stopping is None and not self._closed:
+            # In a context of its own: it is part of none of the activities that it looks at.
+            stopping = asyncio.get_running_loop().create_task(self.until_idle(waits), context=Context())
+            stopping.add_done_callback(self._stop_ended)
+            self._stopping = stopping
+            self._tell()  # to the end of the run, if it waits already
+
+    def _stop_ended(self, task: "asyncio.Task[None]") -> None:
+        self._stopping = None
+        if not task.cancelled():
+            task.result()
+
+    def stop(self, stopped: RunStopped) -> None:
+        """Take no more work, and cancel what is under way."""
+        self.stopped = stopped
+        for submission in self.submissions:
+            submission.cancel()
 
     def close(self) -> None:
         """Take no more work."""

@@ -19,6 +19,7 @@ from asyncsteps._journal.texts import collapsed
 from asyncsteps._plan.model import STEP_MARKER, Marker, RecordStatus, Status
 
 if TYPE_CHECKING:
+    from asyncsteps._run.events import Events
     from asyncsteps._run.journal import Journal
 
 logger = logging.getLogger("asyncsteps")
@@ -35,6 +36,7 @@ class MarkerLog:
         markers_file: A file that gets one line of JSON a marker, appended; None: none.
         identity: ``run_id`` and ``workflow_id``, which each marker carries.
         journal: Gets each marker, and what else happens; None: none.
+        events: Likewise.
         silent: Whether nothing is logged and details are not checked, as for a plan.
     """
 
@@ -45,10 +47,11 @@ class MarkerLog:
         markers_file: str | PathLike[str] | None = None,
         identity: Mapping[str, Any] | None = None,
         journal: "Journal | None" = None,
+        events: "Events | None" = None,
         silent: bool = False,
     ) -> None:
         self._run_id, self._workflow_id = (identity or {}).get("run_id"), (identity or {}).get("workflow_id")
-        self._journal = journal
+        self._journal, self._events = journal, events
         self.markers: list[Marker] = []
         self.counts: Counter[Status] = Counter()
         self._on_marker = on_marker
@@ -93,6 +96,7 @@ class MarkerLog:
         started: datetime | None = None,
         queued: datetime | None = None,
         attempts: int = 0,
+        was_done: bool | None = None,
         error: BaseException | None = None,
     ) -> Marker:
         """Record a step's marker as the planner made it; an error is logged with its trace."""
@@ -105,12 +109,14 @@ class MarkerLog:
                 why = f" ({', '.join(collapsed(details['reasons']))})" if details["reasons"] else ""
                 forced = "forced, " if details["forced"] else ""
                 logger.info("step %s: %s%s%s", details["step"], forced, status, why)
-        return self._add(STEP_MARKER, details, started, queued, attempts)
+        return self._add(STEP_MARKER, details, started, queued, attempts, was_done)
 
     def note(self, event: str, **fields: Any) -> None:
-        """Tell the journal of something that is no marker."""
+        """Tell the journal and the subscribers of something that is no marker."""
         if self._journal is not None:
             self._journal.note(event, fields)
+        if self._events is not None:
+            self._events.note(event, fields)
 
     def _add(
         self,
@@ -119,12 +125,16 @@ class MarkerLog:
         started: datetime | None = None,
         queued: datetime | None = None,
         attempts: int = 0,
+        was_done: bool | None = None,
     ) -> Marker:
         at = datetime.now(UTC)
-        marker = Marker(name, details, at, started, queued, attempts, self._run_id, self._workflow_id)
+        ids = (self._run_id, self._workflow_id)
+        marker = Marker(name, details, at, started, queued, attempts, *ids, was_done)
         self.markers.append(marker)
         if self._journal is not None:
             self._journal.marker(marker)
+        if self._events is not None:
+            self._events.marker(marker)
         if self._file is not None:
             self._write(marker, self._file)
         for callback in self._on_marker:

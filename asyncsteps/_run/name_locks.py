@@ -1,12 +1,15 @@
 """One submission of a step name at a time: the second waits for the first to end."""
 
 from collections import defaultdict
+from collections.abc import Callable
 from contextvars import ContextVar, Token
 from datetime import UTC, datetime
 from typing import Self
 
 from asyncsteps._errors import StepDeadlockError
 from asyncsteps._run.lifetime import Lifetime, Waiters
+from asyncsteps._tasks.attempt import StepNotes
+from asyncsteps._tasks.retry import Named
 
 
 class NameLock:
@@ -16,6 +19,7 @@ class NameLock:
         attempts: The most attempts that one activity within the step has taken so far.
         owner: The locks that it belongs to.
         name: The step's name.
+        notes: The notes of the step's activities; None while there are none.
         released: Whether it has been released.
         started: When an activity within the step first began to run, in UTC; None while none did.
         waiters: Who waits for its release.
@@ -23,7 +27,7 @@ class NameLock:
     """
 
     _token: "Token[tuple[NameLock, ...]]"
-    __slots__ = ("_token", "attempts", "name", "owner", "released", "started", "waiters", "waits_for")
+    __slots__ = ("_token", "attempts", "name", "notes", "owner", "released", "started", "waiters", "waits_for")
 
     def __init__(self, owner: "NameLocks", name: str) -> None:
         self.owner = owner
@@ -31,12 +35,18 @@ class NameLock:
         self.released = False
         self.started: datetime | None = None
         self.attempts = 0
+        self.notes: StepNotes | None = None
         self.waiters: Waiters | None = None
         self.waits_for: defaultdict[str, int] = defaultdict(int)
 
     def __enter__(self) -> Self:
         self._token = _enclosing.set((*_held(), self))
         return self
+
+    def all_notes(self) -> StepNotes:
+        """The notes of the step's activities, to add to."""
+        self.notes = self.notes or StepNotes()
+        return self.notes
 
     def __exit__(self, *exc_info: object) -> None:
         _enclosing.reset(self._token)
@@ -57,12 +67,14 @@ def enclosing_step() -> str | None:
     return next((lock.name for lock in reversed(_enclosing.get()) if not lock.released), None)
 
 
-def note_running(attempt: int = 1) -> None:
+def note_running(activity: Named, attempt: int = 1) -> None:
     """Note that an activity begins to run within the enclosing steps, for the ``attempt``-th time."""
     for lock in _enclosing.get():
         lock.attempts = max(lock.attempts, attempt)
         if lock.started is None:
             lock.started = datetime.now(UTC)
+            if lock.owner.on_start is not None:
+                lock.owner.on_start(lock, activity)
 
 
 class NameLocks:
@@ -70,15 +82,27 @@ class NameLocks:
 
     Args:
         lifetime: The lifetime of the run.
+        on_start: Called when the first activity of a step begins to run.
     """
 
-    def __init__(self, lifetime: Lifetime) -> None:
+    def __init__(self, lifetime: Lifetime, on_start: Callable[[NameLock, Named], object] | None = None) -> None:
         self._lifetime = lifetime
+        self.on_start = on_start
         self._locks: dict[str, NameLock] = {}
 
     def held(self, *, running: bool) -> tuple[str, ...]:
         """The names whose steps run, or are queued, in the order in which they were acquired."""
         return tuple(name for name, lock in list(self._locks.items()) if (lock.started is not None) is running)
+
+    def innermost(self) -> NameLock | None:
+        """The innermost step of this run that the current code runs within; None outside of its steps."""
+        return next(
+            (lock for lock in reversed(_enclosing.get()) if lock.owner is self and not lock.released), None
+        )
+
+    def enclosing(self) -> list[NameLock]:
+        """The steps of this run that the current code runs within, outermost first."""
+        return [lock for lock in _held() if lock.owner is self]
 
     async def acquire(self, name: str) -> NameLock:
         """Acquire ``name``; enter the lock, to hold it inside the block.

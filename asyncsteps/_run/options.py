@@ -7,9 +7,12 @@ from os import PathLike
 from typing import Any, TypedDict, cast
 
 from asyncsteps._errors import StepDefinitionError, WorkflowIdError
+from asyncsteps._events.base import OnEvent
+from asyncsteps._plan.names import check_selector
+from asyncsteps._plan.planner import Planner
 from asyncsteps._run.done_marks import OpenStore
 from asyncsteps._run.markers import OnMarker
-from asyncsteps._tasks.attributes import ActivityAttributes
+from asyncsteps._tasks.attributes import ActivityAttributes, is_count
 from asyncsteps.store._protocol import StepStore
 
 GivenSelectors = str | Iterable[str] | Mapping[str, str | None]
@@ -39,8 +42,11 @@ class RunOptions(TypedDict, total=False):
     skip: GivenSelectors
     version: str | None
     max_parallel: int
+    limits: Mapping[str, int] | None
+    until: str | Iterable[str]
     withdraw_invalidated: bool
     on_marker: OnMarker | Iterable[OnMarker]
+    on_event: OnEvent | Iterable[OnEvent]
     markers_file: str | PathLike[str] | None
     mark_timeout: float
     step_activity_params: GivenParams | None
@@ -55,6 +61,23 @@ def checked_about(given: object) -> None:
         json.dumps(None if given is None else dict(cast("Mapping[str, Any]", given)))
     except Exception as error:  # a mapping of the caller's own may raise anything
         raise StepDefinitionError(f"about={given!r:.200} is refused: it is a mapping of JSON values") from error
+
+
+def checked_limits(given: object) -> dict[str, int]:
+    """Return the limits by selector.
+
+    Raises:
+        SelectorError: When a selector is malformed.
+        StepDefinitionError: When ``given`` is no mapping to ints of at least 1.
+    """
+    if given is not None and not isinstance(given, Mapping):
+        raise StepDefinitionError(f"limits={given!r:.200} is refused: it is a mapping of selector to int")
+    limits: dict[str, int] = {}
+    for selector, total in (given or {}).items():
+        if not is_count(total, least=1):
+            raise StepDefinitionError(f"limits={{{selector!r}: {total!r}}} is refused: it is an int of at least 1")
+        limits[check_selector(selector)] = total
+    return limits
 
 
 def checked_workflow_id(given: object) -> str:
@@ -94,6 +117,22 @@ def as_policy(given: GivenParams | None) -> Callable[[], ActivityAttributes]:
 
 def _policy(params: Mapping[str, Any]) -> ActivityAttributes:
     return ActivityAttributes(**{name: params[name] for name in _HONOURED if name in params})
+
+
+ReasonedSelectors = tuple[tuple[str, str | None], ...]
+"""Selectors with their reasons."""
+
+
+def planner_of(
+    force: ReasonedSelectors, skip: ReasonedSelectors, *, withdraw_invalidated: bool, watched: Iterable[str]
+) -> Planner:
+    """Return a planner that knows the selectors of a run."""
+    planner = Planner(withdraw_invalidated=withdraw_invalidated, watched=watched)
+    for selector, reason in force:
+        planner.add_forced(selector, reason)
+    for selector, reason in skip:
+        planner.add_skipped(selector, reason)
+    return planner
 
 
 def as_callbacks(given: object) -> tuple[OnMarker, ...]:

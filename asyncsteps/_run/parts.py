@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from asyncsteps._plan.planner import Planner
 from asyncsteps._run.done_marks import StoredMarks
@@ -13,6 +13,9 @@ from asyncsteps._run.markers import MarkerLog
 from asyncsteps._run.signals import Signals
 from asyncsteps._run.turns import Turns
 from asyncsteps._tasks.limiter import Limiter
+
+if TYPE_CHECKING:
+    from asyncsteps._run.events import Events
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -28,8 +31,10 @@ class RunParts:
         identity: ``run_id``, ``workflow_id`` and ``version``, for done marks and as ``context`` of classes with
             ``execute()``.
         lifetime: Whether the run takes work, and what is under way.
+        until: Selectors of what the run stops after.
         planning: Whether this run only plans: activities are not played, and their results are unknown.
         failures: The failures of the run.
+        events: Tells the subscribers what happens; None where there are none.
         turns: Gives the event loop its turns.
     """
 
@@ -40,6 +45,8 @@ class RunParts:
     limiter: Limiter
     identity: Mapping[str, Any]
     lifetime: Lifetime
+    until: tuple[str, ...] = ()
     planning: bool = False
     failures: Failures = field(default_factory=Failures)
+    events: "Events | None" = None
     turns: Turns = field(default_factory=Turns)

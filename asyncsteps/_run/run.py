@@ -7,12 +7,12 @@ import uuid
 from collections.abc import Awaitable, Callable, Iterable, Mapping
 from os import PathLike
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, Self, TypeVar
+from typing import TYPE_CHECKING, Any, Self, TypeVar, cast
 
 from asyncsteps._errors import StepDefinitionError
+from asyncsteps._events.base import OnEvent
 from asyncsteps._plan.model import Marker, Status
-from asyncsteps._plan.names import as_reasoned_selectors
-from asyncsteps._plan.planner import Planner
+from asyncsteps._plan.names import as_reasoned_selectors, as_selectors
 from asyncsteps._run.base import BaseRun
 from asyncsteps._run.dispatch import Dispatch
 from asyncsteps._run.done_marks import OpenStore, StoredMarks
@@ -29,16 +29,21 @@ from asyncsteps._run.options import (
     as_opener,
     as_policy,
     checked_about,
+    checked_limits,
     checked_workflow_id,
+    planner_of,
 )
 from asyncsteps._run.parts import RunParts
 from asyncsteps._run.signals import Signals
+from asyncsteps._run.sinks import events_of, journal_of
+from asyncsteps._run.until import left_by
 from asyncsteps._tasks.attributes import as_seconds, is_count
 from asyncsteps._tasks.limiter import Limiter
 from asyncsteps._tasks.submittable import Submittable
 from asyncsteps.store._protocol import StepStore
 
 if TYPE_CHECKING:
+    from asyncsteps._run.events import Events
     from asyncsteps._run.journal import Journal
 
 logger = logging.getLogger("asyncsteps")
@@ -58,13 +63,21 @@ class StepRun(BaseRun):
             close it.
         workflow_id: Recorded in done marks.
         run_id: Recorded in done marks. None: a random one.
-        force: Selectors of steps to play though they are done, or a mapping of selector to reason.
+        force: Selectors of steps to play though they are done, or a mapping of selector to reason. A selector is a
+            step name, an ancestor of it, ``=`` and a name for that name alone, or ``*``.
         skip: Selectors of steps to skip, or a mapping of selector to reason. Force beats skip.
         version: The workflow's version, recorded in done marks.
         max_parallel: The most activities at once, including those in worker threads.
+        limits: The most activities at once in the steps that a selector matches: ``{"load.stripe": 5}``. An
+            activity counts to each limit that matches its step or one around it, and not while it only waits for
+            what it has submitted.
+        until: Selectors of steps that the run stops after. Once one has ended and none is under way, nothing more
+            is begun, what has begun ends, and then `RunStopped` leaves the block, which swallows it.
         withdraw_invalidated: Whether done marks that playing a step makes stale are withdrawn before its
             activities start. False: as in simpleflow; an interrupted run may leave stale marks.
         on_marker: Called with each `Marker` as it is recorded: one callable, or several.
+        on_event: Called with each event of `asyncsteps.events`: one callable, or several. A plain function is
+            called at once, where it happens, and must not wait; an ``async def`` in a task of its own.
         markers_file: A file that gets each marker as a line of JSON.
         mark_timeout: Seconds that a mark or a withdrawal under way may take after a cancellation. One that takes
             longer is reported as not known to be stored.
@@ -82,6 +95,7 @@ class StepRun(BaseRun):
     """
 
     _journal: "Journal | None"
+    _events: "Events | None"
 
     def __init__(
         self,
@@ -93,8 +107,11 @@ class StepRun(BaseRun):
         skip: GivenSelectors = (),
         version: str | None = None,
         max_parallel: int = MAX_PARALLEL,
+        limits: Mapping[str, int] | None = None,
+        until: str | Iterable[str] = (),
         withdraw_invalidated: bool = True,
         on_marker: OnMarker | Iterable[OnMarker] = (),
+        on_event: OnEvent | Iterable[OnEvent] = (),
         markers_file: str | PathLike[str] | None = None,
         mark_timeout: float = MARK_TIMEOUT,
         step_activity_params: GivenParams | None = None,
@@ -112,40 +129,57 @@ class StepRun(BaseRun):
         self._workflow_id = checked_workflow_id(workflow_id)
         self._run_id = run_id or str(uuid.uuid4())
         self._version = version
-        lifetime = Lifetime(Limiter(max_parallel))
+        at_most, stops_after = checked_limits(limits), as_selectors(until)
+        limiter = Limiter(max_parallel, limits=at_most, names=self._steps_around)
+        lifetime = Lifetime(limiter, may_stop=bool(stops_after))
         identity = {"run_id": self._run_id, "workflow_id": self._workflow_id, "version": self._version}
         forced, skipped = as_reasoned_selectors(force), as_reasoned_selectors(skip)
         seconds = as_seconds(mark_timeout, "mark_timeout") or MARK_TIMEOUT
-        marks = StoredMarks(as_opener(store), policy=as_policy(step_activity_params), mark_timeout=seconds)
+        self._events = events = events_of(on_event, identity, timeout=seconds)
+        marks = StoredMarks(
+            as_opener(store), policy=as_policy(step_activity_params), mark_timeout=seconds, events=events
+        )
+        self._facts = {
+            "version": version,
+            "force": forced,
+            "skip": skipped,
+            "max_parallel": max_parallel,
+            "limits": at_most,
+            "until": stops_after,
+        }
         self._journal = None
         if journal:
-            from asyncsteps._run.journal import Journal
-            from asyncsteps._run.journal_facts import facts
-
-            self._journal = Journal(
-                self._run_id,
-                self._workflow_id,
-                store=lambda: store if isinstance(store, StepStore) else marks.store,
-                facts=facts(version=version, force=forced, skip=skipped, max_parallel=max_parallel, about=about),
+            self._journal = journal_of(
+                lambda: store if isinstance(store, StepStore) else marks.store,
+                *(self._facts, identity),
+                about=about,
                 keep_runs=keep_runs,
                 timeout=seconds,
             )
         self._parts = RunParts(
-            planner=_planner(forced, skipped, withdraw_invalidated=withdraw_invalidated),
+            planner=planner_of(
+                forced, skipped, withdraw_invalidated=withdraw_invalidated, watched=(*at_most, *stops_after)
+            ),
             marks=marks,
             markers=MarkerLog(
                 on_marker=as_callbacks(on_marker),
                 markers_file=markers_file,
                 identity=identity,
                 journal=self._journal,
+                events=events,
             ),
             signals=Signals(lifetime),
             limiter=lifetime.limiter,
             identity=identity,
             lifetime=lifetime,
+            events=events,
+            until=stops_after,
         )
         self._dispatch = Dispatch(self._parts)
         self._has_planned = False
+
+    def _steps_around(self) -> list[str]:
+        return [lock.name for lock in self._dispatch.steps.locks.enclosing()]
 
     @property
     def workflow_id(self) -> str:
@@ -192,19 +226,28 @@ class StepRun(BaseRun):
         return self._dispatch.steps.locks.held(running=False)
 
     @property
+    def stopped_after(self) -> str | None:
+        """The step that the run has stopped after, by its ``until``; None if it has not, or had nothing left."""
+        stopped = self._parts.lifetime.stopped
+        return None if stopped is None else stopped.after
+
+    @property
     def unmatched_selectors(self) -> list[str]:
-        """Selectors, including dependents', that match no step decided so far, in order of addition."""
+        """Selectors, including dependents' and those of limits, that match no step decided so far, in order."""
         return self._parts.planner.unmatched()
 
     async def __aenter__(self) -> Self:
         self._parts.lifetime.enter()
         try:
             self._parts.markers.open()
+            if self._journal is not None:
+                self._journal.start()
         except BaseException:
+            self._parts.markers.close()
             self._parts.lifetime.close()
             raise
-        if self._journal is not None:
-            self._journal.start()
+        if self._events is not None:
+            self._events.start(**self._facts)
         return self
 
     async def __aexit__(
@@ -212,26 +255,44 @@ class StepRun(BaseRun):
         exc_type: type[BaseException] | None,
         exc_value: BaseException | None,
         traceback: TracebackType | None,
-    ) -> None:
+    ) -> bool | None:
         lifetime = self._parts.lifetime
+        error, stopped = (exc_value, False) if exc_value is None else left_by(exc_value, self._run_id)
         try:
-            if exc_type is None:
+            if error is None:
                 await lifetime.until_idle(self._parts.signals)
                 self._warn_of_unmatched()
         finally:
             try:
                 await lifetime.cancel()
             finally:
-                self._parts.markers.close()
-                if self._journal is not None:
-                    error = exc_value or sys.exception()
-                    await self._journal.close(error, counts=self.counts, failures=self.failures)
+                raised = None if stopped and sys.exception() is exc_value else error or sys.exception()
+                await self._close(raised)
+        if stopped and error is not None:
+            raise error
+        return stopped
+
+    async def _close(self, error: BaseException | None) -> None:
+        """End what tells of the run."""
+        self._parts.markers.close()
+        events, counts, failures = self._events, self.counts, self.failures
+        if events is not None:
+            events.ended(error, counts=counts, failures=failures, stopped_after=self.stopped_after)
+        try:
+            if self._journal is not None:
+                await self._journal.close(
+                    error, counts=counts, failures=failures, stopped_after=self.stopped_after
+                )
+        finally:
+            if events is not None and not isinstance(error, GeneratorExit):
+                await events.finish()
 
     def _warn_of_unmatched(self) -> None:
         if self._parts.planning or (self._has_planned and not self.markers):
             return  # a plan names its own
         for selector in self._parts.planner.unmatched():
-            logger.warning("selector %r matched no step of run %s: is it misspelt?", selector, self._run_id)
+            hint = self._parts.planner.hint(selector)
+            logger.warning("selector %r matched no step of run %s: %s", selector, self._run_id, hint)
 
     def raise_for_failures(self) -> None:
         """Raise all failures of the run, if there are any.
@@ -265,9 +326,9 @@ class StepRun(BaseRun):
         if self._journal is not None:
             self._journal.planned()
         marks = PlannedMarks(self._parts.marks)
-        lifetime = Lifetime(Limiter(MAX_PARALLEL))
+        lifetime = Lifetime(Limiter(MAX_PARALLEL), may_stop=self._parts.lifetime.may_stop)
         shadow = copy.copy(self)
-        shadow._journal = None  # noqa: SLF001 - its own kind
+        shadow._journal = shadow._events = None  # noqa: SLF001 - its own kind
         shadow._parts = RunParts(  # noqa: SLF001 - its own kind
             planner=copy.deepcopy(self._parts.planner),
             marks=marks,
@@ -276,25 +337,16 @@ class StepRun(BaseRun):
             limiter=lifetime.limiter,
             identity=self._parts.identity,
             lifetime=lifetime,
+            until=self._parts.until,
             planning=True,
         )
         shadow._dispatch = Dispatch(shadow._parts)  # noqa: SLF001 - its own kind
+        incomplete = None
         async with shadow:
-            incomplete = await end_of_plan(shadow.submit, code, shadow)
-        return Plan(tuple(marks.decisions), incomplete, tuple(shadow.unmatched_selectors))
+            incomplete = await end_of_plan(cast("Any", shadow.submit), code, shadow)
+        unmatched = tuple(shadow.unmatched_selectors)
+        return Plan(tuple(marks.decisions), incomplete, unmatched, shadow.stopped_after)
 
 
 PlannableCode = Iterable[object] | Submittable | Callable[[StepRun], Awaitable[object]]
 """What can be planned: submittables, or an async function of a run."""
-
-
-ReasonedSelectors = tuple[tuple[str, str | None], ...]
-
-
-def _planner(force: ReasonedSelectors, skip: ReasonedSelectors, *, withdraw_invalidated: bool) -> Planner:
-    planner = Planner(withdraw_invalidated=withdraw_invalidated)
-    for selector, reason in force:
-        planner.add_forced(selector, reason)
-    for selector, reason in skip:
-        planner.add_skipped(selector, reason)
-    return planner

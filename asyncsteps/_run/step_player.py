@@ -81,7 +81,9 @@ class StepPlayer:
     def __init__(self, parts: RunParts, play: Callable[[Submittable], Awaitable[Played]]) -> None:
         self._parts = parts
         self._play = play
-        self.locks = NameLocks(parts.lifetime)
+        events = self._events = parts.events
+        self.locks = NameLocks(parts.lifetime, None if events is None else events.step_started)
+        self._withdrawn: set[str] = set()
 
     async def play(self, step: Step) -> Played:
         """Play one submission of a step, after any other submission of its name.
@@ -91,6 +93,8 @@ class StepPlayer:
         """
         queued, turn = datetime.now(UTC), self._parts.turns.number
         with await self.locks.acquire(step.rules.name) as lock:
+            if self._events is not None:
+                self._events.step_queued(step.rules.name, queued)
             execution = _Execution(step, lock, queued)
             try:
                 for phase in await self._decide(execution, turn):
@@ -128,6 +132,8 @@ class StepPlayer:
         self._parts.planner.fail(execution.step.rules.name)
         if execution.decision is not _UNDECIDED:
             self._record_end(execution)
+        elif self._events is not None:
+            self._events.step_dropped(execution.step.rules.name, execution.queued)
 
     def _record_end(self, execution: _Execution, error: Exception | None = None) -> None:
         phase = self._parts.planner.record(execution.step.rules, execution.decision, execution.status, error=error)
@@ -136,7 +142,12 @@ class StepPlayer:
     def _record(self, execution: _Execution, phase: RecordStatus, error: Exception | None = None) -> None:
         lock = execution.lock
         marker = self._parts.markers.record_step(
-            phase, error=error, started=lock.started, queued=execution.queued, attempts=lock.attempts
+            phase,
+            error=error,
+            started=lock.started,
+            queued=execution.queued,
+            attempts=lock.attempts,
+            was_done=execution.done or execution.step.rules.name in self._withdrawn,
         )
         execution.recorded = marker.at
 
@@ -218,6 +229,8 @@ class StepPlayer:
             "activity": activity_of(step.activities),
             "host": host(),
         }
+        if lock.notes is not None and (notes := lock.notes.values):
+            record["notes"] = notes
         if step.save_result:
             try:
                 execution.result = record["result"] = self._parts.marks.savable(step.rules.name, execution.result)
@@ -233,6 +246,7 @@ class StepPlayer:
         names = self._parts.planner.invalidated(phase, done)
         if names:  # told before, so that it is known even if this is the last that the run does
             self._parts.markers.note("withdrawing", step=execution.step.rules.name, names=names)
+            self._withdrawn.update(names)
         _conclude(execution, await self._parts.marks.withdraw(execution.step.rules.name, names))
         if execution.cancelled is not None:
             raise execution.cancelled

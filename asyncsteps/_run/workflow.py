@@ -6,10 +6,10 @@ from collections.abc import AsyncIterator, Mapping
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from inspect import iscoroutinefunction
-from typing import Any, ClassVar, Self, TypeVar, Unpack
+from typing import Any, ClassVar, Generic, Protocol, Self, TypeVar, Unpack, cast
 
 from asyncsteps._errors import StepDefinitionError, StoreOptionError, WorkflowIdError
-from asyncsteps._plan.model import Marker
+from asyncsteps._plan.model import Marker, T_co
 from asyncsteps._run.base import BaseRun
 from asyncsteps._run.dry_run import Plan
 from asyncsteps._run.options import RunOptions
@@ -24,7 +24,7 @@ _SETTINGS = {"SIMPLEFLOW_S3_HOST": "s3.amazonaws.com", "STEP_BUCKET": "step_buck
 
 
 @dataclass(frozen=True, slots=True)
-class WorkflowOutcome:
+class WorkflowOutcome(Generic[T_co]):
     """The outcome of one run of a workflow.
 
     Attributes:
@@ -32,12 +32,14 @@ class WorkflowOutcome:
         markers: The markers, in order of recording.
         failures: The failures, each once.
         run_id: The run's id.
+        stopped_after: The step that the run has stopped after, by its ``until``; the result is None then.
     """
 
-    result: Any
+    result: T_co
     markers: tuple[Marker, ...]
     failures: tuple[Exception, ...]
     run_id: str
+    stopped_after: str | None = None
 
     def raise_for_failures(self) -> None:
         """Raise all failures, if there are any.
@@ -49,12 +51,20 @@ class WorkflowOutcome:
             raise ExceptionGroup(f"{len(self.failures)} failures in run {self.run_id}", list(self.failures))
 
 
-class Workflow(BaseRun):
+class _Returns(Protocol[T_co]):
+    """A workflow whose ``run`` returns a ``T_co``."""
+
+    async def run(self, *args: Any, **kwargs: Any) -> T_co: ...
+
+
+class Workflow(BaseRun, Generic[T_co]):
     """A workflow as a class: derive from it, and define ``async def run(self, ...)``.
 
     ``await MyWorkflow.start(store, workflow_id=...)`` plays one run. The store's URL is the complete prefix.
     Without a store, the hooks `get_step_bucket` and `get_step_path_prefix` name one. They are called when the run
     first needs it, so they may use what ``run`` has set by then.
+
+    ``Workflow[T]`` is one whose ``run`` returns a ``T``; a plain ``Workflow`` may return anything.
 
     Attributes:
         name: The workflow's name.
@@ -85,7 +95,7 @@ class Workflow(BaseRun):
                 f"{cls.__qualname__}.run is refused: define it with 'async def run(self, ...)'"
             )
 
-    async def run(self, *args: Any, **kwargs: Any) -> Any:
+    async def run(self, *args: Any, **kwargs: Any) -> T_co:
         """The workflow's code; subclasses define it, with parameters of their own."""
         raise NotImplementedError(f"{type(self).__qualname__} defines no run()")
 
@@ -119,22 +129,25 @@ class Workflow(BaseRun):
 
     @classmethod
     async def start(
-        cls,
+        cls: type[_Returns[R]],
         store: StepStore | None = None,
         *,
         workflow_id: str | None = None,
         params: Mapping[str, Any] | None = None,
         endpoint_url: str | None = None,
         **options: Unpack[RunOptions],
-    ) -> WorkflowOutcome:
+    ) -> WorkflowOutcome[R]:
         """Play one run to its end, with ``params`` as the parameters of ``run``.
 
         The other arguments, and the errors, are those of `opened`. An exception of ``run`` is raised as it is.
         """
-        async with cls.opened(store, workflow_id=workflow_id, endpoint_url=endpoint_url, **options) as workflow:
+        result: Any = None
+        async with cast("type[Workflow[R]]", cls).opened(
+            store, workflow_id=workflow_id, endpoint_url=endpoint_url, **options
+        ) as workflow:
             result = await workflow.run(**params or {})
         run = workflow.step_run
-        return WorkflowOutcome(result, tuple(run.markers), tuple(run.failures), run.run_id)
+        return WorkflowOutcome(result, tuple(run.markers), tuple(run.failures), run.run_id, run.stopped_after)
 
     @classmethod
     async def plan(

@@ -1,9 +1,9 @@
 """Activities, which are callables with attributes, and activity tasks, which bind their arguments."""
 
 import asyncio
-import contextlib
 import functools
-from collections.abc import Awaitable, Callable, Generator, Mapping
+import itertools
+from collections.abc import Awaitable, Callable, Coroutine, Generator, Mapping
 from contextlib import AbstractContextManager
 from contextvars import ContextVar
 from inspect import (
@@ -15,16 +15,22 @@ from inspect import (
     isgeneratorfunction,
 )
 from types import FunctionType
-from typing import Any, Generic, ParamSpec, TypeVar, cast, overload
+from typing import Any, Generic, Protocol, cast, overload
+
+from typing_extensions import ParamSpec, TypeVar
 
 from asyncsteps._errors import RunningLoopError, StepDefinitionError
+from asyncsteps._tasks.arguments import argument_problem
+from asyncsteps._tasks.attempt import Attempt
 from asyncsteps._tasks.attributes import ActivityAttributes
+from asyncsteps._tasks.clock import Clock
 from asyncsteps._tasks.limiter import Limiter
 from asyncsteps._tasks.retry import OnRetry, attempts, call, is_async_callable
 from asyncsteps._tasks.submittable import Submittable
 
-P = ParamSpec("P")
+P = ParamSpec("P", default=...)
 R = TypeVar("R")
+R_co = TypeVar("R_co", covariant=True, default=Any)
 
 _PLAIN = ActivityAttributes()
 """The attributes of activities that are given none; shared, so that they are checked once."""
@@ -58,7 +64,23 @@ standalone: ContextVar["Callable[[ActivityTask[Any]], Awaitable[Any]] | None"] =
 """Plays an activity task that is awaited directly, if set. A plan sets it to play none."""
 
 
-class Activity(Generic[P, R]):
+class AsyncExecutable(Protocol[R_co]):
+    """An instance of a class with an ``async def execute()``."""
+
+    def execute(self) -> Coroutine[Any, Any, R_co]:
+        """Do the work."""
+        ...
+
+
+class Executable(Protocol[R_co]):
+    """An instance of a class with ``execute()``."""
+
+    def execute(self) -> R_co:
+        """Do the work."""
+        ...
+
+
+class Activity(Generic[P, R_co]):
     """A callable with the attributes of an activity. Calling it binds arguments and returns an `ActivityTask`.
 
     A run plays it natively. simpleflow's worker can import it by module and name, and gets a task with
@@ -101,11 +123,16 @@ class Activity(Generic[P, R]):
         name = getattr(function, "__name__", None) or type(function).__name__
         return f"{getattr(function, '__module__', None) or type(function).__module__}.{name}"
 
-    def __call__(self, *args: P.args, **kwargs: P.kwargs) -> "ActivityTask[R]":
-        """Bind arguments, without playing anything."""
+    def __call__(self, *args: P.args, **kwargs: P.kwargs) -> "ActivityTask[R_co]":
+        """Bind arguments, without playing anything.
+
+        Raises:
+            StepDefinitionError: When the function takes no such arguments. The last one may be left to a chain
+                with ``send_result``.
+        """
         return ActivityTask(self, *args, **kwargs)
 
-    def execute(self, *args: P.args, **kwargs: P.kwargs) -> R:
+    def execute(self, *args: P.args, **kwargs: P.kwargs) -> R_co:
         """Play it from sync code, as simpleflow's executors do. See `ActivityTask.execute`."""
         return self(*args, **kwargs).execute()
 
@@ -145,7 +172,7 @@ def _generator_in(function: Any) -> str | None:
     return None
 
 
-class ActivityTask(Submittable, Generic[R]):
+class ActivityTask(Submittable[R_co, R_co]):
     """An activity with its arguments bound.
 
     Submit it, alone or within a chain, a group or a step. Awaiting it plays it outside any step, with its retry
@@ -164,16 +191,31 @@ class ActivityTask(Submittable, Generic[R]):
         context: The context of the execution under simpleflow, which sets it.
 
     Raises:
-        StepDefinitionError: When ``activity`` cannot be one.
+        StepDefinitionError: When ``activity`` cannot be one, or does not take the arguments. The last one may be
+            left to a chain with ``send_result``; whatever else takes the task refuses it without.
     """
 
+    _missing: str | None = None
+    """Why it cannot be played without one more argument."""
+
     @overload
-    def __init__(self, activity: Activity[..., R], /, *args: object, **kwargs: object) -> None: ...
+    def __init__(self, activity: Activity[P, R_co], /, *args: P.args, **kwargs: P.kwargs) -> None: ...
 
     @overload
     def __init__(
-        self: "ActivityTask[Any]", activity: Callable[..., Any], /, *args: object, **kwargs: object
+        self, activity: Callable[P, Coroutine[Any, Any, R_co]], /, *args: P.args, **kwargs: P.kwargs
     ) -> None: ...
+
+    @overload
+    def __init__(
+        self, activity: Callable[P, AsyncExecutable[R_co]], /, *args: P.args, **kwargs: P.kwargs
+    ) -> None: ...
+
+    @overload
+    def __init__(self, activity: Callable[P, Executable[R_co]], /, *args: P.args, **kwargs: P.kwargs) -> None: ...
+
+    @overload
+    def __init__(self, activity: Callable[P, R_co], /, *args: P.args, **kwargs: P.kwargs) -> None: ...
 
     def __init__(self, activity: Callable[..., Any], /, *args: Any, **kwargs: Any) -> None:
         self._activity: Activity[..., Any] | None = None
@@ -186,6 +228,31 @@ class ActivityTask(Submittable, Generic[R]):
         self.args = args
         self.kwargs = kwargs
         self.context: Any = None
+        problem = argument_problem(self.function, len(args), kwargs)
+        if problem is not None:
+            self._missing = f"activity {self.name} cannot be played: {problem}"
+            if argument_problem(self.function, len(args) + 1, kwargs) is not None:
+                raise StepDefinitionError(self._missing)
+
+    def check_arguments(self, more: int = 0) -> None:
+        """Check that all arguments are given.
+
+        Args:
+            more: How many positional arguments will be added.
+
+        Raises:
+            StepDefinitionError: When one is missing, or too many will be given.
+        """
+        if not more and self._missing is not None:
+            raise StepDefinitionError(
+                f"{self._missing}; give it, or put the task behind what gives it in a Chain(..., send_result=True)"
+            )
+        problem = argument_problem(self.function, len(self.args) + more, self.kwargs) if more else None
+        if problem is not None:
+            raise StepDefinitionError(
+                f"activity {self.name} cannot be played in a chain with send_result=True, which adds the result "
+                f"before it as last argument: with it, {problem}"
+            )
 
     @property
     def activity(self) -> Activity[..., Any]:
@@ -199,9 +266,9 @@ class ActivityTask(Submittable, Generic[R]):
         """The activity's name."""
         return self.activity.qualified_name
 
-    def with_last_argument(self, value: object) -> "ActivityTask[R]":
+    def with_last_argument(self, value: object) -> "ActivityTask[R_co]":
         """Return a copy with one more positional argument."""
-        task: ActivityTask[R] = ActivityTask(self.activity, *self.args, value, **self.kwargs)
+        task: ActivityTask[R_co] = ActivityTask(self.activity, *self.args, value, **self.kwargs)
         task.attributes, task.context = self.attributes, self.context
         return task
 
@@ -213,12 +280,13 @@ class ActivityTask(Submittable, Generic[R]):
         """
         self.attributes = self.attributes.with_attribute(attribute, value)
 
-    def __await__(self) -> Generator[Any, None, R]:
+    def __await__(self) -> Generator[Any, None, R_co]:
+        self.check_arguments()
         player = standalone.get()
         played = play_task(self) if player is None else player(self)
-        return cast("Generator[Any, None, R]", played.__await__())
+        return cast("Generator[Any, None, R_co]", played.__await__())
 
-    def execute(self) -> R:
+    def execute(self) -> R_co:
         """Play one attempt from sync code. Under simpleflow, SWF does the retries and timeouts.
 
         Raises:
@@ -226,10 +294,11 @@ class ActivityTask(Submittable, Generic[R]):
         """
         self.activity.context = self.context
         function = self.bound(self.context)
-        if is_async_callable(function):
-            return cast("R", sync_runner.get()(function))
-        result = function()
-        return cast("R", sync_runner.get()(lambda: result) if isawaitable(result) else result)
+        with Attempt(self, identity=self.context):
+            if is_async_callable(function):
+                return cast("R_co", sync_runner.get()(function))
+            result = function()
+            return cast("R_co", sync_runner.get()(lambda: result) if isawaitable(result) else result)
 
     def bound(self, context: object) -> Callable[[], Any]:
         """Return a callable without parameters that plays one attempt."""
@@ -277,7 +346,7 @@ async def play_task(
     *,
     limiter: Limiter | None = None,
     context: object = None,
-    attempt: Callable[[], AbstractContextManager[object]] = contextlib.nullcontext,
+    attempt: Callable[[], AbstractContextManager[object]] | None = None,
     step: Callable[[], str | None] = lambda: None,
     on_retry: OnRetry | None = None,
 ) -> R:
@@ -287,7 +356,7 @@ async def play_task(
         task: The task.
         limiter: Limits how many activities run at once, if given.
         context: Set as ``context`` on instances of classes with ``execute()``.
-        attempt: Entered around each attempt, in its slot.
+        attempt: Entered around each attempt, in its slot; None: an `Attempt`.
         step: Names the step that it is played in, for the log.
         on_retry: Called before each further attempt.
 
@@ -295,7 +364,13 @@ async def play_task(
         ActivityTimeoutError: When it overran a timeout; else whatever the activity raised.
     """
     threads = None if limiter is None else limiter.threads
-    work = functools.partial(call, task, task.bound(context), threads=threads, attempt=attempt, step=step)
+    numbers = itertools.count(1)
+
+    def alone() -> Attempt:
+        return Attempt(task, next(numbers), clock=Clock)
+
+    entered = attempt or alone
+    work = functools.partial(call, task, task.bound(context), threads=threads, attempt=entered, step=step)
     played: R
     if not task.attributes.plain:
         played = await attempts(task.name, task.attributes, work, limiter=limiter, on_retry=on_retry)

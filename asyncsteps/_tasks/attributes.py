@@ -66,8 +66,8 @@ def is_text(value: object) -> bool:
 class ActivityAttributes:
     """What simpleflow and SWF know of an activity besides its callable.
 
-    Native runs honour ``retry``, ``retry_wait``, ``retry_on``, ``raises_on_failure`` and all timeouts except the
-    heartbeat. SWF ignores ``retry_wait`` and ``retry_on``: simpleflow schedules a failed activity again at once.
+    Native runs honour ``retry``, ``retry_wait``, ``retry_on``, ``raises_on_failure`` and all timeouts.
+    SWF ignores ``retry_wait`` and ``retry_on``: simpleflow schedules a failed activity again at once.
 
     Attributes:
         name: The complete activity type name; None: the callable's module and name.
@@ -84,7 +84,8 @@ class ActivityAttributes:
         start_to_close_timeout: For each attempt, in seconds.
         schedule_to_close_timeout: For all attempts and waits together, in seconds.
         schedule_to_start_timeout: For the wait for a slot, in seconds.
-        heartbeat_timeout: For SWF only, in seconds.
+        heartbeat_timeout: For the time from a call of ``current_step().heartbeat()`` to the next, in seconds. An
+            activity that never calls it is not timed. Under simpleflow the worker process sends heartbeats.
         idempotent: Whether SWF may run one task for equal arguments.
         meta: Free, for SWF.
     """
@@ -106,6 +107,7 @@ class ActivityAttributes:
     start_to_close: float | None = field(init=False)
     schedule_to_close: float | None = field(init=False)
     schedule_to_start: float | None = field(init=False)
+    heartbeat: float | None = field(init=False)
     plain: bool = field(init=False, repr=False)
     """Whether there is a single attempt without timeouts."""
 
@@ -135,10 +137,9 @@ class ActivityAttributes:
             )
         if self.name is not None and not is_text(self.name):
             raise StepDefinitionError(f"name={self.name!r} is refused: it is a str of at least one character")
-        for timeout in ("start_to_close", "schedule_to_close", "schedule_to_start"):
+        for timeout in ("start_to_close", "schedule_to_close", "schedule_to_start", "heartbeat"):
             seconds = as_seconds(getattr(self, f"{timeout}_timeout"), f"{timeout}_timeout")
             object.__setattr__(self, timeout, seconds)
-        as_seconds(self.heartbeat_timeout, "heartbeat_timeout")
         timed = self.start_to_close or self.schedule_to_close or self.schedule_to_start
         object.__setattr__(self, "plain", not (self.retry or timed))
 

@@ -1,7 +1,7 @@
 """Chains and groups: submittables played in sequence, or concurrently."""
 
-from collections.abc import Coroutine, Iterable, Iterator
-from typing import Any, Self
+from collections.abc import Callable, Coroutine, Iterable, Iterator
+from typing import Any, ParamSpec, Self, TypeAlias, overload
 
 from asyncsteps._errors import StepDefinitionError
 from asyncsteps._plan.model import Marker
@@ -9,6 +9,11 @@ from asyncsteps._tasks.activity import ActivityTask
 from asyncsteps._tasks.attributes import is_count
 from asyncsteps._tasks.signals import SignalTask
 from asyncsteps._tasks.submittable import Submittable
+
+P = ParamSpec("P")
+
+Playable: TypeAlias = Submittable | Callable[..., Any] | tuple[Any, ...]
+"""What can be submitted: a submittable, a callable, or a tuple of a callable and its arguments."""
 
 _FORMS = (
     "a callable, a tuple (callable, argument, ...), an activity task, a Chain, a Group, a Step, a SignalTask, a "
@@ -29,6 +34,18 @@ def as_submittable(given: object, *args: Any, **kwargs: Any) -> Submittable:
     if isinstance(given, type) and issubclass(given, Submittable):
         raise StepDefinitionError(f"the class {given.__name__} cannot be submitted: make an instance of it")
     return ActivityTask(given, *args, **kwargs)
+
+
+def as_playable(given: object, *args: Any, **kwargs: Any) -> Submittable:
+    """As `as_submittable`, of what nothing will add arguments to.
+
+    Raises:
+        StepDefinitionError: Also when an activity lacks an argument.
+    """
+    item = as_submittable(given, *args, **kwargs)
+    if isinstance(item, ActivityTask):
+        item.check_arguments()
+    return item
 
 
 def _from_tuple(given: object) -> Submittable:
@@ -73,7 +90,7 @@ def _not_submittable(given: object) -> StepDefinitionError:
     return StepDefinitionError(f"{given!r} cannot be submitted: {remedy}")
 
 
-class Group(Submittable):
+class Group(Submittable[list[Any], list[Any]]):
     """Submittables that are played concurrently; the result is the list of their results, in order.
 
     All members are played even if some fail. Failures are raised together as an ``ExceptionGroup``. The result of
@@ -95,7 +112,7 @@ class Group(Submittable):
 
     def __init__(
         self,
-        *activities: object,
+        *activities: Playable,
         max_parallel: int | None = None,
         raises_on_failure: bool | None = None,
         bubbles_exception_on_failure: bool = True,
@@ -110,7 +127,13 @@ class Group(Submittable):
         self.bubbles_exception_on_failure = bubbles_exception_on_failure
         self.extend(activities)
 
-    def append(self, submittable: object, *args: Any, **kwargs: Any) -> None:
+    @overload
+    def append(self, submittable: Submittable | tuple[Any, ...]) -> None: ...
+
+    @overload
+    def append(self, submittable: Callable[P, Any], *args: P.args, **kwargs: P.kwargs) -> None: ...
+
+    def append(self, submittable: Playable, *args: Any, **kwargs: Any) -> None:
         """Add a member. Only callables take arguments.
 
         Raises:
@@ -124,13 +147,15 @@ class Group(Submittable):
 
     def _check_member(self, member: Submittable) -> None:
         """Check that ``member`` can follow the members so far."""
+        if isinstance(member, ActivityTask):
+            member.check_arguments()
 
-    def extend(self, iterable: Iterable[object]) -> None:
+    def extend(self, iterable: Iterable[Playable]) -> None:
         """Add members, each as for `append` without arguments."""
         for each in iterable:
             self.append(each)
 
-    def __iadd__(self, iterable: Iterable[object]) -> Self:
+    def __iadd__(self, iterable: Iterable[Playable]) -> Self:
         self.extend(iterable)
         return self
 
@@ -169,7 +194,7 @@ class Chain(Group):
 
     def __init__(
         self,
-        *activities: object,
+        *activities: Playable,
         send_result: bool = False,
         break_on_failure: bool = True,
         raises_on_failure: bool | None = None,
@@ -190,7 +215,10 @@ class Chain(Group):
         )
 
     def _check_member(self, member: Submittable) -> None:
-        if self.send_result and self.activities and not isinstance(member, ActivityTask | SignalTask):
+        sent = self.send_result and bool(self.activities)
+        if isinstance(member, ActivityTask):
+            member.check_arguments(more=int(sent))
+        elif sent and not isinstance(member, SignalTask):
             raise StepDefinitionError(
                 f"{member!r} in a chain with send_result=True is refused: it takes no arguments, so the result "
                 "before it cannot be sent to it"

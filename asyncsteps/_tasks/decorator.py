@@ -4,28 +4,11 @@ import functools
 from collections.abc import Callable, Coroutine
 from typing import Any, ParamSpec, Protocol, TypeVar, overload
 
-from asyncsteps._tasks.activity import Activity
+from asyncsteps._tasks.activity import Activity, AsyncExecutable, Executable
 from asyncsteps._tasks.attributes import RETRY_WAIT, ActivityAttributes, Seconds
 
 P = ParamSpec("P")
 R = TypeVar("R")
-R_co = TypeVar("R_co", covariant=True)
-
-
-class AsyncExecutable(Protocol[R_co]):
-    """An instance of a class with an ``async def execute()``."""
-
-    def execute(self) -> Coroutine[Any, Any, R_co]:
-        """Do the work."""
-        ...
-
-
-class Executable(Protocol[R_co]):
-    """An instance of a class with ``execute()``."""
-
-    def execute(self) -> R_co:
-        """Do the work."""
-        ...
 
 
 class _Decorator(Protocol):

@@ -4,11 +4,16 @@ An activity holds a slot while it runs. While it waits for what it has submitted
 activity that it submitted runs in it, ahead of all others, and only what runs beside that one queues for a slot of
 its own. So work that has begun is finished before other work begins. A yielded slot is given to others only while
 something within it waits for another step or for a signal, since that may take a slot to arrive.
+
+An activity may count to limits too: those of the steps that it runs in, and so those of the activities around it.
+It takes them together with its slot or not at all: what waits for a limit holds nothing. An activity whose
+submissions can only wait for a limit gives what it holds to others meanwhile.
 """
 
 import asyncio
+import itertools
 import math
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from contextvars import Context, ContextVar, Token
 from types import TracebackType
@@ -17,6 +22,7 @@ from typing import Self, TypeVar
 import anyio
 
 from asyncsteps._tasks.clock import Clock
+from asyncsteps._tasks.limits import Limits, LimitsOfRun, Queue, Reserved, Waiting, are_free, give, take
 from asyncsteps._tasks.shield import uninterrupted
 
 T = TypeVar("T")
@@ -25,21 +31,36 @@ _current: ContextVar["Slot | None"] = ContextVar("asyncsteps_slot", default=None
 """The slot of the activity that the current code belongs to."""
 
 
+def note_thread() -> None:
+    """Note that the activity that the current code belongs to runs in a thread."""
+    slot = _current.get()
+    if slot is not None:
+        slot.threaded = True
+
+
 class Limiter:
     """Slots for activities, a fixed number of them.
 
     Args:
         total: How many activities may run at once, those in worker threads included.
+        limits: How many may run at once in the steps that a selector matches.
+        names: The steps that the current code runs within.
 
     Attributes:
         threads: For worker threads. It sets no limit: an activity in a thread holds a slot.
+        limits: The limits.
+        numbers: Numbers what waits.
     """
 
-    def __init__(self, total: int) -> None:
+    def __init__(
+        self, total: int, *, limits: Mapping[str, int] | None = None, names: Callable[[], Iterable[str]] = tuple
+    ) -> None:
         self.threads = anyio.CapacityLimiter(math.inf)
+        self.limits = LimitsOfRun(limits or {}, names)
+        self.numbers = itertools.count()
         self._free = total
-        self._nested: dict[_Waiter, None] = {}
-        self._outermost: dict[_Waiter, None] = {}
+        self._nested: Queue[_Waiter] = Queue()
+        self._outermost: Queue[_Waiter] = Queue()
 
     @property
     def free(self) -> int:
@@ -56,6 +77,12 @@ class Limiter:
         while slot is not None and (slot.limiter is not self or slot.ended):
             slot = slot.outer
         return slot
+
+    def clock(self) -> Clock:
+        """The clock of the slot that the current code runs in."""
+        slot = self.current()
+        assert slot is not None
+        return slot.clock
 
     @contextmanager
     def blocked(self) -> Iterator[None]:
@@ -76,11 +103,14 @@ class Limiter:
 
         With ``resuming``, its activity has begun, and it goes ahead of those that have not.
         """
-        if slot.holds or self.take(slot):  # one that resumes may have been handed a permit by now
+        # One that resumes may have been handed a permit by now.
+        if slot.holds or self.take(slot, resuming=resuming):
             return
         enclosing = list(slot.enclosing_slots())
         queue = self._nested if resuming or enclosing else self._outermost
         slot.waiter = waiter = _Waiter(slot, queue, *(each.waiting for each in enclosing))
+        for each in enclosing:
+            each.settle()  # one that is idle has nothing to wait for but a limit
         paused = [slot, *enclosing]
         for each in paused:
             each.clock.pause()
@@ -89,6 +119,7 @@ class Limiter:
         except asyncio.CancelledError:
             if waiter in queue:
                 waiter.leave()
+                self.serve()  # those behind it may go ahead
             else:  # granted in the same moment
                 slot.give_back()
             raise
@@ -96,54 +127,94 @@ class Limiter:
             for each in paused:
                 each.clock.unpause()
 
-    def take(self, slot: "Slot") -> bool:
+    def take(self, slot: "Slot", *, resuming: bool = True) -> bool:
         """Have ``slot`` hold a permit if one is to be had at once; return whether it does."""
+        within = resuming
         for enclosing in slot.enclosing_slots():
+            within = True
             if enclosing.idle:
-                slot.hold(enclosing)
-                return True
-        if self._free:
+                return self._hand_over(enclosing, slot)
+        ahead = (self._nested,) if within else (self._nested, self._outermost)
+        if not self._free or (slot.limits and not _go_ahead(slot.limits, ahead)):
+            return False
+        self._free -= 1
+        take(slot.limits)
+        slot.hold(None)
+        return True
+
+    def _hand_over(self, holder: "Slot", slot: "Slot") -> bool:
+        """Have ``slot`` hold what an idle one around it holds, if its further limits are free."""
+        further = slot.limits - holder.limits
+        if not are_free(further):
+            return False
+        take(further)
+        slot.hold(holder)
+        return True
+
+    def release(self, limits: Limits) -> None:
+        """Give a permit and limits back."""
+        self._free += 1
+        give(limits)
+        self.serve()
+
+    def serve(self) -> None:
+        """Hand out what is free: first to what waits within an activity, then to what waits at all."""
+        while self._free and (self._nested or self._outermost):
+            reserved: Reserved = {}
+            waiter = self._nested.first(reserved)
+            if waiter is None:
+                waiter = self._outermost.first(reserved)
+                if waiter is None:
+                    return
+                self._nested.let_ahead(waiter.limits)
             self._free -= 1
-            slot.hold(None)
-            return True
-        return False
+            take(waiter.limits)
+            waiter.grant(None)
 
-    def release(self) -> None:
-        """Give a permit back: to the first that waits within another activity, else to the first that waits."""
-        queue = self._nested or self._outermost
-        if queue:
-            next(iter(queue)).grant(None)
-        else:
-            self._free += 1
-
-    def resume(self, slot: "Slot") -> None:
-        """Hand a permit to a slot that has to take one, whether or not it waits for it yet."""
+    def resume(self, slot: "Slot", limits: Limits) -> None:
+        """Hand a permit, with ``limits``, to a slot that has to take one, whether or not it waits for it yet."""
+        give(limits - slot.limits)
         (slot.waiter or _Waiter(slot)).grant(None)
+        self.serve()
 
     def offer(self, holder: "Slot") -> bool:
-        """Hand the permit of ``holder`` to the first that waits within it; return whether any does."""
-        waiter = next(iter(holder.waiting), None)
+        """Hand the permit of ``holder`` to the first within it that can go on with it; return whether any does."""
+        waiter = holder.waiting.first({}, having=holder.limits) if holder.waiting else None
         if waiter is None:
             return False
+        take(waiter.limits - holder.limits)
         waiter.grant(holder)
         return True
 
 
-class _Waiter:
+def _go_ahead(limits: Limits, queues: "Iterable[Queue[_Waiter]]") -> bool:
+    """Whether what counts to ``limits`` may run before all that waits in the queues."""
+    reserved: Reserved = {}
+    for queue in queues:
+        queue.reserve(reserved)
+    if not are_free(limits, reserved):
+        return False
+    for queue in queues:
+        queue.let_ahead(limits)
+    return True
+
+
+class _Waiter(Waiting):
     """A slot that waits for a permit, in the limiter's queue and in those of the slots around it."""
 
-    def __init__(self, slot: "Slot", *queues: "dict[_Waiter, None]") -> None:
+    def __init__(self, slot: "Slot", *queues: "Queue[_Waiter]") -> None:
+        super().__init__(slot.limits, next(slot.limiter.numbers))
         self.slot = slot
         self.granted: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._queues = queues
         for queue in queues:
-            queue[self] = None
+            queue.add(self)
 
     def leave(self) -> None:
         """Wait no longer."""
         self.slot.waiter = None
         for queue in self._queues:
-            del queue[self]
+            queue.remove(self)
 
     def grant(self, yielded_by: "Slot | None") -> None:
         """Hand a permit over: that of ``yielded_by``, or one of the limiter's own."""
@@ -159,9 +230,11 @@ class Slot:
 
     Attributes:
         limiter: The limiter.
+        limits: What its activity counts to, while it holds a permit; among it is what those around it count to.
         outer: The slot, of any limiter, that the activity was submitted from.
         enclosing: The innermost slot of the same limiter among those.
         ended: Whether the activity has ended.
+        threaded: Whether the activity runs in a thread.
         blocked: How much within it waits for another step or a signal.
         holds: Whether it holds a permit.
         parked: Whether its permit went to others while it was blocked, so that it has to take another one.
@@ -179,14 +252,18 @@ class Slot:
         while self.outer is not None and self.outer.ended:
             self.outer = self.outer.outer
         self.enclosing = limiter.current()
+        self.limits = limiter.limits.current()
+        if self.enclosing is not None:
+            self.limits |= self.enclosing.limits
         self.task: asyncio.Task[object] | None = None
         self.ended: bool = False
+        self.threaded = False
         self.holds = self.parked = False
         self.blocked = 0
         self.yielded_by: Slot | None = None
         self.yielded_to: Slot | None = None
         self.waiter: _Waiter | None = None
-        self.waiting: dict[_Waiter, None] = {}
+        self.waiting: Queue[_Waiter] = Queue()
         self._submissions = 0
         self._resuming: asyncio.Future[None] | None = None
         self.clock = Clock()
@@ -241,18 +318,20 @@ class Slot:
         if holder is None:
             parked = next((slot for slot in self.enclosing_slots() if slot.parked), None)
             if parked is None:
-                self.limiter.release()
+                self.limiter.release(self.limits)
             else:
-                self.limiter.resume(parked)
+                self.limiter.resume(parked, self.limits)
             return
+        give(self.limits - holder.limits)
         holder.holds, holder.parked, holder.yielded_to = True, False, None
         holder.settle()
+        self.limiter.serve()
 
     def settle(self) -> None:
         """Put an idle permit to use: within this slot, or elsewhere while something within is blocked."""
-        if self.idle and not self.limiter.offer(self) and self.blocked:
+        if self.idle and not self.limiter.offer(self) and (self.blocked or self.waiting):
             self._park()
-            self.limiter.release()
+            self.limiter.release(self.limits)
 
     def _park(self) -> None:
         """Stop waiting for the permit that was yielded: this slot, and those that yielded it, take new ones."""

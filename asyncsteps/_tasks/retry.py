@@ -20,8 +20,8 @@ from asyncsteps._errors import (
     error_text,
 )
 from asyncsteps._tasks.attributes import LONGEST_RETRY_WAIT, ActivityAttributes
-from asyncsteps._tasks.limiter import Limiter, Slot
-from asyncsteps._tasks.scope import Deadline
+from asyncsteps._tasks.clock import Deadline
+from asyncsteps._tasks.limiter import Limiter, Slot, note_thread
 from asyncsteps._tasks.shield import uninterrupted
 
 if TYPE_CHECKING:
@@ -120,6 +120,7 @@ async def _in_thread(
     The thread hears of a cancellation by ``anyio.from_thread.check_cancelled()``, and in what it submits.
     """
     scope = anyio.CancelScope()
+    note_thread()
 
     async def thread() -> tuple[T | None, BaseException | None]:
         with scope:
@@ -268,11 +269,7 @@ async def _in_slot(slot: Slot, name: str, seconds: float | None, work: Callable[
     """Do ``work`` within ``seconds``, not counting the time in which what it submits waits for a slot."""
     if seconds is None:
         return await work()
-    with Deadline(seconds) as deadline:
-        slot.clock.watch(deadline)
-        try:
-            return await work()
-        finally:
-            slot.clock.watch(None)
+    with Deadline(seconds, slot.clock) as deadline:
+        return await work()
     assert deadline.overrun
     raise ActivityTimeoutError(name, "start_to_close_timeout", seconds)

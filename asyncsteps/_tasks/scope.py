@@ -1,4 +1,4 @@
-"""Blocks that can be cancelled, or are after some seconds, and know their own cancellation from others."""
+"""Blocks that can be cancelled, and know their own cancellation from others."""
 
 import asyncio
 import math
@@ -59,57 +59,6 @@ class Scope:
         if self._asked is None and self._task is not None:
             self._asked = self._task.cancelling()
             self._scope.cancel()
-
-
-class Deadline:
-    """A block that is cancelled after some seconds, less those in which it is paused.
-
-    Args:
-        seconds: How long the block may take.
-
-    Attributes:
-        overrun: Whether the deadline has ended the block.
-    """
-
-    __slots__ = ("_left", "_loop", "_scope", "_timer", "overrun")
-
-    def __init__(self, seconds: float) -> None:
-        self.overrun = False
-        self._left = seconds
-        self._loop = asyncio.get_running_loop()
-        self._scope = Scope()
-        self._timer: asyncio.TimerHandle | None = None
-
-    def __enter__(self) -> Self:
-        self._scope.__enter__()
-        self.go_on()
-        return self
-
-    def __exit__(
-        self,
-        exc_type: type[BaseException] | None,
-        exc_value: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> bool:
-        self.pause()
-        self.overrun = self._scope.__exit__(exc_type, exc_value, traceback)
-        return self.overrun
-
-    def pause(self) -> None:
-        """Stop counting, until `go_on` is called."""
-        if self._timer is not None:
-            self._left = self._timer.when() - self._loop.time()
-            self._timer.cancel()
-            self._timer = None
-
-    def go_on(self) -> None:
-        """Count on, if it has stopped."""
-        if self._timer is None and not self._scope.cancelled:
-            self._timer = self._loop.call_later(max(0.0, self._left), self._end)
-
-    def _end(self) -> None:
-        self._timer = None
-        self._scope.cancel()
 
 
 def _is_by_scopes(error: BaseException | None) -> bool:

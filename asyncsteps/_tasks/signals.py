@@ -4,6 +4,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from asyncsteps._errors import StepDefinitionError
+from asyncsteps._plan.model import Marker
 from asyncsteps._tasks.submittable import Submittable
 
 
@@ -28,7 +29,7 @@ def _checked(name: object, what: str) -> str:
     return name
 
 
-class SignalTask(Submittable):
+class SignalTask(Submittable[None, None]):
     """Send a signal, as a link of a chain or a member of a group.
 
     Args:
@@ -49,7 +50,7 @@ class SignalTask(Submittable):
         return f"<signal {self.signal.name}>"
 
 
-class WaitForSignal(Submittable):
+class WaitForSignal(Submittable[Signal, Signal]):
     """Wait for a signal, as a link of a chain or a member of a group; its result is the `Signal`.
 
     Args:
@@ -66,7 +67,7 @@ class WaitForSignal(Submittable):
         return f"<wait for signal {self.signal_name}>"
 
 
-class MarkerTask(Submittable):
+class MarkerTask(Submittable[Marker, Marker]):
     """Record a marker, as a link of a chain or a member of a group; its result is the `Marker`.
 
     Args:

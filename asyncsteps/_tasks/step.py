@@ -1,15 +1,27 @@
 """Steps: a name, what to play, and how. All arguments are checked when a step is made."""
 
-from collections.abc import Iterable
+from collections.abc import Callable, Coroutine, Iterable
+from typing import Any, TypeAlias, TypeVar, overload
 
-from asyncsteps._plan.model import StepRules
+from asyncsteps._plan.model import StepOutcome, StepRules, T_co
 from asyncsteps._plan.names import as_selectors, check_step_name
-from asyncsteps._tasks.canvas import as_submittable
+from asyncsteps._tasks.activity import Activity, AsyncExecutable, Executable
+from asyncsteps._tasks.canvas import Playable, as_playable
 from asyncsteps._tasks.submittable import Submittable
 
+T = TypeVar("T")
+U = TypeVar("U")
 
-class Step(Submittable):
+_Task: TypeAlias = Submittable[Any, T] | Activity[..., T] | tuple[Activity[..., T], *tuple[Any, ...]]
+_Coroutine: TypeAlias = Callable[..., Coroutine[Any, Any, T]]
+_AsyncClass: TypeAlias = Callable[..., AsyncExecutable[T]]
+_Class: TypeAlias = Callable[..., Executable[T]]
+
+
+class Step(Submittable[StepOutcome[T_co], T_co]):
     """A named unit of work. Once played it is recorded as done, and later runs skip it.
+
+    ``Step[T]`` is one whose activities return a ``T``: its outcome is a ``StepOutcome[T]``.
 
     Args:
         step_name: Segments joined by dots, such as ``ingest.users.load``.
@@ -19,7 +31,7 @@ class Step(Submittable):
         activities_if_step_already_done: What to play instead when it is skipped.
         emit_signal: Whether to send the signal ``step.{step_name}`` at the end, played or skipped.
         force_steps_if_executed: Selectors of the dependents, which are forced when this step is played: a step
-            name, an ancestor, or ``*``; one ``str`` is one selector.
+            name, an ancestor, ``=`` and a name for that name alone, or ``*``; one ``str`` is one selector.
         bubbles_exception_on_failure: Whether a failure reaches the caller, or what encloses the step. False: it
             stays in the step's outcome. It is logged and listed in the run's failures either way.
         save_result: Whether the result is saved in the done record, as JSON, and returned when the step is
@@ -28,8 +40,107 @@ class Step(Submittable):
     Raises:
         StepNameError: When the name breaks a rule of step names.
         SelectorError: When a dependent's selector is malformed.
-        StepDefinitionError: When ``activities`` cannot be played: a list, for instance.
+        StepDefinitionError: When ``activities`` cannot be played: a list, for instance, or an activity that lacks
+            an argument.
     """
+
+    @overload
+    def __init__(
+        self: "Step[T]",
+        step_name: str,
+        activities: _Task[T],
+        force: bool = False,
+        activities_if_step_already_done: None = None,
+        emit_signal: bool = False,
+        force_steps_if_executed: Iterable[str] | None = None,
+        bubbles_exception_on_failure: bool = False,
+        *,
+        save_result: bool = False,
+    ) -> None: ...
+
+    @overload
+    def __init__(
+        self: "Step[T]",
+        step_name: str,
+        activities: _Coroutine[T] | tuple[_Coroutine[T], *tuple[Any, ...]],
+        force: bool = False,
+        activities_if_step_already_done: None = None,
+        emit_signal: bool = False,
+        force_steps_if_executed: Iterable[str] | None = None,
+        bubbles_exception_on_failure: bool = False,
+        *,
+        save_result: bool = False,
+    ) -> None: ...
+
+    @overload
+    def __init__(
+        self: "Step[T]",
+        step_name: str,
+        activities: _AsyncClass[T] | tuple[_AsyncClass[T], *tuple[Any, ...]],
+        force: bool = False,
+        activities_if_step_already_done: None = None,
+        emit_signal: bool = False,
+        force_steps_if_executed: Iterable[str] | None = None,
+        bubbles_exception_on_failure: bool = False,
+        *,
+        save_result: bool = False,
+    ) -> None: ...
+
+    @overload
+    def __init__(
+        self: "Step[T]",
+        step_name: str,
+        activities: _Class[T] | tuple[_Class[T], *tuple[Any, ...]],
+        force: bool = False,
+        activities_if_step_already_done: None = None,
+        emit_signal: bool = False,
+        force_steps_if_executed: Iterable[str] | None = None,
+        bubbles_exception_on_failure: bool = False,
+        *,
+        save_result: bool = False,
+    ) -> None: ...
+
+    @overload
+    def __init__(
+        self: "Step[T]",
+        step_name: str,
+        activities: Callable[..., T] | tuple[Callable[..., T], *tuple[Any, ...]],
+        force: bool = False,
+        activities_if_step_already_done: None = None,
+        emit_signal: bool = False,
+        force_steps_if_executed: Iterable[str] | None = None,
+        bubbles_exception_on_failure: bool = False,
+        *,
+        save_result: bool = False,
+    ) -> None: ...
+
+    @overload
+    def __init__(
+        self: "Step[T | U]",
+        step_name: str,
+        activities: _Task[T],
+        force: bool = False,
+        activities_if_step_already_done: _Task[U] | None = None,
+        emit_signal: bool = False,
+        force_steps_if_executed: Iterable[str] | None = None,
+        bubbles_exception_on_failure: bool = False,
+        *,
+        save_result: bool = False,
+    ) -> None: ...
+
+    @overload
+    def __init__(
+        self: "Step[Any]",
+        step_name: str,
+        activities: Playable,
+        force: bool = False,
+        activities_if_step_already_done: Playable | None = None,
+        emit_signal: bool = False,
+        force_steps_if_executed: Iterable[str] | None = None,
+        bubbles_exception_on_failure: bool = False,
+        *,
+        save_result: bool = False,
+    ) -> None: ...
 
     def __init__(
         self,
@@ -53,8 +164,8 @@ class Step(Submittable):
             if force_steps_if_executed is None
             else as_selectors(force_steps_if_executed),
         )
-        self.activities = as_submittable(activities)
-        self.activities_if_step_already_done = None if alternative is None else as_submittable(alternative)
+        self.activities = as_playable(activities)
+        self.activities_if_step_already_done = None if alternative is None else as_playable(alternative)
         self.bubbles_exception_on_failure = bubbles_exception_on_failure
         self.save_result = save_result
 

@@ -8,12 +8,13 @@ from rich.console import Console
 
 import asyncsteps
 from asyncsteps.cli import _output
+from asyncsteps.cli._examples import epilogue
 from asyncsteps.cli._exit import ExitCode, Interrupted, describe, leaves, report
 
 _HELP: Final = (
     "Run workflows of named steps, and look after the record of those that are done.\n\n"
     "A STORE is the URL of done steps: s3://bucket/prefix, file:///path, or a plain path. A SELECTOR is a step's "
-    "name, an ancestor of it ('a.b' selects 'a.b' and all below it), or '*'.\n\n"
+    "name, an ancestor of it ('a.b' selects 'a.b' and all below it), '=a.b' for that name alone, or '*'.\n\n"
     "Exit codes: 0 fine; 1 a step failed; 2 bad usage or input; 3 store or SWF out of reach or denied; "
     "130 interrupted (143 terminated), and then nothing half done is marked."
 )
@@ -68,6 +69,10 @@ _COMMANDS: Final = (
     ),
     ("_store:mark", "Mark steps as done without playing them; the record says who did, and when."),
     ("_store:forget", "Withdraw done marks, so that the next run plays these steps again; says which, and asks."),
+    (
+        "_completion:completion",
+        "Write the script with which a shell completes commands and options; save it where the shell looks.",
+    ),
 )
 _OF_SWF: Final = (
     ("_swf_doctor:doctor", "Check from this machine, with its credentials, what deciders and workers need."),
@@ -89,7 +94,9 @@ _swf = App(
 )
 for _app, _commands in ((app, _COMMANDS), (_swf, _OF_SWF)):
     for _where, _summary in _commands:
-        _app.command(f"asyncsteps.cli.{_where}", help=_summary, usage=_USAGES.get(_where))
+        _app.command(
+            f"asyncsteps.cli.{_where}", help=_summary, usage=_USAGES.get(_where), help_epilogue=epilogue(_where)
+        )
 app.command(_swf)
 
 

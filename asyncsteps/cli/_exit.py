@@ -148,11 +148,9 @@ class _Stop:
         if self.signum is not None:
             _leave(128 + signum)
         self.signum = signum
-        with contextlib.suppress(OSError):  # not print(): the signal may have interrupted one
-            limit = (
-                f"\nasyncsteps: stopping what is under way, within {self._grace:g} s; once more to leave at once\n"
-            )
-            os.write(2, limit.encode())
+        _output.alert(
+            f"asyncsteps: stopping what is under way, within {self._grace:g} s; once more to leave at once"
+        )
         # Not threading.Thread: the signal may have interrupted one that starts, which holds a lock.
         _graces.append(over := threading.Event())
         with contextlib.suppress(RuntimeError):  # no thread is to be had: then nothing bounds the grace
@@ -178,6 +176,7 @@ class _Stop:
             self._reporting.acquire()  # for ever, where the process is about to end
 
     def _say_last(self, interrupted: Interrupted) -> None:
+        _output.end_display()
         told = f"ended by {interrupted}, {self._grace:g} s after it, with work still under way; it is not marked"
         _output.say(f"asyncsteps: {told}")
         if self._report is not None:

@@ -42,6 +42,7 @@ class Selection:
         run_id: The run's id; made up when left out.
         force: SELECTOR[=REASON]: play these steps even if they are done. Repeatable.
         skip: SELECTOR[=REASON]: skip these steps, unless they are forced. Repeatable.
+        until: SELECTOR: stop after these steps: nothing more is begun, and what has begun ends. Repeatable.
         param: NAME=VALUE: an argument of the target, typed by its annotation; JSON for lists and mappings.
             Repeatable.
     """
@@ -51,6 +52,7 @@ class Selection:
     run_id: str | None = None
     force: Repeated = ()
     skip: Repeated = ()
+    until: Repeated = ()
     param: Repeated = ()
 
 

@@ -7,7 +7,7 @@ import sys
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
-from typing import Any, Final, TextIO
+from typing import Any, Final, Protocol, TextIO
 from urllib.parse import quote, unquote
 
 import asyncsteps
@@ -23,8 +23,12 @@ _CREDENTIALS: Final = re.compile(
 )
 """The user and password of a URL, and what its query names a credential."""
 
-_FREE_TEXT: Final = {"--param", "--force", "--skip", "--reason"}
+_FREE_TEXT: Final = {"--param", "--force", "--skip", "--limit", "--until", "--reason"}
 """Options whose values are data, even where they are URLs."""
+
+
+ERROR_SHOWN: Final = 500
+"""How many characters of an error are shown in a line."""
 
 
 class OutputError(asyncsteps.AsyncstepsError):
@@ -40,12 +44,14 @@ class _State:
         wants_json: Whether the JSON document is to be written.
         has_json: Whether it was written.
         stdout: The file descriptor that stdout has inside `data_only`.
+        display: The live display; None while there is none.
     """
 
     secrets: tuple[str, ...] = ()
     wants_json: bool = False
     has_json: bool = False
     stdout: int | None = None
+    display: "Display | None" = None
 
 
 _state: Final = _State()
@@ -95,6 +101,15 @@ def emit(text: str, *, raw: bool = False) -> None:
     _write(1, text if raw and not _on_terminal() else printable(text))
 
 
+def emit_escaped(text: str) -> None:
+    """Write data to stdout in which everything is escaped that has to be, as `printable` does.
+
+    Raises:
+        OutputError: As `emit`.
+    """
+    _write(1, text)
+
+
 def emit_json(value: Any) -> None:
     """Write the JSON document of the command to stdout, as `to_json` converts it."""
     utf8 = (sys.stdout.encoding or "").lower() in {"utf-8", "utf8"}
@@ -128,6 +143,41 @@ def error(text: str) -> None:
 def warning(text: str) -> None:
     """Write a warning to stderr."""
     say(f"asyncsteps: warning: {text}")
+
+
+class Display(Protocol):
+    """A live display, above which messages appear."""
+
+    def above(self, text: str, /) -> None:
+        """Take a message, without waiting."""
+
+    def end(self) -> None:
+        """Write the messages that were taken, and remove the display."""
+
+
+@contextlib.contextmanager
+def displayed_by(display: Display) -> Iterator[None]:
+    """Hand messages of signal handlers to ``display`` inside the block."""
+    _state.display = display
+    try:
+        yield
+    finally:
+        _state.display = None
+
+
+def alert(text: str) -> None:
+    """Write a message to stderr at once, from a signal handler: it may have interrupted any other writing."""
+    if _state.display is not None:
+        _state.display.above(text)
+    else:
+        with contextlib.suppress(OSError):
+            os.write(2, f"\n{text}\n".encode())
+
+
+def end_display() -> None:
+    """Remove the live display, if there is one: the process is about to end."""
+    if _state.display is not None:
+        _state.display.end()
 
 
 def printable(text: str, *, but: str | None = None) -> str:

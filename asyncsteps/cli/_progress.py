@@ -2,27 +2,37 @@
 
 from __future__ import annotations
 
-import logging
+import os
 import sys
-from collections import Counter
+import time
+from collections import deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from datetime import datetime
-from typing import TYPE_CHECKING, Any, Final, Protocol
+from datetime import UTC, datetime
+from functools import partial
+from typing import Any, Final, Protocol
 
 import asyncsteps
 from asyncsteps.cli import _output
+from asyncsteps.cli._logging import Level, logs_to
+from asyncsteps.cli._styled import STYLES, Line, duration, is_capable, line
+from asyncsteps.cli._tally import Tally
 
-if TYPE_CHECKING:
-    from rich.text import Text
-
-_SHOWN_UNDER_WAY: Final = 6
 _SHOWN_REASONS: Final = 3
 _WORDS: Final = {"completed": "played"}
 
-
 _LONG_QUEUE: Final = 1.0
 """Shorter times in the queue, in seconds, are not printed."""
+
+_FAILURE_SHOWN: Final = 200
+"""How many characters of an error are shown when it comes; the summary has more."""
+
+_AT_ONCE: Final = 200
+"""How many markers are counted before other threads may go on."""
+
+
+def _now() -> datetime:
+    return datetime.now(UTC)
 
 
 class Followed(Protocol):
@@ -56,10 +66,12 @@ def because(reasons: Sequence[str], *, forced: bool = False) -> str:
     """Return the first few reasons of a decision as a suffix to the step's name."""
     if forced and not reasons:
         return " (forced)"
-    if len(reasons) > _SHOWN_REASONS + 1:
-        shown = _output.unbroken("; ".join(reasons[:_SHOWN_REASONS]))
-        return f": {shown}; and {len(reasons) - _SHOWN_REASONS:,} more"
-    return f": {_output.unbroken('; '.join(reasons))}" if reasons else ""
+    told = asyncsteps.journal.collapsed(reasons)
+    more = ""
+    if len(told) > _SHOWN_REASONS + 1:
+        more = f"; and {len(told) - _SHOWN_REASONS:,} more"
+        told = told[:_SHOWN_REASONS]
+    return f": {_output.unbroken('; '.join(told))}{more}" if told else ""
 
 
 class Plain(Follower):
@@ -90,35 +102,52 @@ class Plain(Follower):
 
 
 class Lively(Follower):
-    """Progress as one line, updated in place: the counts, and the steps that run or are queued."""
+    """Progress as a display at the bottom of a terminal, which is drawn again and again.
 
-    def __init__(self) -> None:
-        self._counts: Counter[str] = Counter()
+    Args:
+        clock: Tells the time, as markers do.
+        ascii_only: Whether the terminal shows no more than ASCII.
+    """
+
+    def __init__(self, *, clock: Callable[[], datetime] = _now, ascii_only: bool = False) -> None:
+        self._clock = clock
+        self._ascii_only = ascii_only
+        self._tally = Tally(clock())
+        self._news: deque[asyncsteps.Marker] = deque()
+        self.above: Callable[[Line], object] = lambda _: None
 
     def __call__(self, marker: asyncsteps.Marker) -> None:
-        """Update the counts."""
+        """Take a marker, to be counted by the thread that draws: the run does not wait for it."""
+        self._news.append(marker)
+
+    def drawn(self, width: int, height: int) -> list[Line]:
+        """Count what has come since the last drawing; return the lines of the display."""
+        from asyncsteps.cli._display import drawn
+
+        for number in range(1, len(self._news) + 1):
+            self._count(self._news.popleft())
+            if number % _AT_ONCE == 0:
+                time.sleep(0)  # the event loop goes on
+        now = self._clock()
+        self._tally.look(self.run.under_way if self.run is not None else (), now)
+        return drawn(self._tally, now, width, height, ascii_only=self._ascii_only)
+
+    def _count(self, marker: asyncsteps.Marker) -> None:
         details = step_details(marker)
         if details is None:
             return
-        self._counts[details["status"]] += 1
+        self._tally.take(details, marker.at)
+        if details["status"] == "failed":
+            self.above(failure(marker))
 
-    def __rich__(self) -> Text:
-        """Render the line."""
-        from rich.text import Text
 
-        text = Text(no_wrap=True, overflow="ellipsis")
-        text.append(f"played {self._counts['completed']:,}", style="green")
-        text.append(f" · skipped {self._counts['skipped']:,}")
-        text.append(f" · failed {self._counts['failed']:,}", style="red" if self._counts["failed"] else "")
-        names = self.run.under_way if self.run is not None else ()
-        queued = len(self.run.queued) if self.run is not None else 0
-        if queued:
-            text.append(f" · queued {queued:,}", style="dim")
-        if names:
-            more = f" +{len(names) - _SHOWN_UNDER_WAY:,}" if len(names) > _SHOWN_UNDER_WAY else ""
-            shown = _output.printable(_output.unbroken(", ".join(names[:_SHOWN_UNDER_WAY])))
-            text.append(f" · running {len(names):,}: {shown}{more}", style="dim")
-        return text
+def failure(marker: asyncsteps.Marker) -> Line:
+    """Return the line that tells of a step's failure when it comes."""
+    details = marker.details
+    took = f" after {duration(marker.seconds)}" if marker.seconds is not None else ""
+    took += f" and {marker.attempts:,} attempts" if marker.attempts > 1 else ""
+    error = _output.one_line(details.get("error") or "no error is told", at_most=_FAILURE_SHOWN)
+    return line(("failed ", STYLES["failed"]), _output.unbroken(details["step"]), took, f": {error}")
 
 
 def step_details(marker: asyncsteps.Marker) -> Mapping[str, Any] | None:
@@ -127,54 +156,23 @@ def step_details(marker: asyncsteps.Marker) -> Mapping[str, Any] | None:
 
 
 @contextmanager
-def followed(*, quiet: bool, with_traceback: bool) -> Iterator[Follower]:
+def followed(*, quiet: bool, with_traceback: bool, log_level: Level | None = None) -> Iterator[Follower]:
     """Follow a run: yield a callable for its markers, and print what is logged.
 
     Args:
         quiet: Whether to print only warnings and errors.
         with_traceback: Whether to print failures with their tracebacks.
+        log_level: From which level on what the target logs is printed.
     """
-    if quiet or not sys.stderr.isatty():
-        with _logs_to(_output.say, with_traceback=with_traceback):
+    logs = partial(logs_to, level=log_level, with_traceback=with_traceback)
+    if quiet or not is_capable(sys.stderr) or os.environ.get("CI", "").lower() not in {"", "0", "false"}:
+        with logs(_output.say):
             yield Follower() if quiet else Plain()
         return
-    from rich.console import Console
-    from rich.live import Live
-    from rich.text import Text
+    from asyncsteps.cli._region import Region
 
-    console = Console(stderr=True, soft_wrap=True, markup=False, highlight=False)
-    lively = Lively()
-    live = Live(lively, console=console, transient=True, redirect_stdout=sys.stdout.isatty(), refresh_per_second=8)
-    with live, _logs_to(lambda text: console.print(Text(_output.printable(text))), with_traceback=with_traceback):
+    lively = Lively(ascii_only=not (sys.stderr.encoding or "").lower().startswith("utf"))
+    region = Region(lively.drawn)
+    lively.above = region.above
+    with region.shown(), logs(_output.say, failures=with_traceback):
         yield lively
-
-
-class _SayHandler(logging.Handler):
-    """Prints log records, above the live line if there is one."""
-
-    def __init__(self, say: Callable[[str], object], *, with_traceback: bool) -> None:
-        super().__init__(logging.WARNING)
-        self._say = say
-        self._with_traceback = with_traceback
-
-    def emit(self, record: logging.LogRecord) -> None:
-        """Print the message of a record, and its traceback when asked to."""
-        text = f"asyncsteps: {record.levelname.lower()}: {_output.one_line(record.getMessage())}"
-        if self._with_traceback and record.exc_info:
-            text += f"\n{logging.Formatter().formatException(record.exc_info)}"
-        self._say(text)
-
-
-@contextmanager
-def _logs_to(say: Callable[[str], object], *, with_traceback: bool) -> Iterator[None]:
-    """Print what is logged as a warning or worse, unless the target has set up logging itself."""
-    root = logging.getLogger()
-    if root.handlers:
-        yield
-        return
-    handler = _SayHandler(say, with_traceback=with_traceback)
-    root.addHandler(handler)
-    try:
-        yield
-    finally:
-        root.removeHandler(handler)

@@ -5,12 +5,12 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import os
-import re
 import threading
 import time
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated, Any, Final
 
@@ -31,15 +31,16 @@ from asyncsteps.cli._exit import (
     report,
     run_async,
 )
-from asyncsteps.cli._options import COMMON, Common, Flag, Selection
+from asyncsteps.cli._failures import place_of
+from asyncsteps.cli._logging import Level
+from asyncsteps.cli._options import COMMON, Common, Flag, Repeated, Selection
 from asyncsteps.cli._progress import Follower, followed
 from asyncsteps.cli._report import RunReport, write_plan
+from asyncsteps.cli._selectors import limits, selectors
 from asyncsteps.cli._targets import Target, load
 
 _FOR_MARKS: Final = 0.8
 """The part of the grace that a mark which has begun may take to end."""
-
-_END_OF_SELECTOR: Final = re.compile(r"(?<!\\)=")
 
 
 @dataclass(slots=True)
@@ -109,15 +110,6 @@ class _Code:
         return Played
 
 
-def selectors(given: Sequence[str]) -> list[tuple[str, str | None]]:
-    r"""Split ``SELECTOR[=REASON]`` into pairs; ``\=`` is an ``=`` that belongs to the selector."""
-    pairs: list[tuple[str, str | None]] = []
-    for text in given:
-        selector, *reason = _END_OF_SELECTOR.split(text, maxsplit=1)
-        pairs.append((selector.replace(r"\=", "="), (reason[0] or None) if reason else None))
-    return pairs
-
-
 def named(given: Sequence[str]) -> dict[str, str]:
     """The parameters ``NAME=VALUE`` by name, for the journal, which hides what is named like a credential."""
     return {name: value for name, _, value in (text.partition("=") for text in given)}
@@ -146,9 +138,12 @@ def run(
     *,
     selection: Selection,
     max_parallel: int | None = None,
+    limit: Repeated = (),
     markers: Path | None = None,
+    page: Annotated[Path | None, Parameter(name="--report")] = None,
     grace: float = GRACE,
     quiet: Flag = False,
+    log_level: Level | None = None,
     no_journal: Flag = False,
     keep_runs: int | None = None,
     common: Common = COMMON,
@@ -159,20 +154,27 @@ def run(
         target: module:name or path/file.py:name, of a Workflow class or an async def main(run, ...).
         selection: What to force and skip.
         max_parallel: How many activities may run at once, 100 unless given.
+        limit: SELECTOR=N: how many activities may run at once in the steps that it selects. Repeatable.
         markers: A file to append every marker to, one JSON object a line.
+        page: A file to write a page to that shows this run, when it has ended, however it did.
         grace: Seconds that what is under way may take to end after SIGINT or SIGTERM; then the process ends.
         quiet: No progress; errors and the summary are written all the same.
+        log_level: Write to stderr what the target logs, from this level on.
         no_journal: Leave no journal of this run beside the store.
         keep_runs: How many runs' journals are kept, 100 unless given.
         common: Options of every command.
     """
     outcome = RunReport(target, selection.workflow_id)
-    begun = time.monotonic()
+    begun, began = time.monotonic(), datetime.now(UTC)
+    about = {"target": target, "parameters": named(selection.param)}
 
     def write(exit_code: int) -> None:
         outcome.seconds = time.monotonic() - begun
         outcome.store = code.url or selection.store
         outcome.write(exit_code, as_json=common.json)
+        if page is not None:
+            given = {"store": outcome.store, "force": list(selection.force), "skip": list(selection.skip)}
+            _show_run.write_page(page, outcome, exit_code, began=began, about=about | given)
 
     def write_last(interrupted: Interrupted, told: str) -> None:
         outcome.raised.append(told)
@@ -180,10 +182,15 @@ def run(
 
     with _output.data_only() if common.json else contextlib.nullcontext():
         options = _run_options(max_parallel, markers, grace)
+        options |= {"limits": limits(limit), "until": selection.until}
         options |= {"journal": not no_journal} | ({} if keep_runs is None else {"keep_runs": keep_runs})
+        if page is not None:
+            from asyncsteps.cli import _show_run  # what a run without it does without
+
+            _show_run.check_file(page, "--report")
         code = _code(target, selection, common)
-        options["about"] = {"target": target, "parameters": named(selection.param)}
-        with followed(quiet=quiet, with_traceback=common.traceback) as follower:
+        options["about"] = about
+        with followed(quiet=quiet, with_traceback=common.traceback, log_level=log_level) as follower:
             try:
                 exit_code = run_async(
                     lambda: _play(code, outcome, follower, options, with_traceback=common.traceback),
@@ -237,14 +244,23 @@ async def _play(
         raised = error  # whatever the user's code raises
     run = outcome.run
     if raised is None:
-        return ExitCode.FAILED if run.failures else ExitCode.OK
+        return ExitCode.FAILED if run.failures else _code_of_until(code.selection.until, run.unmatched_selectors)
     # Failures of steps are already logged; what is left comes from the workflow's own code or from the store.
     told = {id(each) for error in run.failures for each in (error, error.__cause__)}
     for leaf in leaves(raised):
         if id(leaf) not in told:
             outcome.raised.append(describe(leaf))
+            outcome.raised_at[describe(leaf)] = place_of(leaf)
             report(leaf, with_traceback=with_traceback)
     return code_of(raised)
+
+
+def _code_of_until(until: Sequence[str], unmatched: Sequence[str]) -> ExitCode:
+    """The exit code of what went well: bad input if all was played since ``--until`` matched nothing."""
+    if not until or not set(until) <= set(unmatched):
+        return ExitCode.OK
+    _output.error(f"--until {', '.join(map(repr, until))} matched no step, so that nothing stopped the run")
+    return ExitCode.USAGE
 
 
 def plan(
@@ -267,7 +283,7 @@ def plan(
         code = _code(target, selection, common)
         found = run_async(lambda: _plan(code))
     if found.complete:
-        given = [selector for selector, _ in selectors((*selection.force, *selection.skip))]
+        given = [selector for selector, _ in selectors((*selection.force, *selection.skip))] + [*selection.until]
         for selector in found.unmatched_selectors:
             if selector in given:
                 _output.warning(f"selector {selector!r} matches no step of the plan: is it misspelt?")
@@ -285,4 +301,4 @@ def plan(
 
 async def _plan(code: _Code) -> asyncsteps.Plan:
     async with code.opening() as given:
-        return await code.workflow().plan(**given)
+        return await code.workflow().plan(**given, until=code.selection.until)

@@ -13,6 +13,7 @@ from asyncsteps.cli._options import COMMON, Common, Flag
 from asyncsteps.cli._store import open_lasting
 
 _COUNTED: Final = {"played": "completed", "skipped": "skipped", "failed": "failed", "cancelled": "cancelled"}
+NONE_OF_SWF: Final = "executions on Amazon SWF leave none: 'asyncsteps swf history' tells of them"
 _MINUTE: Final = 60
 _HOUR: Final = 3_600
 _DAY: Final = 86_400
@@ -28,6 +29,8 @@ def runs(
     common: Common = COMMON,
 ) -> int:
     """Show the last runs over a store, the newest first; or all of one run's journal.
+
+    Executions on Amazon SWF leave no journal.
 
     Args:
         store: The URL of the store.
@@ -62,6 +65,8 @@ def _write(url: str, found: list[asyncsteps.journal.RunSummary], *, as_json: boo
     for run in found:
         lines += _lines(run)
     _output.emit("\n".join(lines))
+    if not found:
+        _output.say(f"no journal of a run is kept here; {NONE_OF_SWF}")
 
 
 def _lines(run: asyncsteps.journal.RunSummary) -> list[str]:
@@ -84,7 +89,7 @@ def outcome(run: asyncsteps.journal.RunSummary) -> str:
     if run.outcome == "killed":
         known = "its process has ended" if run.certain else "nothing is heard of it"
         return f"killed ({known}, the last line is {duration(run.heard)} old)"
-    return str(run.outcome)
+    return f"{run.outcome}, stopped after {run.stopped_after}" if run.stopped_after else str(run.outcome)
 
 
 def _counts(run: asyncsteps.journal.RunSummary) -> str:

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import getpass
 import socket
 import sys
 import uuid
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import AbstractAsyncContextManager
 from datetime import UTC, datetime
 from typing import Annotated, Final
@@ -17,12 +18,20 @@ from cyclopts import Parameter
 import asyncsteps
 from asyncsteps.cli import _output, _tree
 from asyncsteps.cli._exit import ExitCode, UsageError, run_async
+from asyncsteps.cli._marked_at import with_times
 from asyncsteps.cli._options import COMMON, Common, Flag
+from asyncsteps.cli._styled import lines_that_fit
 
 MARKED_BY: Final = "asyncsteps mark"
 """The workflow id and version in the records of steps marked by hand."""
 
 _UNRECOGNISED_SHOWN: Final = 10
+
+_LEAST_LINES: Final = 10
+_AROUND: Final = 3
+"""Lines of a terminal that are not the tree's: the command, the total, the prompt."""
+_LOOK_AROUND: Final = 5.0
+"""Seconds that a look around an empty store may take."""
 
 
 def open_lasting(store: str, common: Common) -> AbstractAsyncContextManager[asyncsteps.StepStore]:
@@ -50,7 +59,7 @@ def ls(
     Args:
         store: The URL of the store.
         selector: Only what it selects.
-        depth: How many levels to open; without it, groups of up to 20 members are opened.
+        depth: How many levels to open; without it, as many as fit on the terminal (40 lines elsewhere).
         names: Plain names instead of a tree, one a line.
         common: Options of every command.
     """
@@ -61,10 +70,13 @@ def ls(
         unrecognised: list[str] = []
         async with open_lasting(store, common) as opened:
             found = await opened.list_done(selector, on_foreign=unrecognised.append)
+            tree = _tree.grow(found)
+            branches = () if common.json or names else tuple(_branches(tree, selector, depth))
+            lines = await with_times(opened, found, branches)
+            near = [] if found or unrecognised or selector != "*" else await _nearby(opened)
         _report_unrecognised(unrecognised)
         if not found and selector == "*":
-            _explain_empty(opened, unrecognised)
-        tree = _tree.grow(found)
+            _explain_empty(opened, unrecognised, near)
         if common.json:
             groups = {segment: child.total for segment, child in tree.children.items()}
             _output.emit_json(
@@ -82,12 +94,16 @@ def ls(
                 _output.emit("\n".join(found), raw=True)
         else:
             below = "" if selector == "*" else f" under {selector}"
-            lines = [f"{opened.url}: {_output.count(len(found), 'done step')}{below}"]
-            lines += _tree.draw(tree, under=selector, depth=depth)
+            lines.insert(0, f"{opened.url}: {_output.count(len(found), 'done step')}{below}")
             _output.emit("\n".join(lines))
         return ExitCode.OK
 
     return run_async(main)
+
+
+def _branches(tree: _tree.Node, selector: str, depth: int | None) -> Iterator[_tree.Branch]:
+    fit = max(_LEAST_LINES, (lines_that_fit() or _tree.LINES + _AROUND) - _AROUND)
+    return _tree.draw(tree, under=selector, depth=depth, lines=fit)
 
 
 def _report_unrecognised(unrecognised: Sequence[str]) -> None:
@@ -98,7 +114,16 @@ def _report_unrecognised(unrecognised: Sequence[str]) -> None:
         _output.warning(f"and {_output.count(left, 'more unrecognised key')}; --json lists them")
 
 
-def _explain_empty(store: asyncsteps.StepStore, unrecognised: Sequence[str]) -> None:
+async def _nearby(store: asyncsteps.StepStore) -> list[str]:
+    """The URLs of places beside an empty store that hold steps; none if that is not told soon, or fails."""
+    look = getattr(store, "nearby", None)
+    near: list[str] = []
+    with contextlib.suppress(asyncsteps.AsyncstepsError, OSError), anyio.move_on_after(_LOOK_AROUND):
+        near = [] if look is None else await look()
+    return near
+
+
+def _explain_empty(store: asyncsteps.StepStore, unrecognised: Sequence[str], near: Sequence[str]) -> None:
     """Warn of the mistakes that may explain an empty listing."""
     folders = sorted(
         {folder for folder, slash, _ in (key.partition("/") for key in unrecognised) if folder and slash}
@@ -107,6 +132,8 @@ def _explain_empty(store: asyncsteps.StepStore, unrecognised: Sequence[str]) -> 
         _output.warning(
             f"no step lies right here; a store is a complete prefix: {store.url}{folders[0]}, perhaps?"
         )
+    elif near:
+        _output.warning(f"no steps under {store.url}; did you mean {' or '.join(near)}?")
     elif isinstance(store, asyncsteps.DirectoryStore) and not store.path.exists():
         _output.warning(f"there is no directory {str(store.path)!r}; the first step that is marked makes it")
 
@@ -264,4 +291,9 @@ def _confirm(matched: Sequence[str], url: str) -> bool:
 
 def _what(matched: Iterable[str], url: str, verb: str) -> str:
     tree = _tree.grow(matched)
-    return "\n".join([f"{verb} {_output.count(tree.total, 'done mark')} from {url}", *_tree.draw(tree)])
+    return "\n".join(
+        [
+            f"{verb} {_output.count(tree.total, 'done mark')} from {url}",
+            *(branch.text for branch in _tree.draw(tree)),
+        ]
+    )

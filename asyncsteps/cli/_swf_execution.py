@@ -7,11 +7,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from asyncsteps.cli import _output
+from asyncsteps.cli._alike import Told, alike
 from asyncsteps.cli._exit import ExitCode, Interrupted, run_async
 from asyncsteps.cli._options import Flag, SwfCommon
-from asyncsteps.cli._progress import Follower, because, followed
-from asyncsteps.cli._report import alike, shown
+from asyncsteps.cli._progress import Follower, followed
+from asyncsteps.cli._report import shown
 from asyncsteps.cli._show_run import write_file
+from asyncsteps.cli._styled import Line, emit
 from asyncsteps.cli._swf_steps import FAILED, OPEN, RUNNING, UNFINISHED, ExecutionSteps, Failure
 from asyncsteps.report import page
 
@@ -172,17 +174,16 @@ def _write(workflow_id: str, steps: ExecutionSteps, common: SwfCommon, *, code: 
         f" and {len(steps.run_ids) - 1} before it" if len(steps.run_ids) > 1 else ""
     )
     how = "open" if steps.status == OPEN else steps.status.lower().replace("_", " ")
-    lines = [f"{how} · {told} in {seconds:.1f} s (workflow {workflow_id}, {run})"]
+    lines: list[Line | str] = [f"{how} · {told} in {seconds:.1f} s (workflow {workflow_id}, {run})"]
     for status, word in _WORDS.items():
         alike_steps = [step for step in steps.steps if step.status == status]
-        told_apart = ((it.step, it.under + because(it.reasons, forced=it.forced)) for it in alike_steps)
-        lines += alike(word, told_apart)
+        lines += alike(word, (Told(it.step, it.reasons, it.forced, where=it.under) for it in alike_steps))
     lines += _failures(steps.failures)
     if steps.reason:
         lines.append(f"{how}: {_output.one_line(steps.reason)}")
     if steps.result is not None:
         lines.append(f"result: {shown(steps.result)}")
-    _output.emit("\n".join(lines))
+    emit(lines)
 
 
 def _errors(steps: ExecutionSteps) -> list[str]:

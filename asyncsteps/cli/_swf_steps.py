@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import asyncsteps
 from asyncsteps.cli import _output
-from asyncsteps.cli._report import StepReport
+from asyncsteps.cli._submissions import StepReport
 from asyncsteps.report import RunStory, StepSpan
 
 if TYPE_CHECKING:

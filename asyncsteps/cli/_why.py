@@ -9,8 +9,8 @@ import asyncsteps
 from asyncsteps.cli import _output
 from asyncsteps.cli._exit import ExitCode, UsageError, run_async
 from asyncsteps.cli._options import COMMON, Common, Repeated
-from asyncsteps.cli._run import selectors
-from asyncsteps.cli._runs import outcome, run_as_json, shown_time
+from asyncsteps.cli._runs import NONE_OF_SWF, outcome, run_as_json, shown_time
+from asyncsteps.cli._selectors import selectors
 from asyncsteps.cli._store import open_lasting
 
 
@@ -64,7 +64,7 @@ def _lines(answer: asyncsteps.journal.Why) -> list[str]:
                 f"  attempt {number} failed: {told}" for number, told in enumerate(each.stories[-1].retried, 1)
             ]
     if not answer.runs:
-        lines.append("no journal of a run is kept here")
+        lines.append(f"no journal of a run is kept here; {NONE_OF_SWF}")
     now = answer.now
     verb = "skip it" if now.action == "skip" else "force it" if now.forced else "play it"
     lines.append(f"a run that began now would {verb}, if its code submits it")

@@ -2,6 +2,7 @@
 
 import json
 import re
+from collections.abc import Callable
 from datetime import datetime
 from html import escape
 from importlib.resources import files
@@ -13,6 +14,8 @@ from asyncsteps.report._story import RunStory, StepSpan
 _STATUSES = ("completed", "failed", "cancelled", "skipped", "scheduled")
 _MOST_CAUSES = 50
 _STEPS_OF_A_CAUSE = 100
+_REASONS = 20
+"""How many reasons of a step are shown; the rest is counted."""
 
 
 def page(story: RunStory) -> str:
@@ -29,7 +32,8 @@ def page(story: RunStory) -> str:
         "data": data.replace("<", "\\u003c").replace("\u2028", "\\u2028").replace("\u2029", "\\u2029"),
         "script": text["page.js"],
     }
-    return re.sub(r"{{(\w+)}}", lambda mark: parts[mark[1]], text["page.html"])
+    filled = re.sub(r"{{(\w+)}}", lambda mark: parts[mark[1]], text["page.html"])
+    return filled.encode("utf-8", "backslashreplace").decode()  # lone surrogates, as JSON escapes them
 
 
 def _data(story: RunStory) -> dict[str, Any]:
@@ -45,7 +49,7 @@ def _data(story: RunStory) -> dict[str, Any]:
             "began": story.began.isoformat(),
             "seconds": (story.ended - story.began).total_seconds(),
             "outcome": story.outcome,
-            "about": {key: value for key, value in story.about.items() if value not in (None, [], {})},
+            "about": {key: _finite(value) for key, value in story.about.items() if value not in (None, [], {})},
             "notes": list(story.notes),
         },
         "names": _front_coded([span.step for span in spans]),
@@ -55,8 +59,10 @@ def _data(story: RunStory) -> dict[str, Any]:
         "waited": [None if span.started is None else _millis_between(span.queued, span.started) for span in spans],
         "lasted": [_millis_between(span.started or span.queued, span.ended or story.ended) for span in spans],
         "why": [reasons[span.reasons] for span in spans],
-        "reasons": [list(each) for each in reasons],
+        "reasons": [list(each[:_REASONS]) for each in reasons],
+        "more": [max(0, len(each) - _REASONS) for each in reasons],
         "attempts": _sparse(spans, lambda span: [_millis(story, at) for at in span.attempts]),
+        "again": _sparse(spans, lambda span: max(0, span.tried - 1, len(span.attempts))),
         "errors": _sparse(spans, lambda span: span.error),
         "causes": [
             {
@@ -70,6 +76,15 @@ def _data(story: RunStory) -> dict[str, Any]:
     }
 
 
+def _finite(value: Any) -> Any:
+    """Return a value that JSON has: a damaged journal may tell of what is no number."""
+    try:
+        json.dumps(value, allow_nan=False)
+    except ValueError:
+        return str(value)
+    return value
+
+
 def _front_coded(names: list[str]) -> list[str | int]:
     """Return the names, each as how many characters it shares with the one before, and the rest."""
     coded: list[str | int] = []
@@ -78,13 +93,19 @@ def _front_coded(names: list[str]) -> list[str | int]:
         shared = next((at for at, (old, new) in enumerate(zip(before, name, strict=False)) if old != new), None)
         if shared is None:
             shared = min(len(before), len(name))
-        coded += (shared, name[shared:])
+        coded += (shared if name.isascii() else _length_in_script(name[:shared]), name[shared:])
         before = name
     return coded
 
 
-def _sparse(spans: list[StepSpan], value: Any) -> dict[int, Any]:
-    return {number: found for number, span in enumerate(spans) if (found := value(span))}
+def _length_in_script(text: str) -> int:
+    """Return the length that a script sees: some characters are two there."""
+    return sum(2 if ord(character) > 0xFFFF else 1 for character in text)  # noqa: PLR2004 - the last of UTF-16's own
+
+
+def _sparse(spans: list[StepSpan], value: Callable[[StepSpan], Any]) -> dict[int, Any]:
+    found = ((number, value(span)) for number, span in enumerate(spans))
+    return {number: each for number, each in found if each}
 
 
 def _millis(story: RunStory, at: datetime) -> float:

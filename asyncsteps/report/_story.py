@@ -6,6 +6,9 @@ from datetime import datetime, timedelta
 from typing import Any, Self
 
 from asyncsteps._journal.lines import Event, texts_of, time_of
+from asyncsteps._journal.texts import shortened, shortened_reason, without_secrets
+from asyncsteps._journal.values import number_of, text_of
+from asyncsteps._plan.model import STEP_MARKER, Marker
 
 _LONGEST = 1e15
 """Microseconds; whatever lasts longer is not believed."""
@@ -27,7 +30,8 @@ class StepSpan:
         queued: When it was submitted, in UTC.
         started: When its first activity began to run; None where none did.
         ended: When it ended; None where no end is known.
-        attempts: When further attempts at one of its activities were decided, in order.
+        attempts: When further attempts at one of its activities were decided, in order, as far as that is known.
+        tried: The most attempts that one of its activities took; 0 where that is not known.
         error: What it failed with, or None.
     """
 
@@ -39,6 +43,7 @@ class StepSpan:
     started: datetime | None = None
     ended: datetime | None = None
     attempts: tuple[datetime, ...] = ()
+    tried: int = 0
     error: str | None = None
 
     @property
@@ -86,6 +91,42 @@ class RunStory:
         """
         return cls(**_Telling(events).told(outcome))
 
+    @classmethod
+    def of_markers(
+        cls,
+        markers: Iterable[Marker],
+        *,
+        run_id: str,
+        workflow_id: str,
+        began: datetime,
+        ended: datetime,
+        outcome: str,
+        about: Mapping[str, Any] | None = None,
+        notes: Iterable[str] = (),
+    ) -> Self:
+        """Put together the story of a run of this process from its markers, as `StepRun.markers` has them.
+
+        When attempts were decided, the journal alone tells. What ``about`` names like a credential is left out.
+
+        Args:
+            markers: The markers.
+            run_id: The run's id.
+            workflow_id: The workflow's.
+            began: When the run began.
+            ended: When it ended.
+            outcome: ``completed``, ``failed`` or ``cancelled``.
+            about: JSON values to show.
+            notes: Texts to show.
+        """
+        identity = {"run": run_id, "workflow": workflow_id}
+        events = [
+            {"event": "started", "at": began.isoformat(), **identity, **without_secrets(about or {})},
+            *(_event(marker) for marker in markers if marker.name == STEP_MARKER),
+            {"event": "ended", "at": ended.isoformat(), "outcome": outcome},
+        ]
+        told = _Telling(events).told(None)
+        return cls(**{**told, "notes": (*told["notes"], *map(shortened, notes))})
+
 
 class _Telling:
     """Collects the parts of a story, event by event."""
@@ -93,7 +134,7 @@ class _Telling:
     def __init__(self, events: Iterable[Event]) -> None:
         self._head: dict[str, Any] = {}
         self._end: Event = {}
-        self._lists: dict[object, tuple[str, ...]] = {}
+        self._lists: dict[int, tuple[str, ...]] = {}
         self._open: dict[str, dict[str, Any]] = {}
         self._spans: list[dict[str, Any]] = []
         self._retried: dict[str, list[datetime]] = {}
@@ -115,7 +156,8 @@ class _Telling:
         elif kind == "ended":
             self._end = event
         elif kind == "reasons":
-            self._lists[event.get("list")] = tuple(texts_of(event.get("reasons")))
+            if isinstance(number := event.get("list"), int):
+                self._lists[number] = tuple(texts_of(event.get("reasons")))
         elif kind == "lost":
             self._lost += 1
         elif isinstance(step := event.get("step"), str):
@@ -132,8 +174,9 @@ class _Telling:
             began = at - _time_in(event, "us")
             span = self._open.get(step) or self._begin(step, event, began - _time_in(event, "queue_us"))
             del self._open[step]
-            span |= {"status": kind, "ended": at, "error": event.get("error")}
+            span |= {"status": kind, "ended": at, "error": text_of(event.get("error"))}
             span["attempts"] = tuple(self._retried.pop(step, ()))
+            span["tried"] = int(number_of(event.get("attempts")))
             if "us" in event:
                 span["started"] = max(span["queued"], began)
 
@@ -142,7 +185,9 @@ class _Telling:
             self._take_step("skipped", name, event, at)
 
     def _begin(self, step: str, event: Event, queued: datetime) -> dict[str, Any]:
-        reasons = self._lists.get(event.get("list")) or tuple(texts_of(event.get("reasons")))
+        number = event.get("list")
+        known = self._lists.get(number) if isinstance(number, int) else None
+        reasons = known or tuple(texts_of(event.get("reasons")))
         span = {
             "step": step,
             "status": "scheduled",
@@ -174,6 +219,24 @@ class _Telling:
             "spans": tuple(StepSpan(**span) for span in self._spans),
             "notes": tuple(notes),
         }
+
+
+def _event(marker: Marker) -> Event:
+    """Return the event of a step's marker, as the journal's line has it."""
+    details = marker.details
+    event = {
+        "event": details["status"],
+        "at": marker.at.isoformat(),
+        "step": details["step"],
+        "forced": details["forced"],
+        "reasons": [shortened_reason(reason) for reason in details["reasons"]],
+        "queue_us": (marker.queue_seconds or 0) * 1e6,
+    }
+    if marker.started is not None:
+        event |= {"us": (marker.seconds or 0) * 1e6, "attempts": marker.attempts}
+    if "error" in details:
+        event["error"] = shortened(details["error"])
+    return event
 
 
 def _time_in(event: Event, member: str) -> timedelta:

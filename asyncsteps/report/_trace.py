@@ -45,7 +45,7 @@ def _event(story: RunStory, span: StepSpan, phase: str, at: datetime, lane: int)
         args["error"] = span.error
     if span.started is not None:
         args["queued_seconds"] = (span.started - span.queued).total_seconds()
-        args["attempts"] = 1 + len(span.attempts)
+        args["attempts"] = max(span.tried, 1 + len(span.attempts))
     return {
         "ph": phase,
         "pid": 1,

@@ -1,11 +1,10 @@
 """The time that the requests of one operation may take together, and how often they are tried."""
 
+import asyncio
 import contextlib
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import Iterator
 from contextvars import ContextVar
 from dataclasses import dataclass
-
-from anyio import CapacityLimiter, WouldBlock, current_time
 
 _current: ContextVar["TimeBudget | None"] = ContextVar("asyncsteps_time_budget", default=None)
 
@@ -46,6 +45,8 @@ class TimeBudget:
         retried: As given.
     """
 
+    __slots__ = ("_begun", "_in_flight", "_parts", "_since", "_spent", "_waiting", "attempts", "retried")
+
     def __init__(self, *, parts: int = 1, retried: bool = False, before: "TimeBudget | None" = None) -> None:
         self.retried = retried
         self.attempts: Attempts = Attempts(before.attempts.made if before is not None else 0)
@@ -58,7 +59,7 @@ class TimeBudget:
     @property
     def spent(self) -> float:
         """The seconds used up."""
-        return self._spent + (current_time() - self._since if self._since is not None else 0.0)
+        return self._spent + (_now() - self._since if self._since is not None else 0.0)
 
     def share(self, seconds: float) -> float:
         """Return how long the next request may take, where the store's timeout is ``seconds``."""
@@ -80,34 +81,28 @@ class TimeBudget:
         self._spent = max(self._spent, failed.spent)
         self.attempts.made = max(self.attempts.made, failed.attempts.made)
 
-    @contextlib.asynccontextmanager
-    async def turn(self, limiter: CapacityLimiter) -> AsyncIterator[None]:
-        """Wait for a token of ``limiter`` and hold it inside the block, for one request."""
-        try:
-            limiter.acquire_nowait()  # what is free costs no turn of the loop
-        except WouldBlock:
-            self.wait()
-            try:
-                await limiter.acquire()
-            finally:
-                self.go_on()
+    def begin(self) -> None:
+        """Note that a request is sent."""
         self._begun = True
         self._in_flight += 1
         self._tick()
-        try:
-            yield
-        finally:
-            limiter.release()
-            self._in_flight -= 1
-            self._tick()
+
+    def end(self) -> None:
+        """Note that a request is over."""
+        self._in_flight -= 1
+        self._tick()
 
     def _tick(self) -> None:
         if not self._begun:
             return
-        now = current_time()
+        now = _now()
         if self._since is not None:
             self._spent += now - self._since
         self._since = now if self._in_flight > 0 or self._waiting == 0 else None
+
+
+def _now() -> float:
+    return asyncio.get_running_loop().time()
 
 
 def current_budget() -> TimeBudget | None:

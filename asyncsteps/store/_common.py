@@ -3,6 +3,7 @@
 import abc
 import contextlib
 import logging
+import os
 from collections.abc import AsyncGenerator, AsyncIterator, Iterable
 from typing import Self
 
@@ -20,8 +21,20 @@ from asyncsteps.store._protocol import OnForeign, OnProgress, StepStore
 
 logger = logging.getLogger("asyncsteps.store")
 
+_pid = os.getpid()
+"""This process; the system is not asked again for each request."""
+
 _LONGEST_UTF8 = 4
 _SHOWN = 5
+
+
+def _note_fork() -> None:
+    global _pid  # noqa: PLW0603 -- a process has one
+    _pid = os.getpid()
+
+
+if hasattr(os, "register_at_fork"):  # not on Windows, which has no forks
+    os.register_at_fork(after_in_child=_note_fork)
 
 
 def _are_names(keys: list[str]) -> bool:
@@ -88,13 +101,15 @@ class KeyFilter:
 class BaseStore(StepStore):
     """Base class of the stores.
 
-    A store can be entered once, and used until its ``async with`` block ends.
+    A store can be entered once, and used until its ``async with`` block ends, in the process that entered it: a
+    forked child has neither the threads nor the event loop that the store works with, and shares its connections.
     """
 
     def __init__(self, prefix: str = "", *, step_names: NameRule = STRICT) -> None:
         self._prefix = prefix
         self._step_names: NameRule = step_names
         self._state = "not entered yet"
+        self._pid = 0
         self._stack = contextlib.AsyncExitStack()
 
     def __repr__(self) -> str:
@@ -103,12 +118,13 @@ class BaseStore(StepStore):
     async def __aenter__(self) -> Self:
         if self._state != "not entered yet":
             raise StoreClosedError("a store is entered once; open another one", url=self.url)
-        self._state = "open"
+        self._state, self._pid = "open", _pid
         return self
 
     async def __aexit__(self, *exc_info: object) -> None:
         self._state = "closed"
-        await self._stack.aclose()
+        if self._pid == _pid:  # else there is nothing of this process to close
+            await self._stack.aclose()
 
     def check_name(self, name: str) -> None:
         """Check that ``name`` can be stored here.
@@ -160,6 +176,13 @@ class BaseStore(StepStore):
         finally:
             key_filter.close()
 
+    async def nearby(self) -> list[str]:
+        """Return the URLs of a few places beside this one that hold done steps, the most alike first.
+
+        It looks at one page of names beside this store, and at one page in each of three of them.
+        """
+        return []
+
     @abc.abstractmethod
     def _batches(
         self, under: str, key_filter: KeyFilter, on_progress: OnProgress | None
@@ -170,6 +193,12 @@ class BaseStore(StepStore):
         if self._state != "open":
             raise StoreClosedError(
                 f"the store is {self._state}: use it inside its 'async with' block", url=self.url
+            )
+        if self._pid != _pid:
+            raise StoreClosedError(
+                f"the store was entered by another process ({self._pid}), and this one was forked from it: open a "
+                "store of its own here",
+                url=self.url,
             )
 
     def _checked(self, name: str) -> str:

@@ -3,7 +3,9 @@
 import os
 import re
 import unicodedata
+from collections.abc import Iterable
 from dataclasses import dataclass
+from difflib import get_close_matches
 from pathlib import Path
 from urllib.parse import unquote_to_bytes
 
@@ -175,3 +177,14 @@ def split_bucket(bucket: str) -> tuple[str | None, str]:
             "AWS host, pass its URL as endpoint_url beside the bare name"
         )
     return host, check_bucket(name)
+
+
+def is_hidden(place: str) -> bool:
+    """Whether a prefix or a path leads through what asyncsteps, or another program, hides."""
+    return any(segment.startswith(".") for segment in place.split("/"))
+
+
+def most_alike(place: str, others: Iterable[str]) -> list[str]:
+    """Return the up to three places that are named most like one, without itself and hidden ones."""
+    named = [other for other in others if other.rstrip("/") != place.rstrip("/") and not is_hidden(other)]
+    return get_close_matches(place, named, n=3, cutoff=0.0)

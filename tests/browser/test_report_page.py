@@ -1,34 +1,26 @@
 """The page of a run as people use it: seen, searched, walked by keys, in both themes."""
 
-import os
 import random
-import shutil
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import Browser, Page, expect, sync_playwright
+from chromium import chromium
+from playwright.sync_api import Browser, Page, expect
 
 from asyncsteps.report import RunStory, StepSpan, page
 
 pytestmark = pytest.mark.browser
 
-_NAMES = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
 BEGAN = datetime(2026, 11, 24, 2, 0, tzinfo=UTC)
 ERROR = "ConnectionResetError: the server at db-3 closed the connection"
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def browser() -> Iterator[Browser]:
-    path = os.environ.get("CHROMIUM") or next(filter(None, map(shutil.which, _NAMES)), None)
-    assert path is not None, (
-        f"no browser: install chromium, or name one with CHROMIUM=...; tried {', '.join(_NAMES)}"
-    )
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=path, args=["--no-sandbox"])
-        yield browser
-        browser.close()
+    with chromium() as launched:
+        yield launched
 
 
 def after(seconds: float) -> datetime:
@@ -159,9 +151,43 @@ def test_the_overview_counts(shown: Shown) -> None:
         "failed": FAILED,
         "skipped": 43,
     }
-    expect(shown.page.locator("#subtitle")).to_contain_text("failed")
+    assert counts[0].split()[1] == "failed"  # what needs a look comes first
+    expect(shown.page.locator("#subtitle b")).to_have_text("failed")
     shown.page.locator("#about summary").click()
     expect(shown.page.locator("#about dl")).to_contain_text("worker-3")
+
+
+def test_failures_that_read_alike_are_told_at_the_top_and_lead_to_their_rows(shown: Shown) -> None:
+    (alarm,) = shown.page.locator("#alarms li").all()
+    expect(alarm).to_contain_text(f"{FAILED} steps failed: {ERROR}")
+    expect(alarm).to_contain_text(f"and {FAILED - 3} more")
+    name = alarm.locator("button").first.inner_text()
+    alarm.locator("button").first.click()
+    expect(shown.page.locator("#detail h3")).to_have_text(name)
+    expect(shown.page.locator("#detail")).to_contain_text("at 02:00:")
+
+
+def test_rows_say_in_words_how_steps_ended(shown: Shown) -> None:
+    shown.page.locator("#close-all").click()
+    failed = [text for text in shown.page.locator("#names .bad").all_inner_texts() if text]
+    assert sum(int(text.split()[0]) for text in failed) == FAILED
+    shown.page.locator("#failures button").first.click()
+    row = shown.page.locator('#names [aria-selected="true"] [role=rowheader]')
+    expect(row).to_contain_text(", failed")
+
+
+def test_names_beyond_the_first_plane_are_put_together(browser: Browser, tmp_path: Path) -> None:
+    names = [f"😀.{each}" for each in ("a1", "a2", "b")]
+    spans = [StepSpan(step=name, status="skipped", queued=BEGAN, ended=BEGAN) for name in names]
+    path = tmp_path / "names.html"
+    told = RunStory(run_id="r", workflow_id="w", began=BEGAN, ended=BEGAN, spans=tuple(spans))
+    path.write_text(page(told), encoding="utf-8")
+    opened = browser.new_page()
+    opened.goto(path.as_uri())
+    rows = opened.locator("#names [role=row]")
+    expect(rows).to_have_count(4)
+    assert [each.get_attribute("data-name") for each in rows.all()] == ["😀", *names]
+    opened.close()
 
 
 def test_search_finds_names_reasons_and_errors_and_escape_takes_it_back(shown: Shown) -> None:

@@ -3,6 +3,8 @@
 import importlib.metadata
 import inspect
 import os
+import re
+import shlex
 import subprocess
 
 import pytest
@@ -11,6 +13,7 @@ from cyclopts import App
 
 import asyncsteps
 from asyncsteps.cli._app import app
+from asyncsteps.cli._examples import EXAMPLES
 
 
 @pytest.mark.parametrize("line", [["--help"], ["ls", "--help"], ["--version"]])
@@ -40,6 +43,40 @@ def test_the_summary_of_a_command_is_that_of_its_docstring() -> None:
     for each in found:
         summary = (inspect.getdoc(each.default_command) or "").partition("\n\n")[0]
         assert each.help == " ".join(summary.split()), each.name
+
+
+@pytest.mark.parametrize("where", EXAMPLES)
+def test_the_examples_of_a_command_are_in_its_help_and_can_be_given(
+    where: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("SWF_DOMAIN", raising=False)
+    for example in EXAMPLES[where]:
+        given = shlex.split(example.partition(" > ")[0])
+        called, bound, _ = app.parse_args(given, exit_on_error=False, print_error=False)
+        assert called.__name__ == where.partition(":")[2]
+        assert bound.arguments
+    name = where.partition(":")[2]
+    group = ["swf"] if "swf" in where else []
+    told = " ".join(command(*group, name, "--help").out.split())
+    assert all(f"asyncsteps {example}" in told for example in EXAMPLES[where])
+
+
+def test_every_command_has_examples() -> None:
+    assert {each.default_command.__name__ for each in commands_of(app) if each.default_command} == {
+        where.partition(":")[2] for where in EXAMPLES
+    }
+
+
+def test_no_color_is_respected_by_help() -> None:
+    def helped(**variables: str) -> bytes:
+        env = {**environment(), "FORCE_COLOR": "1", "TERM": "xterm-256color", **variables}
+        return subprocess.run(
+            [COMMAND, "ls", "--help"], capture_output=True, env=env, check=True, timeout=60
+        ).stdout
+
+    colour = re.compile(rb"\x1b\[[0-9;]*3[0-9]")
+    assert colour.search(helped())
+    assert not colour.search(helped(NO_COLOR="1"))
 
 
 def test_the_version_is_told_as_cyclopts_tells_it() -> None:

@@ -49,6 +49,15 @@ class TestPlan:
         assert "incomplete" in text
         assert "run load.s1" in text
 
+    def test_stops_where_the_run_would(self, flow: Path, store: str) -> None:
+        given = ("plan", f"{flow}:in_turn", "--store", store, "--workflow-id", "w", "--until")
+        ended = command(*given, "load", "--json")
+        assert [step["step"] for step in ended.json["steps"]] == ["load.a", "load.b"]
+        assert (ended.json["stopped_after"], ended.json["complete"]) == ("load.b", True)
+        assert "would stop after load.b" in command(*given, "load").out
+        unmatched = command(*given, "lod")
+        assert (unmatched.code, "'lod' matches no step" in unmatched.err) == (0, True)
+
     def test_says_why(self, flow: Path, store: str, run: Run) -> None:
         run("main")
         ended = self._plan(flow, store, "--force", "report=look again", "--skip", "load.s1=no", "--all")

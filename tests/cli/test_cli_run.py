@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 from pathlib import Path
 
 import pytest
@@ -67,6 +68,74 @@ class TestWhatIsPlayed:
         run("named")
         ended = run("named", "--force", r"day\=1=again", "--json")
         assert steps(ended) == {"day=1": ("completed", True, ["again"])}
+
+    def test_an_exact_selector_forces_one_name(self, run: Run) -> None:
+        run("grouped")
+        ended = run("grouped", "--force", "=report=again", "--skip", "=report", "--json")
+        assert {name: told[0] for name, told in steps(ended).items()} == {
+            "report": "completed",
+            "report.std": "skipped",
+        }
+        assert steps(ended)["report"][2] == ["again"]
+        assert ended.json["unmatched_selectors"] == []
+        hinted = run("grouped", "--force", "=repor", "--force", "=report.s")
+        assert hinted.err.count("is it misspelt?") == 2
+        assert run("main", "--force", "=load").err.count("it selects 'load' alone") == 1
+
+    def test_it_stops_after_the_steps_that_until_selects(self, run: Run, store: str) -> None:
+        first = run("in_turn", "--until", "load", "--json", by=installed)
+        assert first.code == 0
+        assert list(steps(first)) == ["load.a", "load.b"]
+        assert (first.json["stopped_after"], first.json["result"]) == ("load.b", None)
+        second = run("in_turn", "--until", "=report")
+        assert second.code == 0
+        assert "stopped after report; what comes after was not begun" in second.out
+        assert done(store) == ["load.a", "load.b", "report"]
+        assert "completed, stopped after report" in command("runs", store).out
+        told = command("why", store, "mail").out
+        assert "the run stopped after report, before it came to it" in told
+
+    def test_until_that_matches_no_step_stops_nothing_and_is_an_error(self, run: Run, store: str) -> None:
+        ended = run("in_turn", "--until", "lod", "--json")
+        assert ended.code == ended.json["exit_code"] == 2
+        assert "--until 'lod' matched no step, so that nothing stopped the run" in ended.err
+        assert (ended.json["stopped_after"], ended.json["unmatched_selectors"]) == (None, ["lod"])
+        assert len(done(store)) == 4
+        assert run("failing", "--until", "lod").code == 1
+        assert run("in_turn", "--until", "mail").code == 0
+
+    def test_what_the_code_logs_is_shown_from_the_level_that_is_asked_for(self, run: Run) -> None:
+        at_info = run("logging_", "--log-level", "info", "--quiet", by=installed)
+        assert at_info.code == 0
+        assert re.search(
+            r"^\d\d:\d\d:\d\d info flow\.load: read 3 rows of \\u001b\[31musers$", at_info.err, re.MULTILINE
+        )
+        assert "warning flow.load: '%d rows' cannot be formatted with its arguments" in at_info.err
+        assert "counting" not in at_info.err
+        assert "secret" not in at_info.err
+        assert "scheduled" not in at_info.err
+        again = ("--force", "*", "--quiet", "--log-level")
+        assert "counting 3 rows" in run("logging_", *again, "debug").err
+        assert run("logging_", *again, "error").err == ""
+        assert "read 3 rows" not in run("logging_", "--force", "*").err
+        assert run("logging_", "--log-level", "loud").code == 2
+
+    def test_limits_hold_under_the_steps_that_they_select(self, run: Run) -> None:
+        assert run("wide", "--limit", "wide=2", "--json").json["result"] == 2
+        assert (
+            run("wide", "--limit", r"=wide.s1=1", "--limit", "*=3", "--force", "*", "--json").json["result"] == 3
+        )
+
+    @pytest.mark.parametrize("given", ["load", "load=", "=2", "load=0", "load=-1", "load=two", "load=1.5"])
+    def test_a_limit_without_a_number_is_refused(self, run: Run, given: str) -> None:
+        ended = run("wide", "--limit", given)
+        assert ended.code == 2
+        assert f"--limit {given!r}" in ended.err
+        assert "load.stripe=5" in ended.err
+
+    def test_two_limits_for_one_selector_are_refused(self, run: Run) -> None:
+        ended = run("wide", "--limit", "wide=1", "--limit", "wide=2")
+        assert (ended.code, "given twice" in ended.err) == (2, True)
 
     def test_one_selector_twice_gives_both_reasons(self, run: Run) -> None:
         ended = run("named", "--force", "*=one", "--force", "*=two", "--json")

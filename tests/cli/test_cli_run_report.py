@@ -1,12 +1,12 @@
 """run: what is said of failures, of bad options and of what was decided, and with which exit code it ends."""
 
 import os
-import subprocess
+import re
 from pathlib import Path
 
 import pytest
 from cli_flow import Run, done, runner, steps, write_flow
-from commands import COMMAND, Ended, command, environment, installed
+from commands import Ended, command, installed
 
 
 @pytest.fixture
@@ -80,10 +80,12 @@ class TestFailures:
         assert "no luck with 24 at all" in ended.err
         summary, *lines = ended.out.splitlines()
         assert "failed 25" in summary
-        assert len(lines) == 21
-        assert lines[0].startswith("  failed bad.s0: ValueError: no luck with 0 at all")
+        assert lines[1].startswith("  failed bad.s0 after ")
+        assert lines[2].startswith("    ValueError: no luck with 0 at all")
+        assert lines[3].startswith("    in flow.fail_at_length(number=0)")
+        assert re.search(r"flow\.py:\d+ in fail_at_length: raise ValueError\(", lines[4])
+        assert lines[5:] == ["    24 more failed at the same line: bad (24)"]
         assert all(len(line) < 600 for line in lines)
-        assert lines[-1] == "  failed too, each for its own reason, which --json tells: bad (5)"
 
     def test_no_selector_is_called_misspelt_when_the_code_broke_off(self, run: Run) -> None:
         assert "misspelt" not in run("raising", "--force", "later").err
@@ -97,7 +99,8 @@ class TestFailures:
         ("options", "said"),
         [
             (["--force", "a..b"], "'a..b'"),
-            (["--skip", "=why"], "''"),
+            (["--skip", "=a/b=why"], "'=a/b'"),
+            (["--skip", ""], "''"),
             (["--param", "count=many"], "'many' does not fit int"),
             (["--param", "cuont=1"], "takes (*, count: int = 2, factor: float = 1.0)"),
             (["--max-parallel", "0"], "max_parallel"),
@@ -120,19 +123,21 @@ class TestOutput:
         ended = run("main", "--force", "load.s1=new data")
         assert ended.code == 0
         assert "played 2 · skipped 1 · failed 0" in ended.out
-        assert "load.s1: new data" in ended.out
-        assert "report: Dep of load.s1" in ended.out
+        assert re.search(r"^  played load.s1 in \d+\.\d\d s: new data$", ended.out, re.MULTILINE)
+        assert re.search(r"^  played report in \d+\.\d\d s: Dep of load.s1$", ended.out, re.MULTILINE)
         assert "Step was already played" in ended.out
         assert "result: 1.0" in ended.out
 
-    def test_a_decision_that_is_forced_for_no_reason_says_forced(self, run: Run) -> None:
+    def test_a_decision_that_is_forced_for_no_reason_says_forced(self, run: Run, store: str) -> None:
         selection = ["--force", "good", "--skip", "bad", "--skip", "later"]
+        command("mark", store, "good")
         ended = run("failing", *selection)
         assert ended.code == 0
-        assert {"  played good (forced)", "  skipped bad (forced)"} <= set(ended.out.splitlines())
+        lines = re.sub(r" in \d+\.\d\d s", "", ended.out).splitlines()
+        assert {"  played good (forced)", "  skipped bad, later (forced)"} <= set(lines)
         assert {"scheduled good (forced)", "skipped bad (forced)"} <= set(ended.err.splitlines())
         planned = run("failing", *selection, by=_planned).out.splitlines()
-        assert {"  force good", "  skip bad (forced)"} <= set(planned)
+        assert {"  force good", "  skip bad, later (forced)"} <= set(planned)
 
     def test_plain_lines_where_there_is_no_terminal(self, run: Run) -> None:
         ended = run("main", "--force", "load=again")
@@ -155,34 +160,44 @@ class TestOutput:
     def test_stdout_is_the_targets_too_without_json(self, run: Run) -> None:
         assert "printed by main" in run("printing").out
 
-    def test_live_on_a_terminal(self, flow: Path, store: str) -> None:
-        process, written = _on_terminal(["run", f"{flow}:main", "--store", store, "--workflow-id", "w"])
-        assert process.returncode == 0
-        assert "played 3" in written
-        assert "\x1b[" in written
-        assert "scheduled load" not in written
-
 
 def _planned(_run: str, *arguments: str) -> Ended:
     return command("plan", *arguments)
 
 
-def _on_terminal(arguments: list[str]) -> tuple[subprocess.Popen[bytes], str]:
-    """Run the command with a terminal as its stderr, to its end."""
-    ours, theirs = os.openpty()
-    process = subprocess.Popen(
-        [COMMAND, *arguments], stdout=subprocess.DEVNULL, stderr=theirs, env={**environment(), "TERM": "xterm"}
-    )
-    os.close(theirs)
-    written = b""
-    while True:
+class TestPage:
+    """The page of the run just ended, by --report."""
+
+    def test_it_is_written_though_steps_fail(self, run: Run, tmp_path: Path) -> None:
+        ended = run("failing", "--force", "good=new data", "--report", tmp_path / "run.html", "--no-journal")
+        assert ended.code == 1
+        shown = (tmp_path / "run.html").read_text(encoding="utf-8")
+        assert shown.startswith("<!DOCTYPE html>")
+        assert '"outcome":"failed"' in shown
+        assert '"names":[0,"bad",0,"good",0,"later"],"status":"100"' in shown
+        assert "ValueError: no luck" in shown
+        assert "new data" in shown
+
+    def test_what_leaves_the_code_is_on_it(self, run: Run, tmp_path: Path) -> None:
+        assert run("outside_steps", "--report", tmp_path / "run.html").code == 1
+        assert '"notes":["ValueError: no luck' in (tmp_path / "run.html").read_text(encoding="utf-8")
+
+    def test_it_is_refused_before_anything_is_played(self, run: Run, store: str, tmp_path: Path) -> None:
+        for path in (tmp_path, tmp_path / "no" / "such" / "run.html"):
+            ended = run("main", "--report", path)
+            assert ended.code == 2
+            assert f"--report '{path}' cannot be written: " in ended.err
+        assert not Path(store).exists()
+
+    def test_a_device_or_a_link_stays_what_it_is(self, run: Run, tmp_path: Path) -> None:
+        (tmp_path / "link").symlink_to("run.html")
+        assert run("main", "--report", tmp_path / "link").code == 0
+        assert (tmp_path / "link").is_symlink()
+        assert (tmp_path / "run.html").is_file()
+        os.mkfifo(tmp_path / "pipe")
+        reader = os.open(tmp_path / "pipe", os.O_RDONLY | os.O_NONBLOCK)
         try:
-            read = os.read(ours, 10_000)
-        except OSError:  # Linux says so when the other side is closed
-            break
-        if not read:
-            break
-        written += read
-    os.close(ours)
-    process.wait(timeout=60)
-    return process, written.decode(errors="replace")
+            assert run("main", "--report", tmp_path / "pipe").code == 0
+            assert os.read(reader, 15) == b"<!DOCTYPE html>"
+        finally:
+            os.close(reader)

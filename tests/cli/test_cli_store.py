@@ -67,10 +67,35 @@ class TestLs:
         assert ended.out.splitlines()[1:] == ["└── report (2, itself too)", "    └── graph"]
 
     def test_rolls_large_groups_up(self, store: str) -> None:
-        _fill(store, [f"census.m{number:02}" for number in range(21)])
-        assert command("ls", store).out.splitlines()[1:] == ["└── census (21)"]
-        assert len(command("ls", store, "census").out.splitlines()) == 2 + 21
-        assert len(command("ls", store, "--depth", "2").out.splitlines()) == 2 + 21
+        _fill(store, [f"census.m{number:02}" for number in range(40)])
+        assert command("ls", store).out.splitlines()[1:] == ["└── census (40)"]
+        assert len(command("ls", store, "census").out.splitlines()) == 2 + 40
+        assert len(command("ls", store, "--depth", "2").out.splitlines()) == 2 + 40
+
+    def test_tells_when_steps_were_marked(self, store: str) -> None:
+        for number, name in enumerate(["a.x", "a.y", "b.c.z"]):
+            _fill(store, [name], marked_at=f"2026-11-24T1{number}:00:00+01:00")
+        _fill(store, ["b.d", "é"])  # as simpleflow marks, which tells no time
+        _fill(store, ["z"], marked_at="yesterday")
+        assert command("ls", store).out.splitlines()[1:] == [
+            "├── a (2)      2026-11-24 10:00:00Z",
+            "│   ├── x      2026-11-24 09:00:00Z",
+            "│   └── y      2026-11-24 10:00:00Z",
+            "├── b (2)",
+            "│   ├── c (1)  2026-11-24 11:00:00Z",
+            "│   │   └── z  2026-11-24 11:00:00Z",
+            "│   └── d",
+            "├── z",
+            "└── é",
+        ]
+
+    def test_reads_few_marks_of_many_steps(self, store: str) -> None:
+        _fill(store, ["few.x", *(f"many.s{number}" for number in range(101))], marked_at="2026-11-24T10:00:00Z")
+        assert command("ls", store).out.splitlines()[1:] == [
+            "├── few (1)  2026-11-24 10:00:00Z",
+            "│   └── x    2026-11-24 10:00:00Z",
+            "└── many (101)",
+        ]
 
     def test_depth_limits_the_levels(self, filled: str) -> None:
         ended = command("ls", filled, "--depth", "1")
@@ -125,6 +150,30 @@ class TestLs:
         ended = command("ls", f"s3://{bucket}", "--endpoint-url", moto_server.endpoint, "--json")
         assert ended.json["foreign"] == ["steps/a.b", "steps/folder/"]
         assert f"a store is a complete prefix: s3://{bucket}/steps, perhaps?" in ended.err
+
+    def test_an_empty_prefix_is_told_what_is_beside_it(self, moto_server: MotoServer, bucket: str) -> None:
+        for key in ("x/steps/load.a", "x/.hidden/steps/a", "x/other/nested/b", "x/step-old/", "y/z/a", "top/a"):
+            moto_server.put(bucket, key)
+
+        def told(place: str, *more: str) -> str:
+            return command("ls", f"s3://{bucket}/{place}", "--endpoint-url", moto_server.endpoint, *more).err
+
+        near = f"did you mean s3://{bucket}/x/steps/ or s3://{bucket}/x/other/nested/?"
+        assert f"no steps under s3://{bucket}/x/step/; {near}" in told("x/step")
+        assert f"did you mean s3://{bucket}/top/" in told("tip")
+        assert told("x/step", "load") == ""
+        assert told("nothing/is/here") == ""
+
+    def test_an_empty_directory_is_told_what_is_beside_it(self, tmp_path: Path) -> None:
+        command("mark", str(tmp_path / "steps"), "a.b")
+        (tmp_path / "other").mkdir()
+        (tmp_path / "other" / "README").write_text("no mark", "utf-8")
+        ended = command("ls", str(tmp_path / "step"))
+        assert ended.code == 0
+        assert ended.err.endswith(f"did you mean {(tmp_path / 'steps').as_uri()}?\n")
+        (tmp_path / "steps" / "a.b").unlink()
+        assert "did you mean" not in command("ls", str(tmp_path / "step")).err
+        assert command("ls", str(tmp_path / "no" / "such" / "place")).code == 0
 
     def test_a_reader_that_stops_reading_is_no_error(self, filled: str) -> None:
         read, write = os.pipe()

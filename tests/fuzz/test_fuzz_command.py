@@ -49,6 +49,7 @@ options = st.sampled_from(
             "--skip",
             "--reason",
             "--max-parallel",
+            "--limit",
             "--markers",
         ),
         *("--endpoint-url", f"--endpoint-url=https://u:{NEEDLE}@h", f"s3://AKIA:{NEEDLE}@bucket/steps"),

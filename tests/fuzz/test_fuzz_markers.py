@@ -89,7 +89,7 @@ async def test_every_marker_of_a_run_is_one_line(
                 for step in ("a", "b", "c"):
                     await run.submit(Step(step, fails if step == "a" else noop))
                 with suppress(StepDefinitionError):
-                    await run.submit(run.record_marker(name, details))
+                    await run.submit(run.record_marker(name, details))  # type: ignore[call-overload]
         for step, record in store.records.items():
             assert decode_record(step, encode_record(step, record)) == json.loads(json.dumps(record))
     if runs:

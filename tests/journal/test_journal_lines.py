@@ -14,12 +14,14 @@ from run_support import noop
 
 from asyncsteps import Marker, MemoryStore, Step, StepRun, journal
 from asyncsteps._journal import process
-from asyncsteps._journal.lines import Encoder, decoded, is_of_status, lines_of, names_step, time_of
+from asyncsteps._journal.lines import Encoder, as_written, decoded, is_of_status, lines_of, time_of
 from asyncsteps._journal.places import folder_name, folders, segment_name
 from asyncsteps._journal.process import lives, process_mark
 from asyncsteps._journal.reading import whole
-from asyncsteps._journal.story import RunLog, submissions
-from asyncsteps._journal.texts import shortened, without_secrets
+from asyncsteps._journal.story import RunLog
+from asyncsteps._journal.submissions import submissions
+from asyncsteps._journal.texts import shortened, shortened_reason, without_secrets
+from asyncsteps.report import RunStory, page
 
 NOW = datetime(2026, 11, 24, 14, 35, 50, 871416, UTC)
 TEXTS = st.text(max_size=30)
@@ -48,12 +50,13 @@ def test_a_marker_is_read_back(
     text = Encoder(run, "w").marker(Marker("log.step", details, NOW, started, submitted, 2))
     log = log_of(text.encode())
     (story,) = submissions(log, step)
-    assert (story.step, story.status, story.forced, list(story.reasons)) == (step, status, forced, reasons)
+    told = tuple(map(shortened_reason, reasons))
+    assert (story.step, story.status, story.forced, story.reasons) == (step, status, forced, told)
     assert (story.seconds, story.attempts) == ((1.0, 2) if queued is not None else (None, 0))
     assert story.error == "x y"
     last = lines_of(text.encode())[-1]
     assert is_of_status(last)
-    assert names_step(step) in last
+    assert as_written(step) in last
     event = decoded(last)
     assert event is not None
     assert (event["run"], event["workflow"], time_of(event["at"])) == (run, "w", NOW)
@@ -82,12 +85,31 @@ KINDS = [
     "scheduled",
     "failed",
 ]
-MEMBERS = ["at", "run", "step", "reasons", "list", "names", "counts", "force", "about", "seconds", "journal"]
+EDGES = st.sampled_from(["0001-01-01T00:00:00+23:59", "9999-12-31T23:59:59-23:59", "2026-11-24T00:00:00Z"])
+MEMBERS = [
+    "at",
+    "outcome",
+    "us",
+    "queue_us",
+    "scheduled_us",
+    "after",
+    "attempts",
+    "run",
+    "step",
+    "reasons",
+    "list",
+    "names",
+    "counts",
+    "force",
+    "about",
+    "seconds",
+    "journal",
+]
 
 
 @given(
     st.lists(
-        st.tuples(st.sampled_from(KINDS), st.dictionaries(st.sampled_from([*MEMBERS, "error", "pid"]), JSON)),
+        st.tuples(st.sampled_from(KINDS), st.dictionaries(st.sampled_from(MEMBERS), JSON | EDGES)),
         max_size=6,
     )
 )
@@ -106,6 +128,26 @@ def test_members_of_any_kind_are_read_without_an_error(events: list[tuple[str, d
         for story in submissions(log, step):
             Reasoner([log]).decision(log, story)
         Reasoner([log]).undone(step, None)
+
+
+@pytest.mark.parametrize("at", ["0001-01-01T00:00:00+23:59", "9999-12-31T23:59:59-23:59"])
+@pytest.mark.parametrize("odd", [{}, []])
+async def test_a_damaged_journal_has_a_page(at: str, odd: object) -> None:
+    events: list[dict[str, Any]] = [
+        {"event": "started", "at": "2026-11-24T00:00:00Z", "run": "r", "about": {"n": float("inf")}},
+        {"event": "reasons", "at": "2026-11-24T00:00:00Z", "list": odd, "reasons": odd},
+        {"event": "completed", "at": at, "step": "a", "us": 1e14, "queue_us": 1e14, "list": odd},
+        {"event": "failed", "at": "2026-11-24T00:00:00Z", "step": "a", "us": 1e14, "list": odd, "error": odd},
+        {"event": "ended", "at": at, "outcome": odd},
+    ]
+    async with MemoryStore() as store:
+        body = "\n".join(map(json.dumps, events)).encode()
+        await store.journal_files.write(segment_name(folder_name("run", "r", NOW), 1, last=True), body)
+        (summary,) = await journal.runs(store)
+        assert summary.outcome == "unknown"
+        _, told = await journal.story(store, "r")
+        assert "<html" in page(RunStory.of(told))
+        assert (await journal.why(store, "a")).runs
 
 
 async def test_steps_that_are_skipped_alike_have_one_line() -> None:

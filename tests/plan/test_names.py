@@ -19,6 +19,7 @@ from asyncsteps._plan.names import (
     is_step_name,
     matches,
     selectors_of,
+    selects_alone,
 )
 
 BAD_NAMES: list[tuple[Any, str]] = [
@@ -164,6 +165,16 @@ def test_names_are_valid_by_the_rules_and_no_others(name: str) -> None:
         ("a.b", "a.bc", False),
         ("a.b", "a", False),
         ("a.b", "x.a.b", False),
+        ("=a.b", "a.b", True),
+        ("=a.b", "a.b.c", False),
+        ("=a.b", "a", False),
+        ("=a.b", "=a.b", True),  # a name may begin with "="
+        ("=a.b", "=a.b.c", True),
+        ("==a.b", "=a.b", True),
+        ("==a.b", "=a.b.c", False),
+        ("=", "=", True),
+        ("=", "a", False),
+        ("=*", "a", False),
     ],
 )
 def test_a_selector_matches_a_name_and_what_is_below_it(selector: str, name: str, expected: bool) -> None:
@@ -171,22 +182,39 @@ def test_a_selector_matches_a_name_and_what_is_below_it(selector: str, name: str
     assert (selector in set(selectors_of(name))) is expected
 
 
-names = st.lists(st.text("ab", min_size=1, max_size=2), min_size=1, max_size=4).map(".".join)
+@pytest.mark.parametrize("selector", ["=a", "=a.b c", "==a", "=", "=*", "=" + "x" * 1024, "=.a"])
+def test_a_name_behind_an_equals_sign_is_a_selector(selector: str) -> None:
+    assert as_selectors(selector) == (selector,)
 
 
-@given(names | st.just("*"), names)
+@pytest.mark.parametrize(
+    ("selector", "rule"), [("=a/b", "'/'"), ("=a..b", "empty segment"), ("=a.*", "'*'"), ("=a\n", "control")]
+)
+def test_what_is_no_name_with_or_without_its_equals_sign_is_no_selector(selector: str, rule: str) -> None:
+    with pytest.raises(SelectorError, match=re.escape(rule)) as caught:
+        check_selector(selector)
+    assert "'=a.b' that name alone" in str(caught.value)
+
+
+names = st.lists(st.text("ab=", min_size=1, max_size=2), min_size=1, max_size=4).map(".".join)
+given_selectors = names | st.just("*") | names.map("={}".format)
+
+
+@given(given_selectors, names)
 def test_the_selectors_of_a_name_are_all_that_match_it(selector: str, name: str) -> None:
     its, mine = name.split("."), selector.split(".")
-    expected = selector == "*" or its[: len(mine)] == mine
+    expected = selector in ("*", f"={name}") or its[: len(mine)] == mine
     assert matches(selector, name) == expected
     assert (selector in list(selectors_of(name))) == expected
-    assert len(list(selectors_of(name))) == len(its) + 1
+    assert len(set(selectors_of(name))) == len(list(selectors_of(name))) == len(its) + 2
 
 
-@given(names | st.just("*"), names | names.map(lambda name: name.replace("a", "-")))
+@given(given_selectors, names | names.map(lambda name: name.replace("a", "-")))
 def test_the_names_below_a_selector_lie_between_its_bounds(selector: str, name: str) -> None:
     low, high = below(selector)
-    expected = matches(selector, name) and name != selector
+    alone = () if selector == "*" else selects_alone(selector)
+    assert all(matches(selector, each) for each in alone)
+    expected = matches(selector, name) and name not in alone
     assert (low < name and (high is None or name < high)) == expected
     assert name.startswith(low) == expected
     assert selector != "*" or (low, high) == ("", None)

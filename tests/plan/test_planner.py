@@ -251,6 +251,16 @@ def test_selectors_that_matched_no_step_are_told_in_order(planner: Planner) -> N
     assert planner.unmatched() == ["zz", "typo"]
 
 
+def test_an_exact_selector_that_only_a_group_answers_to_is_explained(planner: Planner) -> None:
+    planner.add_forced(["=load", "=lod", "lod"])
+    planner.decide(StepRules("load.users"), done=False)
+    assert planner.unmatched() == ["=load", "=lod", "lod"]
+    assert planner.hint("=load") == "it selects 'load' alone, and 'load' without '=' what is below it too"
+    assert planner.hint("=lod") == planner.hint("lod") == "is it misspelt?"
+    planner.decide(StepRules("load"), done=False)
+    assert planner.unmatched() == ["=lod", "lod"]
+
+
 def test_records_are_frozen(planner: Planner) -> None:
     decision: Any = planner.decide(StepRules("a"), done=False)
     with pytest.raises(dataclasses.FrozenInstanceError):

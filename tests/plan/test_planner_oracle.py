@@ -44,7 +44,7 @@ class Submit:
 
 def selects(selector: str, name: str) -> bool:
     mine, its = selector.split("."), name.split(".")
-    return selector == "*" or its[: len(mine)] == mine
+    return selector in ("*", f"={name}") or its[: len(mine)] == mine
 
 
 def marker_of(name: str, status: str, *, forced: bool, reasons: list[str]) -> Event:
@@ -195,7 +195,8 @@ class PlannedRun:
 
 
 names = st.sampled_from(NAMES)
-selectors = st.sampled_from([*NAMES, "*"])
+SELECTORS = [*NAMES, "*", *(f"={name}" for name in NAMES)]
+selectors = st.sampled_from(SELECTORS)
 rules = st.builds(
     StepRules,
     name=names,
@@ -250,7 +251,7 @@ def workflows(*, cycles: bool) -> st.SearchStrategy[Workflow]:
                         else st.sampled_from(
                             [
                                 selector
-                                for selector in [*NAMES, "*"]
+                                for selector in SELECTORS
                                 if not any(selects(selector, other) for other in ranked[: ranked.index(name)])
                             ]
                             or ["elsewhere"]

@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from asyncsteps import Marker
 from asyncsteps.report import RunStory, StepSpan, page, trace
 
 BEGAN = datetime(2026, 11, 24, 2, 0, tzinfo=UTC)
@@ -91,3 +92,42 @@ def test_what_did_not_run_is_an_instant_and_what_has_no_end_lasts_until_the_end_
 def test_a_run_with_hardly_anything_is_shown(count: int) -> None:
     empty = RunStory(run_id="r", workflow_id="", began=BEGAN, ended=BEGAN, spans=(span("a", 0, 0),) * count)
     assert len(data_of(page(empty))["queued"]) == count
+
+
+def test_any_text_can_be_written() -> None:
+    shown = page(story(span("a.\udce9", 0, 1, "failed", error="\udce9"), about={"n": float("inf")}))
+    data = data_of(shown.encode().decode())
+    assert (data["names"][1], data["errors"], data["run"]["about"]) == ("a.\udce9", {"0": "\udce9"}, {"n": "inf"})
+
+
+def test_names_share_as_many_units_as_a_script_counts() -> None:
+    assert data_of(page(story(span("😀.a", 0, 1), span("😀.b", 0, 1))))["names"] == [0, "😀.a", 3, "b"]
+
+
+def test_many_reasons_are_counted() -> None:
+    many = tuple(f"Dep of s{number}" for number in range(1_000))
+    data = data_of(page(story(span("a", 0, 1, reasons=many, forced=True))))
+    assert (data["reasons"][1], data["more"]) == (list(many[:20]), [0, 980])
+
+
+def test_a_story_is_told_by_markers() -> None:
+    details = {"step": "a", "status": "completed", "forced": True, "reasons": ["see http://u:hidden@h/"]}
+    told = RunStory.of_markers(
+        [
+            Marker("log.step", {**details, "status": "scheduled"}, after(2), queued=after(1)),
+            Marker("mine", {}, after(2)),
+            Marker("log.step", details, after(5), after(3), after(1), attempts=2),
+        ],
+        run_id="r",
+        workflow_id="w",
+        began=after(0),
+        ended=after(9),
+        outcome="completed",
+        about={"parameters": {"token": "hidden"}},
+        notes=["a note"],
+    )
+    assert "hidden" not in repr(told)
+    (only,) = told.spans
+    assert (only.queued, only.started, only.ended) == (after(1), after(3), after(5))
+    assert (only.tried, only.reasons, told.notes) == (2, ("see ***@h/",), ("a note",))
+    assert data_of(page(told))["again"] == {"0": 1}

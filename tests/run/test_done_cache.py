@@ -129,6 +129,19 @@ async def test_own_marks_and_withdrawals_are_seen_at_once() -> None:
     assert await done.matching(["b"]) == ["b.c", "b.d"]
 
 
+@pytest.mark.parametrize("selector", ["=b", "=b.c", "=x", "==x", "=a", "=zz"])
+@pytest.mark.parametrize("page", [1, 2, 3, 100])
+async def test_exact_selectors_match_the_same_names_as_in_a_listing(selector: str, page: int) -> None:
+    names = ["=x", "=x.y", "a.b", "b", "b.c", "b.c.d", "x", "x.y"]
+    store = PagedStore(names, page_size=page)
+    done = done_steps(store)
+    expected = [name for name in names if matches(selector, name)]
+    for _ in range(2):  # as it is fetched, and as it is known
+        assert await done.matching([selector]) == expected
+    assert [name for name in [*names, "a", "zz"] if await done.is_done(name)] == names
+    assert await done.matching(["*"]) == names
+
+
 async def test_an_answer_stands_until_it_is_forgotten() -> None:
     store = PagedStore([])
     done = done_steps(store)

@@ -27,7 +27,7 @@ from asyncsteps._run.dry_run import PlanEndsError, Unknown
 
 
 @activity
-async def never(value: Any = None) -> Any:
+async def never(*values: Any) -> Any:
     raise AssertionError("a plan plays nothing")
 
 

@@ -98,7 +98,7 @@ async def test_reading_the_result_of_a_failed_step_fails_what_reads_it() -> None
         outcome = await run.submit(Step("extract", fails))
 
         async def publish() -> None:
-            await run.submit(noop, outcome.result)
+            await run.submit(repr, outcome.result)
 
         assert (await run.submit(Step("publish", publish))).status == "failed"
         (listed,) = await run.submit(Group(Step("extract", fails)))

@@ -4,6 +4,7 @@ import asyncio
 import itertools
 import os
 import threading
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -41,7 +42,7 @@ async def test_leaving_by_an_exception_cancels_and_awaits_what_other_tasks_have_
                 await anyio.sleep(0.01)
             events.append("cleaned up")
 
-    async def submit(run: StepRun, item: object) -> None:
+    async def submit(run: StepRun, item: Any) -> None:
         try:
             await run.submit(item)
         except RunClosedError as error:
@@ -151,7 +152,7 @@ async def test_a_cancellation_while_the_block_waits_leaves_nothing_over() -> Non
 async def test_the_end_of_the_block_ends_waits_that_nobody_answers(caplog: pytest.LogCaptureFixture) -> None:
     raised: list[str] = []
 
-    async def submit(run: StepRun, item: object) -> None:
+    async def submit(run: StepRun, item: Any) -> None:
         try:
             await run.submit(item)
         except RunClosedError as error:
@@ -316,7 +317,7 @@ class TickingLoop(asyncio.SelectorEventLoop):
 @pytest.mark.parametrize("kind", ["skipped", "activities", "markers"])
 def test_what_does_not_wait_lets_other_tasks_have_turns(container: type[Group], kind: str) -> None:
     names = [f"s.{number}" for number in range(1_000)]
-    members = {
+    members: dict[str, Callable[[str], Any]] = {
         "skipped": lambda name: Step(name, noop),
         "activities": lambda _: noop,
         "markers": lambda name: MarkerTask(name, {}),

@@ -152,7 +152,8 @@ async def test_a_saved_result_comes_back_from_a_skip() -> None:
         for _ in range(2):
             async with StepRun(store, workflow_id="w") as run:
                 step = Step("a", lambda: {"n": (1, 2)}, save_result=True)
-                assert (await run.submit(step)).result == {"n": [1, 2]}
+                saved: Any = (await run.submit(step)).result
+                assert saved == {"n": [1, 2]}
         async with StepRun(store, workflow_id="w", skip=["b"]) as run:
             assert (await run.submit(Step("b", noop, save_result=True))).result is None
             replaced = Step("a", noop, activities_if_step_already_done=(max, 1, 9), save_result=True)
@@ -337,3 +338,13 @@ async def test_a_markers_file_that_cannot_be_written_any_more_is_logged_and_left
 async def test_a_step_shows_what_it_was_made_with() -> None:
     step = Step("a", noop, True, emit_signal=True)
     assert (step.step_name, step.force, step.emit_signal, step.force_steps_if_executed) == ("a", True, True, ())
+
+
+async def test_markers_tell_whether_the_step_was_done_before_the_run_played_it() -> None:
+    async with run_over(MemoryStore({"a": {}, "b": {}, "d": {}}), force=["a", "c"]) as run:
+        for name in ("a", "b", "c", "d"):  # the mark of d is withdrawn when a is played
+            await run.submit(Step(name, noop, force_steps_if_executed=["c", "d"] if name == "a" else None))
+        run.record_marker("mine", None)
+    told = [(marker.details["step"], marker.was_done) for marker in run.markers[:-1]]
+    assert told == [*[("a", True)] * 2, ("b", True), *[("c", False)] * 2, *[("d", True)] * 2]
+    assert run.markers[-1].was_done is None

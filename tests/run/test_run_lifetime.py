@@ -102,9 +102,10 @@ async def test_bad_arguments_are_refused_at_once() -> None:
         with pytest.raises(StepDefinitionError, match="retry=-1"):
             StepRun(store, workflow_id="w", step_activity_params={"retry": -1})
         async with StepRun(store, workflow_id="w") as run:
-            for arguments in ((Step("a", noop), 1), (5, 1)):
+            given: tuple[Any, ...]
+            for given in ((Step("a", noop), 1), (5, 1)):
                 with pytest.raises(StepDefinitionError, match="takes no arguments"):
-                    await run.submit(*arguments)
+                    await run.submit(*given)
     with pytest.raises(StepDefinitionError, match="enter it first"):
         StepRun("memory:", workflow_id="w")  # type: ignore[arg-type] # that is the point
 

@@ -175,9 +175,9 @@ async def test_row_08_when_the_first_failed_the_second_plays() -> None:
 
 def test_row_09_a_list_as_activities_is_refused_when_the_step_is_made() -> None:
     with pytest.raises(StepDefinitionError, match=r"Chain.*Group"):
-        Step("a", [noop, noop])
+        Step("a", [noop, noop])  # type: ignore[call-overload]
     with pytest.raises(StepDefinitionError, match=r"Chain.*Group"):
-        Step("a", noop, activities_if_step_already_done=[noop])
+        Step("a", noop, activities_if_step_already_done=[noop])  # type: ignore[call-overload]
 
 
 async def test_row_10_a_skip_gives_the_saved_result_back() -> None:

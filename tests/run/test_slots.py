@@ -3,6 +3,7 @@
 import asyncio
 import time
 from collections.abc import Awaitable, Callable
+from typing import Any
 
 import anyio
 import anyio.from_thread
@@ -19,6 +20,7 @@ from asyncsteps import (
     SignalTask,
     Step,
     StepRun,
+    Submittable,
     WaitForSignal,
     activity,
 )
@@ -121,7 +123,7 @@ def test_what_it_submits_counts_into_a_start_to_close_timeout() -> None:
 
 
 @pytest.mark.parametrize("item", [SignalTask("s"), MarkerTask("m")])
-async def test_signals_and_markers_yield_no_slot(item: object) -> None:
+async def test_signals_and_markers_yield_no_slot(item: Submittable) -> None:
     gauge = Gauge()
 
     async def sends(run: StepRun) -> None:
@@ -180,7 +182,7 @@ def test_the_limit_holds_after_any_cancellation_of_a_nested_submission(
     gauge = Gauge()
 
     async def main() -> None:
-        def submission() -> object:
+        def submission() -> Any:
             match nested:
                 case "activity":
                     return (gauge.work, 1)

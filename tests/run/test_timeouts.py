@@ -10,7 +10,15 @@ import pytest
 from run_support import run_over
 from virtual_time import run_virtually
 
-from asyncsteps import ActivityCancelledError, ActivityTimeoutError, MemoryStore, RunClosedError, StepRun, activity
+from asyncsteps import (
+    ActivityCancelledError,
+    ActivityTimeoutError,
+    MemoryStore,
+    RunClosedError,
+    StepRun,
+    activity,
+)
+from asyncsteps._tasks.clock import Clock, Deadline
 
 Swallows = Callable[[], Awaitable[None]]
 
@@ -194,6 +202,18 @@ def test_a_task_that_cancels_itself_before_it_submits_is_cancelled() -> None:
             assert run.failures == []
 
     run_virtually(main())
+
+
+def test_a_deadline_that_is_dropped_after_its_loop_was_closed_does_not_go_on() -> None:
+    """As where a program ends while something waits for a slot: its coroutine is then closed, with no loop."""
+    clock = Clock()
+
+    async def paused() -> None:
+        Deadline(10, clock).__enter__()
+        clock.pause()
+
+    asyncio.run(paused())
+    clock.unpause()
 
 
 @each_way

@@ -20,7 +20,8 @@ def _seeds(given: str) -> range:
 def _describe(history: History) -> None:
     for part in (*history.steps, *history.lanes, *history.runs):
         print(show(part))
-    print(f"max_parallel={history.max_parallel}, page={history.page}, done={history.done}\n\n{tell(history)}")
+    print(f"max_parallel={history.max_parallel}, limits={history.limits}, page={history.page}")
+    print(f"done={history.done}\n\n{tell(history)}")
 
 
 def _replay(seed: int, mutant: str | None, *, shrinks: bool) -> bool:

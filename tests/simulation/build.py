@@ -70,7 +70,7 @@ class Builder:
             step.name,
             self.make(step.body, step.name),
             force=ref.force,
-            activities_if_step_already_done=step.alternative and self._make_act(step.alternative, None),
+            activities_if_step_already_done=self._make_act(step.alternative, None) if step.alternative else None,
             emit_signal=step.emits,
             force_steps_if_executed=step.deps,
             bubbles_exception_on_failure=step.bubbles,

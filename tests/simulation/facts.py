@@ -43,7 +43,7 @@ def in_between() -> bool:
 def selects(selector: str, name: str) -> bool:
     """Whether a selector matches a name."""
     mine, its = selector.split("."), name.split(".")
-    return selector == "*" or its[: len(mine)] == mine
+    return selector in ("*", f"={name}") or its[: len(mine)] == mine
 
 
 def required(item: Item) -> set[int]:

@@ -129,7 +129,13 @@ class _Generator:
         )
 
     def selector(self) -> str:
-        return self.one(*self.names, "*") if self.chance(0.9) else "*"
+        selector = self.one(*self.names, "*") if self.chance(0.9) else "*"
+        return f"={selector}" if selector != "*" and self.chance(0.2) else selector
+
+    def limits(self) -> tuple[tuple[str, int], ...]:
+        if self.chance(0.5):
+            return ()
+        return tuple({self.selector(): self.one(1, 1, 2) for _ in range(self.one(1, 2, 3))}.items())
 
     def step(self, rank: int) -> StepDef:
         body: Item = self.act(1) if self.chance(0.6) else self.item(1, rank=rank + 1)
@@ -186,6 +192,7 @@ class _Generator:
             else (),
             fails=self.failing,
             beside=beside,
+            until=(self.selector(),) if self.chance(0.15) else (),
         )
 
 
@@ -208,6 +215,7 @@ def generate(seed: int) -> History:
         lanes,
         (*runs, made.run(last=True)),
         max_parallel=made.one(1, 1, 2, 3, 4),
+        limits=made.limits(),
         page=made.one(1, 2, 3, 1000),
         done=tuple(done),
         walks=made.chance(0.4),

@@ -1,7 +1,7 @@
 """The naive model: what the specification allows in a run, checked event by event. Simple, not fast."""
 
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from asyncsteps import Marker
@@ -49,6 +49,8 @@ class RunModel:
         self.marked_by_others: set[str] = set()
         self.withdrawn_by_others: set[str] = set()
         self._max_parallel = history.max_parallel
+        self._limits = dict(history.limits)
+        self._counted: Counter[str] = Counter()
         self._withdraws = spec.withdraws
         self._times_out = spec.timeout is not None
         self._bucket = bucket
@@ -151,13 +153,25 @@ class RunModel:
         if owner is not None and how == "well" and owner in self.playing:
             self.playing[owner].ended_well.add(act.ident)
 
-    def pauses(self) -> None:
-        self.running -= 1
+    def limits_of(self, names: Iterable[str]) -> list[str]:
+        """The selectors of the limits that an activity counts to that runs within these steps."""
+        within = list(names)
+        return [limit for limit in self._limits if any(selects(limit, name) for name in within)]
 
-    def resumes(self) -> None:
+    def pauses(self, limits: Iterable[str]) -> None:
+        self.running -= 1
+        self._counted.subtract(limits)
+
+    def resumes(self, limits: Iterable[str]) -> None:
         self.running += 1
         if self.running > self._max_parallel:
             self.breaks("max_parallel", f"{self.running} activities run at once, of {self._max_parallel}")
+        self._counted.update(limits)
+        for limit in limits:
+            if self._counted[limit] > self._limits[limit]:
+                self.breaks("limits", f"{self._counted[limit]} activities run at once under {limit}")
+            if self._counted[limit] == self._limits[limit] < self._max_parallel:
+                self.features.add("a limit is reached")
 
     # The run.
 

@@ -17,8 +17,10 @@ from asyncsteps._run.known_names import KnownNames
 from asyncsteps._run.lifetime import Lifetime
 from asyncsteps._run.name_locks import NameLocks
 from asyncsteps._run.step_player import StepPlayer
+from asyncsteps._tasks import limiter as limiter_module
 from asyncsteps._tasks import retry, scope
 from asyncsteps._tasks.limiter import Limiter, Slot
+from asyncsteps._tasks.limits import NO_LIMITS, Limits, LimitsOfRun
 from asyncsteps.store._protocol import DonePage
 
 _phases = Planner.phases
@@ -94,11 +96,33 @@ def _swallow_the_names_of_a_page() -> Any:
 def _release_a_slot_twice() -> Any:
     release = Limiter.release
 
-    def twice(self: Limiter) -> None:
-        release(self)
-        release(self)
+    def twice(self: Limiter, limits: Limits) -> None:
+        release(self, limits)
+        release(self, NO_LIMITS)
 
     return patch.object(Limiter, "release", twice)
+
+
+def _count_to_the_limits_of_the_innermost_step_alone() -> Any:
+    current = LimitsOfRun.current
+
+    def innermost(self: LimitsOfRun) -> Limits:
+        names = self._names
+        self._names = lambda: list(names())[-1:]
+        try:
+            return current(self)
+        finally:
+            self._names = names
+
+    return patch.object(LimitsOfRun, "current", innermost)
+
+
+def _give_no_limit_back_within_an_activity() -> Any:
+    return patch.object(limiter_module, "give", lambda limits: None)
+
+
+def _take_limits_that_are_not_free() -> Any:
+    return patch.object(limiter_module, "are_free", lambda limits: True)
 
 
 def _release_no_slot_when_cancelled() -> Any:
@@ -246,6 +270,9 @@ MUTANTS: Mapping[str, Callable[[], Any]] = {
     "swallow a page": _swallow_a_page,
     "swallow a name of a page": _swallow_the_names_of_a_page,
     "release a slot twice": _release_a_slot_twice,
+    "count to the limits of the innermost step alone": _count_to_the_limits_of_the_innermost_step_alone,
+    "give no limit back": _give_no_limit_back_within_an_activity,
+    "take limits that are not free": _take_limits_that_are_not_free,
     "release no slot": _release_no_slot_when_cancelled,
     "forget the own mark in the cache": _forget_the_own_mark_in_the_cache,
     "keep what was known after a mark that failed": _keep_what_was_known_after_a_mark_that_failed,

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import anyio
 
+from asyncsteps._run.name_locks import _held
 from simulation.cancelling import asked
 from simulation.facts import Attempts, enclosing, under_way
 from simulation.model import RunModel
@@ -36,22 +37,23 @@ class Performance:
         self.asleep = 0
         self._model = model
         self._submissions = 0
-        model.resumes()
+        self._limits = model.limits_of(lock.name for lock in _held())
+        model.resumes(self._limits)
 
     def enter(self) -> None:
         self._submissions += 1
         if self._submissions == 1:
-            self._model.pauses()
+            self._model.pauses(self._limits)
 
     def leave(self) -> None:
         self._submissions -= 1
         if not (self._submissions or self.ended) and self._model.alive:
-            self._model.resumes()
+            self._model.resumes(self._limits)
 
     def end(self) -> None:
         self.ended = True
         if not self._submissions:
-            self._model.pauses()
+            self._model.pauses(self._limits)
 
 
 _performance: ContextVar[Performance | None] = ContextVar("simulation_performance", default=None)

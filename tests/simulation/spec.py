@@ -146,6 +146,7 @@ class RunSpec:
 
     force: tuple[str, ...] = ()
     skip: tuple[str, ...] = ()
+    until: tuple[str, ...] = ()
     mark_timeout: float = 30.0
     retry: int = 0
     timeout: float | None = None
@@ -173,6 +174,7 @@ class History:
     lanes: tuple[Lane, ...]
     runs: tuple[RunSpec, ...]
     max_parallel: int = 4
+    limits: tuple[tuple[str, int], ...] = ()
     page: int = 1000
     done: tuple[str, ...] = ()
     walks: bool = False

@@ -23,9 +23,11 @@ CHUNKS, CHUNK = 8, 250
 
 EXERCISED = {
     "a detached task outlives its activity",
+    "a limit is reached",
     "a detached task submits after its activity",
     "a name is marked or withdrawn by another run",
     "a request of a run that was killed comes late",
+    "a run stops before its end",
     "a thread outlives its attempt",
     "a thread submits",
     "a wait for a signal is ended",

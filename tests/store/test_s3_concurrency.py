@@ -5,6 +5,7 @@ import random
 import resource
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from typing import Any
 
 import pytest
 from s3_store_support import RECORD, s3_store
@@ -30,11 +31,13 @@ class ModelServer:
         rate: The most requests a second.
         refuses: Whether it refuses what exceeds that; otherwise it queues.
         latency: Draws the latency of a request, from how many are under way.
+        work: Seconds for which sending a request, and handling its answer, hold up the client's event loop.
     """
 
     latency: Callable[[int], float] = lambda _: ROUND_TRIP
     rate: float | None = None
     refuses: bool = False
+    work: float = 0
     answered: int = 0
     refused: int = 0
     under_way: int = 0
@@ -42,7 +45,10 @@ class ModelServer:
     limits: list[tuple[float, int]] = field(default_factory=list)
 
     async def answer(self) -> None:
-        now = asyncio.get_running_loop().time()
+        loop: Any = asyncio.get_running_loop()
+        if self.work:
+            loop.pass_time(self.work)
+        now = loop.time()
         self.under_way += 1
         try:
             queued = 0.0
@@ -55,6 +61,8 @@ class ModelServer:
                 self._free_at = now + ahead + 1 / self.rate
                 queued = 0.0 if self.refuses else ahead
             await asyncio.sleep(self.latency(self.under_way) + queued)
+            if self.work:
+                loop.pass_time(self.work)
             self.answered += 1
         finally:
             self.under_way -= 1
@@ -70,18 +78,20 @@ async def load(
 
     async def work() -> None:
         while loop.time() < ends:
-            async with limit.limiter:
-                watch = Watch(limit)
-                for attempt in range(9):
-                    try:
-                        await server.answer()
-                    except ThrottledError:
-                        watch.throttled()
-                        await asyncio.sleep(draw.uniform(0, 2**attempt) / 10)
-                        watch.begins()
-                    else:
-                        watch.answered(operation)
-                        break
+            if not limit.turns.take():
+                await limit.turns.wait()
+            watch = Watch(limit)
+            for attempt in range(9):
+                try:
+                    await server.answer()
+                except ThrottledError:
+                    watch.throttled()
+                    await asyncio.sleep(draw.uniform(0, 2**attempt) / 10)
+                    watch.begins()
+                else:
+                    watch.answered(operation)
+                    break
+            limit.turns.give_back()
             server.limits.append((loop.time(), limit.now))
 
     await asyncio.gather(*(work() for _ in range(workers)))
@@ -190,6 +200,23 @@ def test_latency_that_comes_in_bursts_does_not_starve(seed: int) -> None:
         assert sum(limits) / len(limits) > 128
 
     run_virtually(main())
+
+
+@pytest.mark.parametrize("work", [0.0002, 0.0005])
+def test_a_busy_event_loop_is_no_sign_of_load(work: float) -> None:
+    """The client cannot do more: at 256 at once, an answer waits there for up to a quarter of a second."""
+    server = ModelServer(work=work)
+    assert set(played(server, seconds=6)) == {256}
+    assert server.answered > 0.9 * 6 / max(2 * work, ROUND_TRIP / 256)
+
+
+@pytest.mark.parametrize("work", [0.0002, 0.0005])
+def test_a_server_that_queues_is_not_overloaded_by_a_busy_client(work: float) -> None:
+    server = ModelServer(rate=600, work=work)
+    limits = played(server)
+    assert sum(limits) / len(limits) < 3 * 64
+    assert max(limits) <= 4 * 64
+    assert server.answered > 0.9 * SECONDS * 600
 
 
 def test_a_stall_of_the_loop_does_not_halve_the_limit() -> None:

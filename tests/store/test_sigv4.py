@@ -11,7 +11,7 @@ from botocore.auth import S3SigV4Auth
 from botocore.awsrequest import AWSRequest
 from botocore.credentials import Credentials
 
-from asyncsteps.store._s3.sigv4 import canonical_query, quoted, sign
+from asyncsteps.store._s3.sigv4 import canonical_query, quoted, sign, timestamp_of
 
 
 @dataclass(frozen=True)
@@ -68,7 +68,16 @@ HOST = {"host": "examplebucket.s3.amazonaws.com"}
 def test_the_examples_of_amazon(
     method: str, path: str, query: str, headers: Mapping[str, str], body: bytes, signature: str
 ) -> None:
-    signed = sign(method, path, query, {**HOST, **headers}, body, region="us-east-1", credentials=Keys(), now=THEN)
+    signed = sign(
+        method,
+        path,
+        query,
+        {**HOST, **headers},
+        body,
+        region="us-east-1",
+        credentials=Keys(),
+        timestamp=timestamp_of(THEN),
+    )
     assert signed["authorization"].endswith(f"Signature={signature}")
 
 
@@ -105,7 +114,16 @@ def test_any_request_is_signed_as_by_botocore(seed: int) -> None:
         own = {"content-type": "application/json", "if-none-match": "*", "x-amz-meta-asyncsteps-mark": "0af"}
         headers = {name: value for name, value in own.items() if chosen.random() < 0.5}
         method = chosen.choice(["GET", "PUT", "HEAD", "DELETE"])
-        ours = sign(method, path, query, {"host": host, **headers}, body, region=region, credentials=keys, now=now)
+        ours = sign(
+            method,
+            path,
+            query,
+            {"host": host, **headers},
+            body,
+            region=region,
+            credentials=keys,
+            timestamp=timestamp_of(now),
+        )
         url = f"https://{host}{path}" + (f"?{query}" if query else "")
         theirs = signed_by_botocore(method, url, {**headers, "host": host}, body, keys, region, now)
         assert {name: theirs[name] for name in ours} == ours

@@ -144,6 +144,16 @@ async def test_selectors_choose_a_step_and_what_is_below_it(store: StepStore) ->
     assert await store.list_done("a.b.d") == ["a.b.d.e"]
     assert await store.list_done("c") == []
     assert await store.list_done("x" * 1024) == []
+    assert await store.list_done("=" + "x" * 1024) == []
+
+
+async def test_an_exact_selector_chooses_one_name(store: StepStore) -> None:
+    await mark(store, "a", "a.b", "a.b.c", "=x", "=x.y", "x", "x.y")
+    assert await store.list_done("=a.b") == ["a.b"]
+    assert await store.list_done("=a.b.c") == ["a.b.c"]
+    assert await store.list_done("=b") == []
+    assert await store.list_done("=x") == ["=x", "=x.y", "x"]  # names that begin with "=" are selected as ever
+    assert await store.list_done("==x") == ["=x"]
 
 
 async def test_batches_hold_each_name_once_and_progress_is_told(store: StepStore) -> None:

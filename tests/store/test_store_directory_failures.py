@@ -187,3 +187,19 @@ async def test_no_descriptor_is_left_open(tmp_path: Path, calls: Calls) -> None:
             calls.before = failing(call)
             await mark_all(store, numbered(10))
             assert descriptors_open() == before
+
+
+async def test_a_limit_of_open_files_is_told_with_the_step_and_the_remedy(tmp_path: Path, calls: Calls) -> None:
+    full = [OSError(errno.EMFILE, os.strerror(errno.EMFILE), "the-temporary-file")]
+
+    def before(call: str, _name: str) -> None:
+        if full and call == "open":
+            raise full.pop()
+
+    async with opened(tmp_path) as store:
+        calls.before = before
+        with pytest.raises(StoreError, match=r"may have \d+ \(RLIMIT_NOFILE\): raise the limit") as caught:
+            await store.mark_done("step", RECORD)
+        assert caught.value.step == "step"
+        assert caught.value.key == str(tmp_path / "step")
+        assert await store.mark_done("step", RECORD) is True

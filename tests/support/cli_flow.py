@@ -7,6 +7,7 @@ from commands import Ended, command
 
 FLOW = '''
 import asyncio
+import logging
 import os
 import subprocess
 import sys
@@ -41,6 +42,29 @@ async def main(run: StepRun, *, count: int = 2, factor: float = 1.0):
     )
     report = await run.submit(Step("report", (work, sum(load.result for load in loads)), save_result=True))
     return report.result * factor
+
+
+async def in_turn(run):
+    for name in ("load.a", "load.b", "report", "mail"):
+        await run.submit(Step(name, (work, 1)))
+    return "through"
+
+
+def logs():
+    log = logging.getLogger("flow.load")
+    log.debug("counting %d rows", 3)
+    log.info("read %d rows\\nof %s", 3, "\\x1b[31musers")
+    log.warning("%d rows", "no number")
+    logging.getLogger("botocore.auth").info("Authorization: secret")
+
+
+async def logging_(run):
+    await run.submit(Step("log", logs))
+
+
+async def grouped(run):
+    await run.submit(Step("report", (work, 1)))
+    await run.submit(Step("report.std", (work, 2)))
 
 
 async def failing(run):

@@ -12,6 +12,7 @@ from uuid import UUID
 import pytest
 import swf_activities as acts
 from lazy_object_proxy import Proxy
+from simpleflow import canvas, task
 from simpleflow import format as simpleflow_format
 from simpleflow.format import JumboTooLargeError
 
@@ -22,6 +23,8 @@ from asyncsteps import (
     MarkerTask,
     SignalTask,
     Step,
+    StepDefinitionError,
+    activity,
 )
 from asyncsteps.swf import SwfInputError, to_simpleflow
 from asyncsteps.swf._client.wire import encode
@@ -154,4 +157,29 @@ def test_circular_and_named_arguments() -> None:
 @pytest.mark.parametrize("name", ["context", "simpleflow_middlewares"])
 def test_argument_names_that_simpleflow_swallows_are_refused(name: str) -> None:
     with pytest.raises(NotConvertibleError, match=f"an argument called {name} for itself"):
-        to_simpleflow(ActivityTask(acts.plain, **{name: 1}))
+        to_simpleflow(ActivityTask(takes_any, **{name: 1}))
+
+
+def test_arguments_that_are_not_taken_are_refused_and_those_that_a_chain_adds_are_not_missed() -> None:
+    too_many: Any = (acts.add, 1, 2, 3)
+    with pytest.raises(StepDefinitionError, match=r"swf_activities\.add .*takes \(a, b=\.\.\.\), and is given 3"):
+        to_simpleflow(too_many)
+    sends = canvas.Chain(to_simpleflow(acts.add(1)), to_simpleflow((acts.double,)), send_result=True)
+    assert [each.args for each in sends.activities] == [[1], []]
+    assert to_simpleflow(two_arguments).name.endswith("two_arguments")  # simpleflow's `submit` gives both
+
+
+def test_what_is_simpleflows_own_is_left_to_it() -> None:
+    theirs = task.ActivityTask(acts.theirs, 1, 2, 3, 4)
+    assert to_simpleflow(theirs) is theirs
+    assert to_simpleflow((acts.theirs, 1, 2, 3, 4)).args == [1, 2, 3, 4]
+
+
+@activity
+def takes_any(**given: Any) -> list[str]:
+    return [*given]
+
+
+@activity
+def two_arguments(a: int, b: int) -> int:
+    return a + b

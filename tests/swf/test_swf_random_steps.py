@@ -21,7 +21,7 @@ from asyncsteps.swf._done.payload import Snapshot, size
 from asyncsteps.swf._steps import done_list, done_names
 
 NAMES = [f"{group}.{number}" for group in "abc" for number in range(4)]
-SELECTORS = [*NAMES, "a", "b", "c", "*"]
+SELECTORS = [*NAMES, "a", "b", "c", "*", *(f"={name}" for name in NAMES[::2]), "=a"]
 PREFIX = "steps/"
 
 

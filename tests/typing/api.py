@@ -7,10 +7,14 @@ from asyncsteps import (
     Activity,
     ActivityTask,
     Chain,
+    CurrentStep,
     Group,
     Marker,
     MarkerTask,
     Plan,
+    RunHandle,
+    Runs,
+    RunState,
     Signal,
     SignalTask,
     Status,
@@ -21,6 +25,8 @@ from asyncsteps import (
     WaitForSignal,
     Workflow,
     activity,
+    current_step,
+    events,
 )
 
 
@@ -89,7 +95,7 @@ async def main(url: str) -> None:
             max_parallel=9,
         ) as run:
             step = Step("a.b", load("users"), True, count("users"), True, ["c"], True, save_result=True)
-            assert_type(await run.submit(step), StepOutcome)
+            assert_type(await run.submit(step), StepOutcome[int | float])
             assert_type((await run.submit(step)).status, Status)
             assert_type(await run.submit(load("users")), int)
             assert_type(await run.submit(load, "users"), int)
@@ -97,7 +103,7 @@ async def main(url: str) -> None:
             assert_type(
                 await run.submit(Chain(load("a"), bare, send_result=True, break_on_failure=True)), list[Any]
             )
-            assert_type(await run.submit(len, "abc"), Any)
+            assert_type(await run.submit(len, "abc"), int)
             assert_type(await run.wait_signal("step.a.b"), Signal)
             await run.signal("mine", 1, key="value")
             await run.submit(Chain(SignalTask("s", 1), WaitForSignal("s"), MarkerTask("m", {"a": 1})))
@@ -120,7 +126,7 @@ class People(Workflow):
     async def run(self, people_id: int, *, force_steps: list[str] | None = None) -> int:
         self.add_forced_steps(force_steps or [], reason="workflow_init")
         outcome = await self.submit(self.step("load", load("users"), emit_signal=True))
-        assert_type(outcome, StepOutcome)
+        assert_type(outcome, StepOutcome[int])
         assert_type(await self.submit(load(str(people_id))), int)
         return people_id
 
@@ -138,3 +144,29 @@ async def workflows(store: StepStore) -> None:
     async with People.opened(store, workflow_id="w") as workflow:
         assert_type(workflow, People)
         assert_type(await workflow.run(42), int)
+
+
+@activity(heartbeat_timeout=60)
+def beats(rows: int) -> int:
+    current: CurrentStep = current_step()
+    assert_type(current.name, str | None)
+    assert_type(current.attempt, int)
+    current.heartbeat()
+    current.note(rows=rows, of={"table": "users"})
+    current.logger.info("%d rows", rows)
+    return rows
+
+
+async def in_the_background(store: StepStore) -> None:
+    def on_event(event: events.Event) -> None:
+        if isinstance(event, events.StepFailed):
+            assert_type(event.error, str)
+
+    async with Runs(store, max_running=2, drain_timeout=10, on_event=on_event) as runs:
+        handle = runs.start(People, workflow_id="w", params={"people_id": 42}, force="*")
+        assert_type(handle, RunHandle)
+        async for number, event in handle.follow(after=3):
+            assert_type(number, int)
+            assert_type(event, events.Event)
+        assert_type(await handle.wait(), RunState)
+        assert_type(runs.of("w"), RunHandle | None)

@@ -6,6 +6,8 @@ const STATUSES = ["completed", "failed", "cancelled", "skipped", "scheduled"];
 const SHOWN = ["completed", "forced", "failed", "cancelled", "skipped", "scheduled"];
 const COUNT = data.queued.length;
 const NAMES_WIDTH = 300;
+// In the overview and the filters what needs a look comes first.
+const IN_ORDER = ["failed", "cancelled", "scheduled", "completed", "forced", "skipped"];
 const ROW = 20;
 const GUTTER = 8;
 const $ = (id) => document.getElementById(id);
@@ -28,6 +30,8 @@ const state = { hidden: new Set(), find: "", from: 0, to: LONGEST, selected: nul
 let mask = new Uint8Array(COUNT);
 let shownBefore = new Uint32Array(COUNT + 1); // how many spans before each are shown
 const ranBefore = new Float64Array(COUNT + 1); // how long all spans before each ran
+const failedBefore = new Uint32Array(COUNT + 1); // how many of them failed
+for (let i = 0; i < COUNT; i++) failedBefore[i + 1] = failedBefore[i] + (SHOWN[kind[i]] === "failed" ? 1 : 0);
 for (let i = 0; i < COUNT; i++) ranBefore[i + 1] = ranBefore[i] + (isNaN(started[i]) ? 0 : ended[i] - started[i]);
 const root = buildTree();
 const byName = new Map();
@@ -334,11 +338,11 @@ function nameOf(node, index, y) {
   cell.setAttribute("role", "rowheader");
   cell.textContent = node.label;
   element.append(cell);
+  if (node.own) cell.append(make("span", ", " + wordOf(kind[node.first + node.own - 1]), "unseen"));
   if (node.children.length) {
-    const count = document.createElement("span");
-    count.className = "count";
-    count.textContent = number(shownIn(node));
-    element.append(count);
+    element.append(make("span", number(shownIn(node)), "count"));
+    const failed = failedBefore[node.end] - failedBefore[node.first];
+    if (failed) element.append(make("span", `${number(failed)} failed`, "bad"));
   }
   return element;
 }
@@ -393,15 +397,16 @@ function detail(node) {
 function facts(i) {
   const list = make("dl");
   const add = (name, value) => list.append(make("dt", name), value instanceof Node ? inside("dd", value) : make("dd", value));
-  add("status", SHOWN[kind[i]] === "forced" ? "completed, forced" : SHOWN[kind[i]] + (data.forced[i] === "1" ? ", forced" : ""));
-  if (data.reasons[data.why[i]].length) add("because", data.reasons[data.why[i]].slice(0, 20).join(", ") +
-    (data.reasons[data.why[i]].length > 20 ? ` and ${number(data.reasons[data.why[i]].length - 20)} more` : ""));
-  add("submitted", "after " + duration(queued[i]));
+  add("status", wordOf(kind[i]) + (data.forced[i] === "1" && SHOWN[kind[i]] !== "forced" ? ", forced" : ""));
+  const why = data.why[i];
+  if (data.reasons[why].length) add("because", data.reasons[why].join(", ") +
+    (data.more[why] ? ` and ${number(data.more[why])} more` : ""));
+  add("submitted", `after ${duration(queued[i])}, at ${clock(queued[i])}`);
   if (!isNaN(started[i])) {
     add("waited for a slot", duration(started[i] - queued[i]));
     add("ran", duration(ended[i] - started[i]));
   }
-  if (data.attempts[i]) add("attempts", String(data.attempts[i].length + 1));
+  if (data.again[i]) add("attempts", String(data.again[i] + 1));
   if (data.errors[i]) add("error", make("pre", data.errors[i]));
   return list;
 }
@@ -479,6 +484,11 @@ function duration(millis) {
   const minutes = Math.round(seconds / 60);
   return `${Math.floor(minutes / 60)} h${minutes % 60 ? ` ${minutes % 60} min` : ""}`;
 }
+function wordOf(each) { return { forced: "forced, completed", scheduled: "no end known" }[SHOWN[each]] || SHOWN[each]; }
+function clock(millis) {
+  const at = Date.parse(data.run.began) + millis;
+  return isNaN(at) ? "an unknown time" : new Date(at).toISOString().slice(11, 19) + " UTC";
+}
 function flat(value) { return typeof value === "object" ? JSON.stringify(value) : String(value); }
 
 // The top of the page.
@@ -486,13 +496,15 @@ function flat(value) { return typeof value === "object" ? JSON.stringify(value) 
 function overview() {
   const { run } = data;
   $("title").textContent = run.workflow || run.run;
-  const how = run.outcome || "no end recorded";
-  $("subtitle").textContent = `run ${run.run} · began ${run.began.replace("T", " ").slice(0, 19)} UTC · ${duration(LONGEST)} · ${how}`;
+  const how = make("b", run.outcome || "no end recorded");
+  how.style.setProperty("--of", `var(--${{ completed: "completed", failed: "failed" }[run.outcome] || "cancelled"})`);
+  $("subtitle").append(`run ${run.run} · began ${run.began.replace("T", " ").slice(0, 19)} UTC · ${duration(LONGEST)} · `, how);
   const counts = new Array(SHOWN.length).fill(0);
   for (let i = 0; i < COUNT; i++) counts[kind[i]]++;
-  SHOWN.forEach((status, each) => {
+  IN_ORDER.forEach((status) => {
+    const each = SHOWN.indexOf(status);
     if (!counts[each]) return;
-    const item = make("li"), label = status === "scheduled" ? "no end known" : status === "forced" ? "forced, completed" : status;
+    const item = make("li"), label = wordOf(each);
     item.style.setProperty("--of", `var(--${status})`);
     item.append(make("b", number(counts[each])), " " + label);
     $("counts").append(item);
@@ -509,9 +521,31 @@ function overview() {
     $("statuses").append(button);
   });
   for (const note of run.notes) { $("notes").append(make("li", note)); $("notes").hidden = false; }
+  alarms();
   const about = Object.entries(run.about);
   $("about").hidden = !about.length;
   for (const [name, value] of about) $("about").querySelector("dl").append(make("dt", name), make("dd", flat(value)));
+}
+
+// Failures that read alike are told in one, the most frequent first.
+function alarms() {
+  const alike = new Map();
+  for (let i = 0; i < COUNT; i++) {
+    if (SHOWN[kind[i]] !== "failed") continue;
+    const error = data.errors[i] || "no error is told";
+    if (!alike.has(error)) alike.set(error, []);
+    alike.get(error).push(i);
+  }
+  const told = [...alike].sort((a, b) => b[1].length - a[1].length);
+  for (const [error, steps] of told.slice(0, 3)) {
+    const item = make("li"), shown = error.length > 200 ? error.slice(0, 200) + "…" : error;
+    item.append(make("b", steps.length === 1 ? "1 step failed: " : `${number(steps.length)} steps failed: `), `${shown} · `);
+    steps.slice(0, 3).forEach((i, at) => item.append(at ? ", " : "", stepButton(names[i])));
+    if (steps.length > 3) item.append(` and ${number(steps.length - 3)} more`);
+    $("alarms").append(item);
+  }
+  if (told.length > 3) $("alarms").append(make("li", `${number(told.length - 3)} other errors: see Failures below`));
+  $("alarms").hidden = !told.length;
 }
 
 function clearFilters() {

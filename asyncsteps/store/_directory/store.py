@@ -1,8 +1,10 @@
 """The directory store: one readable file for each done step."""
 
+import errno
 import os
 from collections.abc import AsyncGenerator, Callable, Iterable, Mapping
 from functools import partial
+from itertools import islice
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -13,13 +15,18 @@ from asyncsteps._plan.names import matches
 from asyncsteps.store._common import BaseStore, KeyFilter
 from asyncsteps.store._directory import files
 from asyncsteps.store._directory.commit import Mark
+from asyncsteps.store._directory.filenames import decode_path
 from asyncsteps.store._directory.group import CommitGroup
 from asyncsteps.store._directory.journal import DirectoryJournal
-from asyncsteps.store._location import check_path
+from asyncsteps.store._location import check_path, most_alike
 from asyncsteps.store._protocol import DonePage, ListingProgress, OnProgress
 from asyncsteps.store._records import decode_record, encode_record
 
 _BATCH = 1000
+
+_LOOKED_AT = 200
+"""How many entries of a directory beside this one are looked at."""
+
 _T = TypeVar("_T")
 
 
@@ -79,6 +86,11 @@ class DirectoryStore(BaseStore):
                 on_progress(ListingProgress(start // _BATCH + 1, start + len(batch), 1, 0))
             yield batch
 
+    async def nearby(self) -> list[str]:
+        """Return the URLs of a few directories beside this one that hold done steps, the most alike first."""
+        self._require_open()
+        return [path.as_uri() for path in await self._call(None, partial(_holding_beside, self._path))]
+
     async def done_page(self, start_after: str = "") -> DonePage:
         """Return all done names greater than ``start_after``, in order, from one pass over the directory."""
         self._require_open()
@@ -123,7 +135,9 @@ class DirectoryStore(BaseStore):
     def _mapped(self, error: OSError, *, step: str | None, path: str = "") -> StoreError:
         """Return the error to raise for one of the operating system, which may not name a file by itself."""
         file = error.filename2 or error.filename  # of a move: the target, not the temporary file
-        where = None if file is None and not path else str(self._path / (file or path))
+        if path and not (file and os.path.isabs(file)):  # noqa: PTH117 -- a str, or the name of a temporary file
+            file = path
+        where = None if file is None else str(self._path / file)
         if isinstance(error, PermissionError):
             return AccessDeniedError(
                 f"the operating system denies it ({error.strerror}): give this user read and write permission "
@@ -132,6 +146,36 @@ class DirectoryStore(BaseStore):
                 key=where,
                 step=step,
             )
-        return StoreError(
-            f"the file system cannot do it: {error.strerror or error}", url=self.url, key=where, step=step
+        reason = error.strerror or str(error)
+        if error.errno == errno.EMFILE:
+            reason += f"; this process may have {_most_open_files()}: raise the limit (ulimit -n), or close some"
+        return StoreError(f"the file system cannot do it: {reason}", url=self.url, key=where, step=step)
+
+
+def _most_open_files() -> str:
+    try:
+        import resource
+    except ImportError:  # Windows
+        return "no more"
+    return f"{resource.getrlimit(resource.RLIMIT_NOFILE)[0]} (RLIMIT_NOFILE)"
+
+
+def _holding_beside(path: Path) -> list[Path]:
+    """The directories beside one that hold done steps."""
+    with os.scandir(path.parent) as entries:
+        beside = [entry.name for entry in islice(entries, _LOOKED_AT) if entry.is_dir(follow_symlinks=False)]
+    return [found for name in most_alike(path.name, beside) if _holds_steps(found := path.parent / name)]
+
+
+def _holds_steps(path: Path) -> bool:
+    with os.scandir(path) as entries:
+        return any(
+            entry.is_file(follow_symlinks=False) and decode_path(entry.name) is not None and _is_record(entry.path)
+            for entry in islice(entries, _LOOKED_AT)
         )
+
+
+def _is_record(path: str) -> bool:
+    """Whether a file begins as a done mark does; another's file seldom does."""
+    with open(path, "rb") as file:  # noqa: PTH123 - of a path that is a str
+        return file.read(1) == b"{"

@@ -1,12 +1,13 @@
 """Requests to one bucket: limited in number and time, replies checked, errors mapped."""
 
+import asyncio
 import contextlib
 import random
-from collections.abc import Mapping
+from collections.abc import Awaitable, Mapping
 from http import HTTPStatus
-from typing import Any
+from typing import Any, TypeVar
 
-from anyio import CancelScope, Event, Lock, current_time, sleep
+from anyio import CancelScope, Event, Lock, sleep
 from botocore.exceptions import ClientError
 from botocore.parsers import ResponseParserError
 
@@ -31,6 +32,8 @@ _CONNECTING = 10.0
 
 _ANSWERS = {HTTPStatus.NOT_FOUND, HTTPStatus.PRECONDITION_FAILED}
 """What is as quick an answer as success is."""
+
+T = TypeVar("T")
 
 _CHUNK = 2**20
 """The bytes of a body that are read at once, at most."""
@@ -58,7 +61,7 @@ class BucketClient:
         self._limit = AdaptiveLimit(options.usable_concurrency)
         self._closed = False
         self._bucket_seen = False
-        self._in_flight: set[CancelScope] = set()
+        self._in_flight: set[asyncio.Timeout] = set()
         self._idle = Event()
 
     @property
@@ -70,8 +73,9 @@ class BucketClient:
         """Cancel the requests in flight, which then raise an error, and close a client of ours."""
         self._closed = True
         with CancelScope(shield=True):
-            for scope in self._in_flight:
-                scope.cancel()
+            for timeout in self._in_flight:
+                if not timeout.expired():
+                    timeout.reschedule(asyncio.get_running_loop().time())
             if self._in_flight:
                 await self._idle.wait()
             await self._stack.aclose()
@@ -99,29 +103,23 @@ class BucketClient:
             params["Key"] = key
         budget = current_budget() or TimeBudget()
         attempts = budget.attempts if budget.retried else Attempts()
-        async with budget.turn(self._limit.limiter):  # before the request is signed, because signatures expire
-            self._in_flight.add(scope := CancelScope())
-            watch = Watch(self._limit)
-            try:
-                with scope, watched(attempts, watch):
-                    if not self._closed:
-                        share = budget.share(self._options.seconds)
-                        client = self._client
-                        if client is None:
-                            scope.deadline = current_time() + max(share, _CONNECTING)
-                            client = await self._make()
-                        scope.deadline = min(scope.deadline, current_time() + share)
-                        reply = await self._send(client, operation, params, attempts)
-                        watch.answered(operation)
-                        return reply
-            except Exception as error:
-                if isinstance(error, ClientError) and error_status(error) in _ANSWERS:
-                    watch.answered(operation)
-                raise store_error(error, operation, context=self.context(key, step), attempts=attempts) from error
-            finally:
-                self._in_flight.discard(scope)
-                if self._closed and not self._in_flight:
-                    self._idle.set()
+        if not self._limit.turns.take():
+            await self._turn(budget)
+        budget.begin()  # now, and not before: signatures expire, and what waits for its turn uses up no time
+        watch = Watch(self._limit)
+        try:
+            reply = None if self._closed else await self._send(operation, params, budget, attempts, watch)
+            if reply is not None:
+                attempts.answered()
+                watch.answered(operation)
+                return reply
+        except Exception as error:
+            if isinstance(error, ClientError) and error_status(error) in _ANSWERS:
+                watch.answered(operation)
+            raise store_error(error, operation, context=self.context(key, step), attempts=attempts) from error
+        finally:
+            budget.end()
+            self._limit.turns.give_back()
         failure, context = attempts.failure, self.context(key, step)
         if self._closed:
             raise StoreClosedError("the store was closed before the request was through", **context)
@@ -134,15 +132,55 @@ class BucketClient:
             **context,
         )
 
+    async def _turn(self, budget: TimeBudget) -> None:
+        """Wait for a turn to send."""
+        budget.wait()
+        try:
+            await self._limit.turns.wait()
+        finally:
+            budget.go_on()
+
     async def _send(
-        self, client: Any, operation: str, params: dict[str, Any], attempts: Attempts
-    ) -> dict[str, Any]:
-        """Send a request past botocore where that is possible, and through it when that brings no reply."""
-        replied = None if self._direct is None else await self._direct.send(operation, params)
-        if replied is None:
-            replied = await self._send_by_botocore(client, operation, params, attempts)
-        attempts.answered()
-        return replied
+        self, operation: str, params: dict[str, Any], budget: TimeBudget, attempts: Attempts, watch: Watch
+    ) -> dict[str, Any] | None:
+        """Send a request past botocore where that is possible, and through it when that brings no reply.
+
+        Returns:
+            The reply; None when the time was over, or the store closed, before there was one.
+        """
+        loop = asyncio.get_running_loop()
+        share, client = budget.share(self._options.seconds), self._client
+        if client is None:
+            client = await self._within(loop.time() + max(share, _CONNECTING), self._make())
+            if client is None:
+                return None
+        now = loop.time()
+        deadline = now + share
+        direct = self._direct
+        if direct is not None and direct.takes(operation, now):
+            ends = min(deadline, now + direct.seconds(operation))
+            reply = await self._within(ends, direct.send(operation, params, attempts, watch))
+            if reply is not None or self._closed or (now := loop.time()) >= deadline:
+                return reply
+            if now >= ends:
+                direct.pause(operation, "no answer")
+        with watched(attempts, watch):
+            return await self._within(deadline, self._send_by_botocore(client, operation, params, attempts))
+
+    async def _within(self, deadline: float, work: Awaitable[T]) -> T | None:
+        """Do ``work``; None when the time is over, or the store closed, before it is done."""
+        self._in_flight.add(timeout := asyncio.timeout_at(deadline))
+        try:
+            async with timeout:
+                return await work
+        except TimeoutError:
+            if not timeout.expired():
+                raise
+            return None
+        finally:
+            self._in_flight.discard(timeout)
+            if self._closed and not self._in_flight:
+                self._idle.set()
 
     async def _send_by_botocore(
         self, client: Any, operation: str, params: dict[str, Any], attempts: Attempts

@@ -4,16 +4,21 @@ The limit doubles with each round trip while the latency stays low and until the
 rises by a few. It is halved when the server throttles, and when the latency has tripled, as requests then wait in
 some queue.
 
+A queue of this process says nothing of the server: an answer waits to be read while the event loop is busy, or the
+processor with something else. So while requests are under way a timer is watched, too, and by how much it is late
+is taken off the latency.
+
 Latency is noisy, so a round trip is told by its median, and compared with the lowest median so far of the same
 operation. Two high ones in a row halve the limit, one alone is a stall. If the latency does not fall then, it was
 not for this client's sake: the limit is restored, and that latency is the one to compare with. If it falls, that
-may be chance, as when this process gets little of a busy processor: so the limit may double again.
+may be chance: so the limit may double again.
 """
 
+import asyncio
 from dataclasses import dataclass
 from statistics import median_low
 
-from anyio import CapacityLimiter, current_time
+from asyncsteps.store._s3.turns import Turns
 
 LEAST = 8
 """The limit is never lower, unless the caller's bound is."""
@@ -40,6 +45,12 @@ _LONG = "delete_objects"
 _FALLEN = 0.75
 """A latency has fallen at this many times the one before."""
 
+_BEAT = 0.005
+"""Seconds between two looks at how late the event loop is."""
+
+_LATE = 1.3
+"""How many times as late as a timer an answer is: it is read in one turn of the loop, and handled in the next."""
+
 
 @dataclass(frozen=True, slots=True)
 class _Halving:
@@ -56,16 +67,18 @@ class AdaptiveLimit:
         most: The upper bound.
 
     Attributes:
-        limiter: Gives out the turns.
+        turns: Gives out the turns.
     """
 
     def __init__(self, most: int) -> None:
         self._most = most
         self._least = min(LEAST, most)
-        self.limiter = CapacityLimiter(min(most, _START))
+        self.turns = Turns(min(most, _START))
         self._doubles = True
         self._since = -1.0
         self._peak = 0
+        self._lags: list[float] = []
+        self._beating = False
         self._latencies: dict[str, list[float]] = {}
         self._lowest: dict[str, float] = {}
         self._high_before = False
@@ -74,7 +87,7 @@ class AdaptiveLimit:
     @property
     def now(self) -> int:
         """The most requests that may be under way now."""
-        return int(self.limiter.total_tokens)
+        return self.turns.most
 
     def throttled(self, begun: float) -> None:
         """Take in that the server refused a request that began at ``begun``, because there were too many.
@@ -91,14 +104,19 @@ class AdaptiveLimit:
         if begun < self._since:
             return
         latencies = self._latencies.setdefault(operation, [])
-        latencies.append(current_time() - begun)
-        self._peak = max(self._peak, self.limiter.borrowed_tokens)
+        latencies.append(_now() - begun)
+        self._peak = max(self._peak, self.turns.taken)
+        if not self._beating:
+            self._beating = True
+            self._await_beat()
         if len(latencies) >= max(_FEWEST_LATENCIES, self.now):
             self._round_trip(operation, median_low(latencies), full=self._peak >= self.now)
 
     def _round_trip(self, operation: str, latency: float, *, full: bool) -> None:
         """Judge the limit by the latency of a round trip; one that is not reached says nothing."""
         lowest = self._lowest[operation] = min(latency, self._lowest.get(operation, latency))
+        if self._lags:
+            latency -= min(_LATE * median_low(self._lags), latency / 2)
         halving, self._halving = self._halving, None
         if halving is not None and latency > _FALLEN * halving.latency:
             self._lowest[operation] = latency
@@ -116,18 +134,35 @@ class AdaptiveLimit:
         else:
             self._lowest[operation] = latency  # with the least there is nothing to be gained by less
 
+    def _await_beat(self) -> None:
+        loop = asyncio.get_running_loop()
+        due = loop.time() + _BEAT
+        loop.call_at(due, self._beat, due)
+
+    def _beat(self, due: float) -> None:
+        """Note how late the event loop is, until no request is under way."""
+        self._beating = self.turns.taken > 0
+        if self._beating:
+            self._lags.append(_now() - due)
+            self._await_beat()
+
     def _halve(self) -> None:
         self._high_before = False
-        self._since = current_time() + max(self._lowest.values(), default=_ROUND_TRIP)
+        self._since = _now() + max(self._lowest.values(), default=_ROUND_TRIP)
         self._set(self.now // 2)
 
     def _set(self, limit: float) -> None:
         """Set the limit, within its bounds, and begin a round trip."""
         self._latencies.clear()
+        self._lags.clear()
         self._peak = 0
         limit = max(self._least, min(self._most, int(limit)))
         if limit != self.now:
-            self.limiter.total_tokens = limit
+            self.turns.allow(limit)
+
+
+def _now() -> float:
+    return asyncio.get_running_loop().time()
 
 
 class Watch:
@@ -141,11 +176,11 @@ class Watch:
 
     def __init__(self, limit: AdaptiveLimit) -> None:
         self._limit = limit
-        self.begun = current_time()
+        self.begun = _now()
 
     def begins(self) -> None:
         """An attempt begins."""
-        self.begun = current_time()
+        self.begun = _now()
 
     def throttled(self) -> None:
         """The server asks to slow down."""

@@ -4,7 +4,7 @@ import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from http import HTTPStatus
-from typing import Any, cast
+from typing import Any, NamedTuple, cast
 
 from botocore.exceptions import ClientError
 
@@ -38,15 +38,16 @@ class Operation:
         name: Its name, as botocore's errors and events tell it.
         method: Its HTTP method.
         reply: Gives the reply as botocore does, from status, headers and body.
+        has_body: Whether an answer of success has a body.
     """
 
     name: str
     method: str
     reply: Callable[[int, Headers, bytes], dict[str, Any]]
+    has_body: bool = False
 
 
-@dataclass(frozen=True, slots=True)
-class RestRequest:
+class RestRequest(NamedTuple):
     """A request, unsigned.
 
     Attributes:
@@ -123,9 +124,9 @@ def _list(status: int, _: Headers, body: bytes) -> dict[str, Any]:
 
 OPERATIONS = {
     "delete_object": Operation("DeleteObject", "DELETE", _delete),
-    "get_object": Operation("GetObject", "GET", _get),
+    "get_object": Operation("GetObject", "GET", _get, has_body=True),
     "head_object": Operation("HeadObject", "HEAD", _head),
-    "list_objects_v2": Operation("ListObjectsV2", "GET", _list),
+    "list_objects_v2": Operation("ListObjectsV2", "GET", _list, has_body=True),
     "put_object": Operation("PutObject", "PUT", _put),
 }
 """The operations, by botocore's method."""

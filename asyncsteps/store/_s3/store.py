@@ -4,17 +4,25 @@ import contextlib
 import logging
 from collections.abc import AsyncGenerator, Iterable, Mapping
 from functools import partial
-from itertools import pairwise
+from itertools import islice, pairwise
 from typing import Any, Self, cast
 
 from asyncsteps._aws.codes import error_code
 from asyncsteps._errors import ListingError, RecordError, StoreError, StoreOptionError
-from asyncsteps._plan.names import EVERYTHING, MAX_KEY_BYTES, STRICT, NameRule, is_step_name, matches
+from asyncsteps._plan.names import (
+    EVERYTHING,
+    MAX_KEY_BYTES,
+    STRICT,
+    NameRule,
+    is_step_name,
+    matches,
+    selects_alone,
+)
 from asyncsteps.store._budget import one_budget
 from asyncsteps.store._common import BaseStore, KeyFilter
 from asyncsteps.store._listing.fetching import list_keys
 from asyncsteps.store._listing.page import Page
-from asyncsteps.store._location import check_bucket, normalise_prefix
+from asyncsteps.store._location import check_bucket, is_hidden, most_alike, normalise_prefix
 from asyncsteps.store._protocol import DonePage, OnProgress
 from asyncsteps.store._records import decode_record, encode_record
 from asyncsteps.store._s3.bucket import BucketClient
@@ -175,6 +183,19 @@ class S3Store(BaseStore):
         names_done = await self.list_done(on_foreign=lambda _: None)
         return DonePage(tuple(name for name in names_done if name > start_after), None)
 
+    async def nearby(self) -> list[str]:
+        """Return the URLs of a few prefixes beside this one that hold done steps, the most alike first."""
+        self._require_open()
+        parent = self._prefix.rstrip("/").rpartition("/")[0]
+        parent += "/" if parent else ""
+        beside = (await self._fetch(parent, delimiter="/")).prefixes
+        urls: list[str] = []
+        for prefix in most_alike(self._prefix, beside):
+            folders = (key.rpartition("/") for key in (await self._fetch(prefix)).keys)
+            holding = (f"{folder}/" for folder, _, name in folders if is_step_name(name) and not is_hidden(folder))
+            urls += [f"s3://{self._bucket}/{folder}" for folder in islice(holding, 1)]
+        return urls
+
     async def _page_after(self, start_after: str) -> DonePage | None:
         """Return the page after ``start_after``, or None when it is out of order or starts elsewhere."""
         after = self._prefix + _sendable(start_after, MAX_KEY_BYTES - len(self._prefix.encode()))
@@ -199,10 +220,12 @@ class S3Store(BaseStore):
         # A directory bucket takes only prefixes that end in a slash, and lists in no particular order.
         below = "" if under == EVERYTHING or self._is_directory_bucket else f"{under}."
         if below:
+            for name in selects_alone(under):
+                storable = is_step_name(name, by=self._step_names) and _may_begin_a_key(self._prefix + name)
+                if storable and await self._exists(name):
+                    yield [name]
             if not _may_begin_a_key(self._prefix + under):
                 return
-            if is_step_name(under, by=self._step_names) and await self._exists(under):
-                yield [under]
         batches = list_keys(
             partial(self._fetch, retries_itself=True),
             self._prefix + below,

@@ -19,6 +19,7 @@ from simpleflow.executor import Executor
 from simpleflow.workflow import Workflow
 
 from asyncsteps._tasks.activity import Activity, ActivityTask
+from asyncsteps._tasks.attributes import ActivityAttributes
 from asyncsteps._tasks.canvas import Chain, Group, as_submittable
 from asyncsteps._tasks.signals import MarkerTask, SignalTask, WaitForSignal
 from asyncsteps._tasks.step import Step
@@ -57,7 +58,7 @@ def to_simpleflow(submittable: Any) -> Any:
     if isinstance(submittable, tuple) and submittable and _is_simpleflow(submittable[0]):
         return _foreign_task(*submittable)
     if isinstance(submittable, Activity):
-        return _activity(ActivityTask(submittable))
+        return _activity(submittable, submittable.attributes)
     return convert(as_submittable(submittable))
 
 
@@ -135,15 +136,14 @@ def _activity_task(native: ActivityTask[Any]) -> task.ActivityTask:
             )
     meta = {"meta": native.attributes.meta} if native.attributes.meta else {}
     args, kwargs = _as_received(what, native.args, native.kwargs, **meta)
-    return task.ActivityTask(_activity(native), *args, **kwargs)
+    return task.ActivityTask(_activity(native.activity, native.attributes), *args, **kwargs)
 
 
-def _activity(native: ActivityTask[Any]) -> SfActivity:
-    """Make the activity of a task, with the task's attributes; a new one each time, for simpleflow changes it."""
-    given = native.attributes
+def _activity(native: Activity[..., Any], given: ActivityAttributes) -> SfActivity:
+    """Make an activity with the given attributes; a new one each time, for simpleflow changes it."""
     return SfActivity(
-        callable_of_worker(native.activity, native.name),
-        name=native.name,
+        callable_of_worker(native, native.qualified_name),
+        name=native.qualified_name,
         version=_or(given.version, settings.ACTIVITY_DEFAULT_VERSION),
         task_list=_or(given.task_list, settings.ACTIVITY_DEFAULT_TASK_LIST),
         task_priority=_or(given.task_priority, PRIORITY_NOT_SET),

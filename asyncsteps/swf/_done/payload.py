@@ -14,7 +14,14 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from asyncsteps._plan.names import EVERYTHING, SIMPLEFLOW, NameRule, check_step_name, is_step_name
+from asyncsteps._plan.names import (
+    EVERYTHING,
+    SIMPLEFLOW,
+    NameRule,
+    check_step_name,
+    is_step_name,
+    selects_alone,
+)
 from asyncsteps.swf._constants import MAX_RESULT_CHARS
 from asyncsteps.swf._errors import DoneListError
 
@@ -79,8 +86,8 @@ class SortedNames:
         for selector in selectors:
             if selector == EVERYTHING:
                 yield from self.sorted
-            elif selector in self._names:
-                yield selector
+            else:
+                yield from self._names.intersection(selects_alone(selector))
             # "/" is the character after ".", so this slice is all that starts with the selector and a dot.
             below = slice(bisect_left(self.sorted, f"{selector}."), bisect_left(self.sorted, f"{selector}/"))
             yield from self.sorted[below]

@@ -1,0 +1,1 @@
+"""Runs in the background of a program: how many at once, who follows them, how they end."""

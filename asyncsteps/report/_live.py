@@ -1,0 +1,49 @@
+"""The story of a run that may go on, put together from the events that its subscribers get."""
+
+from collections.abc import Iterable, Iterator
+from typing import Any
+
+from asyncsteps._events.base import Event
+from asyncsteps._events.of_activities import StepRetrying
+from asyncsteps._events.of_runs import EventsDropped, RunEnded, RunStarted
+from asyncsteps._events.of_steps import StepDecided
+from asyncsteps.report._story import RunStory
+
+
+def live_story(events: Iterable[Event]) -> RunStory:
+    """Return the story of one run, as far as its events tell it.
+
+    Args:
+        events: The events, in order; of a run that goes on, those so far.
+
+    Raises:
+        ValueError: When there is none.
+    """
+    return RunStory.of(_lines(events), outcome="running")
+
+
+def _lines(events: Iterable[Event]) -> Iterator[dict[str, Any]]:
+    """The events, as the lines of a journal tell of them."""
+    for event in events:
+        told = {**event.as_dict(), "event": event.kind.partition(".")[2], "run": event.run_id}
+        told["workflow"] = event.workflow_id
+        match event:
+            case RunStarted():
+                yield {name: each for name, each in told.items() if name not in {"run_id", "workflow_id"}}
+            case EventsDropped():
+                yield told | {"event": "lost"}
+            case StepDecided():
+                yield told | {"queue_us": _microseconds(event.queue_seconds) or 0} | _run_time(event)
+            case RunEnded() | StepRetrying():
+                yield told
+            case _:
+                yield {"event": event.kind, "at": told["at"]}
+
+
+def _run_time(event: StepDecided) -> dict[str, int]:
+    microseconds = _microseconds(event.seconds)
+    return {} if microseconds is None else {"us": microseconds}
+
+
+def _microseconds(seconds: float | None) -> int | None:
+    return None if seconds is None else round(seconds * 1e6)
