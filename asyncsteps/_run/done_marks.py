@@ -45,7 +45,7 @@ class Finished:
         cancelled: The caller's cancellation meanwhile, still to be raised, or None.
     """
 
-    error: Exception | None = None
+    error: BaseException | None = None
     cancelled: asyncio.CancelledError | None = None
 
 
@@ -90,8 +90,6 @@ async def finish(work: Coroutine[Any, Any, object], *, timeout: float) -> Finish
     error = task.exception()
     if error is None and cancelled is None:
         return _WELL
-    if error is not None and not isinstance(error, Exception):
-        raise error
     return Finished(error, cancelled)
 
 

@@ -1,10 +1,12 @@
 """A cancellation in the very turn of the event loop in which a mark or an activity ends."""
 
 import asyncio
+from collections.abc import Mapping
+from typing import Any
 
 import anyio
 import pytest
-from run_support import GatedStore, run_over, story
+from run_support import GatedStore, noop, run_over, story
 
 from asyncsteps import Step, activity
 from asyncsteps._run.done_marks import finish
@@ -82,3 +84,19 @@ async def test_an_activity_that_fails_by_a_cancellation_in_the_moment_of_its_own
     assert attempts == [1]
     assert run.failures == []
     assert story(run) == [("a", "scheduled"), ("a", "cancelled")]
+
+
+async def test_a_mark_that_ends_by_an_interruption_is_looked_up_again() -> None:
+    class InterruptedStoreError(BaseException):
+        """What is no Exception."""
+
+    class Store(GatedStore):
+        async def mark_done(self, name: str, record: Mapping[str, Any], *, first_wins: bool = False) -> bool:
+            await super().mark_done(name, record, first_wins=first_wins)
+            raise InterruptedStoreError
+
+    async with run_over(Store()) as run:
+        with pytest.raises(InterruptedStoreError):
+            await run.submit(Step("a", noop))
+        assert (await run.submit(Step("a", noop))).status == "skipped"
+        assert story(run) == [("a", "scheduled"), ("a", "cancelled"), ("a", "skipped")]

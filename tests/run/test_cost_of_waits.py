@@ -78,3 +78,29 @@ def test_a_run_with_many_waits_spends_little_time_on_looking(monkeypatch: pytest
     total = run_virtually(main())
     assert 10 < total < 12
     assert looked < total / 10
+
+
+def test_a_run_that_looked_for_long_ends_with_what_was_under_way(monkeypatch: pytest.MonkeyPatch) -> None:
+    """It does not look again for a while, and is woken meanwhile."""
+
+    async def main() -> float:
+        loop: Any = asyncio.get_running_loop()
+
+        def slow(task: Any, blocked: Any) -> Any:
+            loop.pass_time(10)
+            return can_go_on(task, blocked)
+
+        monkeypatch.setattr("asyncsteps._run.lifetime.can_go_on", slow)
+
+        async def sends(run: StepRun) -> None:
+            await asyncio.sleep(20)
+            await asyncio.sleep(1)
+            await run.signal("last")
+
+        async with anyio.create_task_group() as tasks, run_over(MemoryStore()) as run:
+            tasks.start_soon(run.submit, (sends, run))
+            tasks.start_soon(run.wait_signal, "last")
+            await anyio.wait_all_tasks_blocked()
+        return float(loop.time())
+
+    assert run_virtually(main()) < 50

@@ -120,3 +120,15 @@ def test_a_step_that_is_submitted_now_and_then_waits_for_no_turn() -> None:
                     submission.send(None)
 
     run_virtually(main())
+
+
+async def test_members_of_a_group_begin_before_all_of_them_are_started() -> None:
+    tasks: list[int] = []
+
+    async def counts() -> None:
+        if not tasks:
+            tasks.append(len(asyncio.all_tasks()))
+
+    async with run_over(MemoryStore()) as run:
+        await run.submit(Group(*[counts] * 1_000))
+    assert tasks[0] < 200

@@ -4,6 +4,7 @@ from typing import Any
 import anyio
 import pytest
 from run_support import fails, noop, run_over, story
+from virtual_time import run_virtually
 
 from asyncsteps import (
     Activity,
@@ -195,27 +196,31 @@ async def test_propagated_attributes_reach_all_activities_and_alternatives() -> 
     assert bare.activities.attributes.retry == 3
 
 
-async def test_max_parallel_bounds_a_groups_members() -> None:
+def test_max_parallel_bounds_a_groups_members() -> None:
     under_way = peak = 0
 
     async def counted(number: int) -> int:
         nonlocal under_way, peak
         under_way += 1
         peak = max(peak, under_way)
-        await anyio.lowlevel.checkpoint()
+        await anyio.sleep(1)
         under_way -= 1
         return number
 
-    async with run_over(MemoryStore()) as run:
-        assert await run.submit(Group(*((counted, n) for n in range(20)), max_parallel=3)) == list(range(20))
-        assert peak == 3
-        peak = 0
-        await run.submit(Group(*((counted, n) for n in range(5)), max_parallel=1))
-        assert peak == 1
-    async with run_over(MemoryStore(), max_parallel=2) as run:
-        peak = 0
-        await run.submit(Group(*(Group(*((counted, n) for n in range(5))) for _ in range(5))))
-        assert peak == 2
+    async def main() -> None:
+        nonlocal peak
+        async with run_over(MemoryStore()) as run:
+            assert await run.submit(Group(*((counted, n) for n in range(20)), max_parallel=3)) == list(range(20))
+            assert peak == 3
+            peak = 0
+            await run.submit(Group(*((counted, n) for n in range(5)), max_parallel=1))
+            assert peak == 1
+        async with run_over(MemoryStore(), max_parallel=2) as run:
+            peak = 0
+            await run.submit(Group(*(Group(*((counted, n) for n in range(5))) for _ in range(5))))
+            assert peak == 2
+
+    run_virtually(main())
 
 
 async def test_steps_in_containers() -> None:
