@@ -22,7 +22,7 @@ def hatch() -> dict[str, Any]:
 def paths_named_in(document: str) -> set[str]:
     """The files and folders of the repository that a document links to, writes as code, or has make use."""
     text = (ROOT / document).read_text(encoding="utf-8")
-    linked = {target for target in LINK.findall(text) if "://" not in target}
+    linked = {target.partition("#")[0] for target in LINK.findall(text) if "://" not in target} - {""}
     assert all((ROOT / target).exists() for target in linked), f"{document} links to what is not there: {linked}"
     coded = {word for span in re.findall(r"`([^`\n]+)`", text) for word in span.split() if word.strip("/.")}
     versioned = {name for name in coded if not name.startswith((".venv", "dist")) and (ROOT / name).exists()}

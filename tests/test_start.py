@@ -64,7 +64,7 @@ def test_help_is_shown_without_the_commands(line: list[str]) -> None:
     assert not imported & (HEAVY - {"cyclopts", "rich"} | {"anyio", "asyncio", "importlib.metadata"})
     own = {name for name in imported if name.startswith("asyncsteps.")}
     assert own == {"asyncsteps._errors", "asyncsteps.cli"} | {
-        f"asyncsteps.cli.{name}" for name in ("_app", "_exit", "_json", "_output")
+        f"asyncsteps.cli.{name}" for name in ("_app", "_examples", "_exit", "_json", "_output")
     }
 
 

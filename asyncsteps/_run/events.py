@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import Awaitable, Callable, Coroutine, Iterable, Mapping, Sequence
 from datetime import UTC, datetime
+from threading import get_ident
 from typing import Any, ParamSpec, TypeVar, cast
 
 from asyncsteps._errors import StepDefinitionError, error_text
@@ -84,12 +85,20 @@ class Events:
         self._ids = {"run_id": identity["run_id"], "workflow_id": identity["workflow_id"]}
         self._timeout = min(timeout, _LAST)
         self._began = datetime.now(UTC)
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._thread = 0
 
     def tell(self, event: type[Event], at: datetime | None = None, /, **members: Any) -> None:
         """Give an event to all."""
         told = event(**self._ids, at=at or datetime.now(UTC), **members)
+        if self._loop is None or self._thread == get_ident():
+            self._give(told)
+        else:  # a selector that an activity adds in its worker thread
+            self._loop.call_soon_threadsafe(self._give, told)
+
+    def _give(self, event: Event) -> None:
         for subscriber in self._subscribers:
-            subscriber.put(told)
+            subscriber.put(event)
 
     def step_queued(self, step: str, at: datetime) -> None:
         """Tell that a step was submitted."""
@@ -171,6 +180,7 @@ class Events:
     def start(self, **facts: Any) -> None:
         """Begin, on the running event loop."""
         self._began = datetime.now(UTC)
+        self._loop, self._thread = asyncio.get_running_loop(), get_ident()
         for subscriber in self._subscribers:
             subscriber.start()
         self.tell(of_runs.RunStarted, self._began, **facts)

@@ -9,7 +9,7 @@ from os import PathLike
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self, TypeVar, cast
 
-from asyncsteps._errors import RunStopped, StepDefinitionError
+from asyncsteps._errors import StepDefinitionError
 from asyncsteps._events.base import OnEvent
 from asyncsteps._plan.model import Marker, Status
 from asyncsteps._plan.names import as_reasoned_selectors, as_selectors
@@ -36,6 +36,7 @@ from asyncsteps._run.options import (
 from asyncsteps._run.parts import RunParts
 from asyncsteps._run.signals import Signals
 from asyncsteps._run.sinks import events_of, journal_of
+from asyncsteps._run.until import left_by
 from asyncsteps._tasks.attributes import as_seconds, is_count
 from asyncsteps._tasks.limiter import Limiter
 from asyncsteps._tasks.submittable import Submittable
@@ -256,7 +257,7 @@ class StepRun(BaseRun):
         traceback: TracebackType | None,
     ) -> bool | None:
         lifetime = self._parts.lifetime
-        error, stopped = (exc_value, False) if exc_value is None else self._left_by(exc_value)
+        error, stopped = (exc_value, False) if exc_value is None else left_by(exc_value, self._run_id)
         try:
             if error is None:
                 await lifetime.until_idle(self._parts.signals)
@@ -285,17 +286,6 @@ class StepRun(BaseRun):
         finally:
             if events is not None and not isinstance(error, GeneratorExit):
                 await events.finish()
-
-    def _left_by(self, error: BaseException) -> tuple[BaseException | None, bool]:
-        """What leaves the block besides `RunStopped`, and whether that does."""
-
-        def stops(each: BaseException) -> bool:
-            return isinstance(each, RunStopped) and each.run_id == self._run_id
-
-        if isinstance(error, BaseExceptionGroup):
-            stopping, rest = error.split(stops)
-            return rest, stopping is not None
-        return (None, True) if stops(error) else (error, False)
 
     def _warn_of_unmatched(self) -> None:
         if self._parts.planning or (self._has_planned and not self.markers):

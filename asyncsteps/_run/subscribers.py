@@ -5,6 +5,7 @@ import contextvars
 import logging
 from collections import deque
 from collections.abc import Awaitable, Callable
+from time import monotonic
 from typing import Protocol
 
 import anyio
@@ -105,17 +106,16 @@ class Inline:
 
     def put(self, event: Event) -> None:
         """Call it."""
-        time = asyncio.get_running_loop().time
-        began = time()
+        began = monotonic()
         try:
             result = self._callback(event)
-        except Exception as error:  # noqa: BLE001 - logged; whatever it is, it is none of the run's
+        except (Exception, asyncio.CancelledError) as error:  # noqa: BLE001 - logged; it is none of the run's
             self._troubles.failed(event, error)
             return
         if asyncio.iscoroutine(result):
             result.close()
             self._troubles.not_async(event)
-        self._troubles.slow(event, time() - began)
+        self._troubles.slow(event, monotonic() - began)
 
     def start(self) -> None:
         """There is nothing to begin."""

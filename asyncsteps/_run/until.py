@@ -118,3 +118,15 @@ class Until:
                 self._parked -= 1
         assert self._last is not None
         raise RunStopped(self._last, self._run_id)
+
+
+def left_by(error: BaseException, run_id: str) -> tuple[BaseException | None, bool]:
+    """Return what leaves the block of a run besides its `RunStopped`, and whether that does."""
+
+    def stops(each: BaseException) -> bool:
+        return isinstance(each, RunStopped) and each.run_id == run_id
+
+    if isinstance(error, BaseExceptionGroup):
+        stopping, rest = error.split(stops)
+        return rest, stopping is not None
+    return (None, True) if stops(error) else (error, False)

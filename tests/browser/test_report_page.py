@@ -1,34 +1,26 @@
 """The page of a run as people use it: seen, searched, walked by keys, in both themes."""
 
-import os
 import random
-import shutil
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import Browser, Page, expect, sync_playwright
+from chromium import chromium
+from playwright.sync_api import Browser, Page, expect
 
 from asyncsteps.report import RunStory, StepSpan, page
 
 pytestmark = pytest.mark.browser
 
-_NAMES = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
 BEGAN = datetime(2026, 11, 24, 2, 0, tzinfo=UTC)
 ERROR = "ConnectionResetError: the server at db-3 closed the connection"
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def browser() -> Iterator[Browser]:
-    path = os.environ.get("CHROMIUM") or next(filter(None, map(shutil.which, _NAMES)), None)
-    assert path is not None, (
-        f"no browser: install chromium, or name one with CHROMIUM=...; tried {', '.join(_NAMES)}"
-    )
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=path, args=["--no-sandbox"])
-        yield browser
-        browser.close()
+    with chromium() as launched:
+        yield launched
 
 
 def after(seconds: float) -> datetime:

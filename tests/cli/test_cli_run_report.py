@@ -83,9 +83,7 @@ class TestFailures:
         assert lines[1].startswith("  failed bad.s0 after ")
         assert lines[2].startswith("    ValueError: no luck with 0 at all")
         assert lines[3].startswith("    in flow.fail_at_length(number=0)")
-        assert lines[4].endswith(
-            'flow.py:74 in fail_at_length: raise ValueError(f"no luck\\n  with {number}\\n" + "at all " * 100)'
-        )
+        assert re.search(r"flow\.py:\d+ in fail_at_length: raise ValueError\(", lines[4])
         assert lines[5:] == ["    24 more failed at the same line: bad (24)"]
         assert all(len(line) < 600 for line in lines)
 

@@ -20,6 +20,12 @@ from asyncsteps import Chain, Group, MemoryStore, MissingExtraError, Runs, Step,
 from asyncsteps.otel import RunIdGenerator, Telemetry, trace_id_of
 
 
+def context_of(span: ReadableSpan) -> trace.SpanContext:
+    context = span.get_span_context()
+    assert context is not None
+    return context
+
+
 class Collected:
     """A telemetry, and what it has exported."""
 
@@ -42,7 +48,7 @@ class Collected:
 
     def parents(self) -> set[tuple[str, str | None]]:
         """Each span's name with that of its parent."""
-        names = {each.context.span_id: each.name for each in self.spans}
+        names = {context_of(each).span_id: each.name for each in self.spans}
         return {(each.name, None if each.parent is None else names[each.parent.span_id]) for each in self.spans}
 
     def metrics(self) -> dict[str, dict[tuple[tuple[str, Any], ...], Any]]:
@@ -219,7 +225,7 @@ async def test_ids_are_computed_from_the_runs_id() -> None:
         async with run_over(MemoryStore(), run_id=run_id, on_event=collected.telemetry) as run:
             await run.submit(Step("a", Chain(noop, noop)))
             collected.tracer.start_span("mine").end()
-        found = {f"{span.name} {number}": span.context for number, span in enumerate(collected.spans)}
+        found = {f"{span.name} {number}": context_of(span) for number, span in enumerate(collected.spans)}
         collected.close()
         return {name: (context.trace_id, context.span_id) for name, context in found.items()}
 

@@ -3,6 +3,7 @@
 import asyncio
 import functools
 import json
+import threading
 from datetime import UTC, datetime
 from typing import Any
 
@@ -266,13 +267,17 @@ def breaks_at_once(event: events.Event) -> None:
     raise ValueError(f"not {event.kind}")
 
 
+def is_cancelled_at_once(event: events.Event) -> None:
+    raise asyncio.CancelledError
+
+
 async def cancels_itself(event: events.Event) -> None:
     future = asyncio.get_running_loop().create_future()
     future.cancel()
     await future
 
 
-@pytest.mark.parametrize("callback", [breaks, breaks_at_once, cancels_itself])
+@pytest.mark.parametrize("callback", [breaks, breaks_at_once, cancels_itself, is_cancelled_at_once])
 async def test_one_that_fails_is_logged_once_and_called_again(
     callback: Any, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -287,7 +292,7 @@ async def test_one_that_fails_is_logged_once_and_called_again(
         calls.append(event)
         await callback(event)
 
-    given = plainly if callback is breaks_at_once else failing
+    given = failing if asyncio.iscoroutinefunction(callback) else plainly
     async with run_over(MemoryStore(), on_event=(given, plain.append)) as run:
         assert (await run.submit(Step("a", noop))).error is None
     assert calls == plain
@@ -303,14 +308,48 @@ async def test_a_plain_function_that_gives_a_coroutine_is_told_of(caplog: pytest
     assert caplog.text.count("returned a coroutine at run.started, which nobody awaits") == 1
 
 
-def test_a_plain_function_that_holds_up_the_loop_is_told_of(caplog: pytest.LogCaptureFixture) -> None:
-    async def main() -> None:
-        loop: Any = asyncio.get_running_loop()
-        async with run_over(MemoryStore(), on_event=lambda _: loop.pass_time(0.5), journal=False):
-            pass
+async def test_a_plain_function_that_holds_up_the_loop_is_told_of(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    passed = [0.0]
+    monkeypatch.setattr(subscribers, "monotonic", lambda: passed[0])
 
-    run_virtually(main())
+    def holds_up(_: object) -> None:
+        passed[0] += 0.5
+
+    async with run_over(MemoryStore(), on_event=holds_up):
+        pass
     assert caplog.text.count("held the event loop for 0.5 s at run.started: make it an 'async def'") == 1
+
+
+async def test_a_selector_that_is_added_in_a_thread_is_told_on_the_event_loop() -> None:
+    threads: list[int] = []
+
+    def add(run: StepRun) -> None:
+        run.add_skipped_steps("x", "not now")
+
+    def note(event: events.Event) -> None:
+        threads.append(threading.get_ident())
+
+    async with run_over(MemoryStore(), on_event=[note, note_async := Noted()]) as run:
+        await run.submit(Step("a", (add, run)))
+    assert set(threads) == {threading.get_ident()}
+    assert "selector.added" in note_async.kinds
+
+
+def test_what_is_told_before_the_run_is_entered_is_told_first() -> None:
+    heard: list[events.Event] = []
+    run = StepRun(MemoryStore(), workflow_id="w", on_event=heard.append)
+    run.add_forced_steps("x")
+    assert [each.kind for each in heard] == ["selector.added"]
+
+
+class Noted:
+    def __init__(self) -> None:
+        self.kinds: list[str] = []
+
+    async def __call__(self, event: events.Event) -> None:
+        self.kinds.append(event.kind)
 
 
 async def test_a_plain_function_is_called_where_it_happens() -> None:

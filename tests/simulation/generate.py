@@ -192,6 +192,7 @@ class _Generator:
             else (),
             fails=self.failing,
             beside=beside,
+            until=(self.selector(),) if self.chance(0.15) else (),
         )
 
 

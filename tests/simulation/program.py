@@ -4,12 +4,13 @@ import asyncio
 import concurrent.futures
 import contextlib
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 import anyio
 
 from asyncsteps import (
+    RunStopped,
     Signal,
     StepFailedError,
     StepOutcome,
@@ -80,6 +81,7 @@ class Program:
                 run_id=model.run_id,
                 force=spec.force,
                 skip=spec.skip,
+                until=spec.until,
                 max_parallel=self._history.max_parallel,
                 limits=dict(self._history.limits),
                 withdraw_invalidated=spec.withdraws,
@@ -119,15 +121,9 @@ class Program:
                 if isinstance(error, asyncio.CancelledError) and not self._asked.any:
                     model.breaks("cancelled", "the program, though nobody has asked for that")
             self._check_left(client, loop)
-        left = [*lanes, *self._performer.detached]
-        while not all(task.done() for task in left):
-            try:
-                await _ended(left)
-            except asyncio.CancelledError:
-                continue
-            left = [*lanes, *self._performer.detached]
-        for task in left:
-            task.result()
+        await self._ended_all(lanes)
+        if self._run.stopped_after is not None:
+            model.features.add("a run stops before its end")
         self._check_failures()
 
     def _observe_the_end(self, signals: Any, client: Client) -> None:
@@ -146,6 +142,19 @@ class Program:
             give_up()
 
         signals.give_up = observed
+
+    async def _ended_all(self, lanes: "list[asyncio.Task[None]]") -> None:
+        """Wait for the lanes, and for what activities have left running, whatever cancels the waiting."""
+        left = [*lanes, *self._performer.detached]
+        while not all(task.done() for task in left):
+            try:
+                await _ended(left)
+            except asyncio.CancelledError:
+                continue
+            left = [*lanes, *self._performer.detached]
+        for task in left:
+            with _stopped_is_no_error():
+                task.result()
 
     def _cancel(self, task: "asyncio.Task[Any]") -> None:
         self._model.note("cancel", "the program")
@@ -291,6 +300,22 @@ class Program:
             self._model.breaks("result", f"{outcome.step} is skipped, and its result is not what was saved")
         if (outcome.status == "failed") is outcome.has_result:
             self._model.breaks("result", f"{outcome.step} is {outcome.status}: {outcome.has_result=}")
+
+
+def _only_stops(error: BaseException) -> bool:
+    """Whether an error is nothing but the stop of a run."""
+    if isinstance(error, BaseExceptionGroup):
+        return error.split(RunStopped)[1] is None
+    return isinstance(error, RunStopped)
+
+
+@contextlib.contextmanager
+def _stopped_is_no_error() -> Iterator[None]:
+    try:
+        yield
+    except BaseException as error:
+        if not _only_stops(error):
+            raise
 
 
 def _place(task: "asyncio.Task[Any]") -> str:

@@ -146,6 +146,7 @@ class RunSpec:
 
     force: tuple[str, ...] = ()
     skip: tuple[str, ...] = ()
+    until: tuple[str, ...] = ()
     mark_timeout: float = 30.0
     retry: int = 0
     timeout: float | None = None

@@ -27,6 +27,7 @@ EXERCISED = {
     "a detached task submits after its activity",
     "a name is marked or withdrawn by another run",
     "a request of a run that was killed comes late",
+    "a run stops before its end",
     "a thread outlives its attempt",
     "a thread submits",
     "a wait for a signal is ended",

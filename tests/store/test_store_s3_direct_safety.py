@@ -303,3 +303,20 @@ async def test_credentials_that_cannot_be_refreshed_are_told(bucket: str, fault_
         with pytest.raises(Exception, match="the token is gone"):
             await store.mark_done("a", RECORD)
         assert len(fault_proxy.requests) == sent
+
+
+async def test_what_is_not_answered_in_time_goes_through_botocore(bucket: str, fault_proxy: FaultProxy) -> None:
+    """And does not use up the time of the operation."""
+    config = AioConfig(read_timeout=0.1)
+    async with warm(f"s3://{bucket}/p", endpoint_url=fault_proxy.endpoint, config=config) as store:
+        held = Hold(asyncio.Event())
+        fault_proxy.rule = lambda request: None if is_of_botocore(request) else held
+        assert await store.mark_done("a", RECORD)
+        assert await store.is_done("a")
+        assert await store.list_done() == ["a"]
+        assert await store.read_done("a") == RECORD
+        assert store.transport == "direct"
+        fault_proxy.rule = lambda _: None
+        assert await store.is_done("a")
+        assert not is_of_botocore(fault_proxy.requests[-1])
+        held.release.set()
