@@ -206,12 +206,18 @@ async def test_a_step_that_is_submitted_from_outside_of_the_block_is_below_the_r
 
 
 async def test_cancelled_steps_and_runs_end_their_spans(collected: Collected) -> None:
+    began = asyncio.Event()
+
+    async def waits() -> None:
+        began.set()
+        await asyncio.sleep(10_000)
+
     async def main() -> None:
         async with run_over(MemoryStore(), on_event=collected.telemetry) as run:
-            await run.submit(Step("a", activity(name="x")(asyncio.sleep)(10_000)))
+            await run.submit(Step("a", activity(name="x")(waits)))
 
     task = asyncio.create_task(main())
-    await asyncio.sleep(0.01)
+    await began.wait()
     task.cancel()
     await asyncio.wait([task])
     assert collected.parents() == {("run", None), ("step a", "run"), ("attempt x", "step a")}
@@ -269,9 +275,16 @@ async def test_metrics_count_and_time_what_happens(collected: Collected) -> None
 
 async def test_steps_under_way_rise_and_fall(collected: Collected) -> None:
     async with run_over(MemoryStore(), on_event=collected.telemetry) as run:
-        task = asyncio.create_task(run.submit(Step("a", activity(asyncio.sleep)(0.02))))
-        await asyncio.sleep(0.01)
+        began, goes_on = asyncio.Event(), asyncio.Event()
+
+        async def waits() -> None:
+            began.set()
+            await goes_on.wait()
+
+        task = asyncio.create_task(run.submit(Step("a", waits)))
+        await began.wait()
         assert collected.metrics()["asyncsteps.steps.under_way"] == {(): 1}
+        goes_on.set()
         await task
     assert collected.metrics()["asyncsteps.steps.under_way"] == {(): 0}
 

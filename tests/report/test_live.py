@@ -45,11 +45,21 @@ async def test_a_run_that_goes_on_is_told_so_far() -> None:
     heard: list[events.Event] = []
     async with run_over(MemoryStore(), on_event=heard.append) as run:
         await run.submit(Step("a", noop))
-        task = asyncio.create_task(run.submit(Step("b", (asyncio.sleep, 0.01))))
-        await asyncio.sleep(0.005)
-        story = live_story(heard)
+        began, goes_on = asyncio.Event(), asyncio.Event()
+
+        async def waits() -> None:
+            began.set()
+            await goes_on.wait()
+
+        task = asyncio.create_task(run.submit(Step("b", waits)))
+        await began.wait()
+        story, last = live_story(heard), heard[-1].at
+        goes_on.set()
         await task
     assert [(span.step, span.status) for span in story.spans] == [("a", "completed"), ("b", "scheduled")]
+    assert [span.started is not None for span in story.spans] == [True, True]
+    assert story.spans[1].ended is None
+    assert story.ended >= last
     assert story.notes == ("No end is recorded: the run goes on.",)
     assert '"outcome":"running"' in page(story)
 

@@ -125,13 +125,16 @@ async def test_each_step_that_was_queued_has_an_end() -> None:
     """Also one that is cancelled before it is decided; one that waits for another of its name is not told yet."""
     heard: list[events.Event] = []
 
+    asked = asyncio.Event()
+
     class Slow(MemoryStore):
         async def done_page(self, start_after: str = "") -> Any:
+            asked.set()
             await asyncio.sleep(10_000)
 
     async with run_over(Slow(), on_event=heard.append) as run:
         tasks = [asyncio.create_task(run.submit(Step("a", noop))) for _ in range(2)]
-        await asyncio.sleep(0.01)
+        await asked.wait()
         for task in tasks:
             task.cancel()
         await asyncio.wait(tasks)
