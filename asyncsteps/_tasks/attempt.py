@@ -57,6 +57,16 @@ class Played(Protocol):
         ...
 
 
+class NotedStep(Protocol):
+    """A step that an attempt is made in."""
+
+    name: str
+
+    def all_notes(self) -> StepNotes:
+        """The notes of the step, to add to."""
+        ...
+
+
 class Attempt:
     """The block of an attempt at an activity.
 
@@ -66,20 +76,23 @@ class Attempt:
         task: The activity task.
         number: The number of the attempt, from 1.
         identity: ``run_id`` and ``workflow_id``, where there is a run.
-        step: The step's name.
-        notes: Returns the notes of the step.
+        within: The step that it is made in.
         clock: Returns the clock that heartbeats are timed by; None: they are not.
 
     Attributes:
         task: As given.
         number: As given.
         identity: As given.
-        step: As given.
+        step: The step's name.
         outer: The attempt that it is made within.
         ended: Whether it has ended.
     """
 
-    __slots__ = ("_beats", "_noted", "_notes", "_token", "ended", "identity", "number", "outer", "step", "task")
+    _token: "Token[Attempt | None]"
+    __slots__ = (
+        *("_beats", "_noted", "_notes", "_token", "_within"),
+        *("ended", "identity", "number", "outer", "step", "task"),
+    )
 
     def __init__(
         self,
@@ -87,21 +100,20 @@ class Attempt:
         number: int = 1,
         *,
         identity: Mapping[str, Any] | None = None,
-        step: str | None = None,
-        notes: Callable[[], StepNotes] | None = None,
+        within: NotedStep | None = None,
         clock: Callable[[], Clock] | None = None,
     ) -> None:
         self.task = task
         self.number = number
         self.identity = identity
-        self.step = step
+        self.step = None if within is None else within.name
         self.outer = innermost()
         self.ended = False
-        self._notes = notes or StepNotes
+        self._within = within
+        self._notes: StepNotes | None = None
         self._noted: dict[str, tuple[Any, int]] | None = None
         seconds = task.attributes.heartbeat
         self._beats: Deadline | None = None if seconds is None or clock is None else clock().deadline(seconds)
-        self._token: Token[Attempt | None] | None = None
 
     def __enter__(self) -> None:
         self._token = _current.set(self)
@@ -114,7 +126,6 @@ class Attempt:
         exc_value: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
-        assert self._token is not None
         _current.reset(self._token)
         beats = self._beats
         if beats is not None:
@@ -148,7 +159,7 @@ class Attempt:
         with _writing:
             if self.ended:
                 raise StepNoteError(str(self), ", ".join(given), "the attempt has ended")
-            mine, notes = self._noted or {}, self._notes()
+            mine, notes = self._noted or {}, self._all_notes()
             longer = sum(length for _, length in checked.values())
             longer -= sum(length for name, (_, length) in mine.items() if name in checked)
             if notes.length + longer > NOTES_AT_MOST:
@@ -159,7 +170,13 @@ class Attempt:
                     f"most {NOTES_AT_MOST:,} are kept; note the place where the rest is stored",
                 )
             notes.length += longer
-            self._noted = mine | checked
+            self._noted = mine | checked or None
+
+    def _all_notes(self) -> StepNotes:
+        """The notes of the step; outside of steps, of this attempt."""
+        if self._notes is None:
+            self._notes = StepNotes() if self._within is None else self._within.all_notes()
+        return self._notes
 
     def _checked(self, name: str, value: Any) -> tuple[Any, int]:
         """Return a value as it is read back from JSON, and its length with its name."""
@@ -171,13 +188,18 @@ class Attempt:
 
     def _conclude(self, noted: Mapping[str, tuple[Any, int]], *, succeeded: bool) -> None:
         """Keep the notes of an attempt that has succeeded; drop those of one that has failed."""
-        notes = self._notes()
+        notes = self._all_notes()
         with _writing:
             for name, (value, length) in noted.items():
                 if succeeded:
                     notes.keep(name, value, length)
                 else:
                     notes.length -= length
+
+    @property
+    def has_notes(self) -> bool:
+        """Whether there are notes of this attempt."""
+        return self._noted is not None
 
     @property
     def noted(self) -> dict[str, Any]:
