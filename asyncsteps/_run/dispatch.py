@@ -42,9 +42,10 @@ class _Running(Attempt):
     __slots__ = ("_parts",)
 
     def __init__(self, parts: RunParts, steps: NameLocks, task: ActivityTask[Any], number: int = 1) -> None:
-        super().__init__(
-            task, number, identity=parts.identity, within=steps.innermost(), clock=parts.limiter.clock
-        )
+        lock = steps.innermost()
+        step, notes = (None, None) if lock is None else (lock.name, lock.all_notes)
+        clock = parts.limiter.clock
+        super().__init__(task, number, identity=parts.identity, step=step, notes=notes, clock=clock)
         self._parts = parts
 
     def __enter__(self) -> None:

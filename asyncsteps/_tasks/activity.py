@@ -3,7 +3,7 @@
 import asyncio
 import functools
 import itertools
-from collections.abc import Awaitable, Callable, Generator, Iterator, Mapping
+from collections.abc import Awaitable, Callable, Generator, Mapping
 from contextlib import AbstractContextManager
 from contextvars import ContextVar
 from inspect import (
@@ -275,11 +275,6 @@ async def _execute_async(execution: Callable[[], Awaitable[R]]) -> R:
     return await execution()
 
 
-def _alone(task: ActivityTask[Any], numbers: Iterator[int]) -> Attempt:
-    """The block of an attempt at an activity task that is awaited by itself."""
-    return Attempt(task, next(numbers), clock=Clock)
-
-
 async def play_task(
     task: ActivityTask[R],
     *,
@@ -303,7 +298,12 @@ async def play_task(
         ActivityTimeoutError: When it overran a timeout; else whatever the activity raised.
     """
     threads = None if limiter is None else limiter.threads
-    entered = attempt or functools.partial(_alone, task, itertools.count(1))
+    numbers = itertools.count(1)
+
+    def alone() -> Attempt:
+        return Attempt(task, next(numbers), clock=Clock)
+
+    entered = attempt or alone
     work = functools.partial(call, task, task.bound(context), threads=threads, attempt=entered, step=step)
     played: R
     if not task.attributes.plain:

@@ -57,16 +57,6 @@ class Played(Protocol):
         ...
 
 
-class NotedStep(Protocol):
-    """A step that an attempt is made in."""
-
-    name: str
-
-    def all_notes(self) -> StepNotes:
-        """The notes of the step, to add to."""
-        ...
-
-
 class Attempt:
     """The block of an attempt at an activity.
 
@@ -76,23 +66,20 @@ class Attempt:
         task: The activity task.
         number: The number of the attempt, from 1.
         identity: ``run_id`` and ``workflow_id``, where there is a run.
-        within: The step that it is made in.
+        step: The step's name.
+        notes: Returns the notes of the step.
         clock: Returns the clock that heartbeats are timed by; None: they are not.
 
     Attributes:
         task: As given.
         number: As given.
         identity: As given.
-        step: The step's name.
+        step: As given.
         outer: The attempt that it is made within.
         ended: Whether it has ended.
     """
 
-    _token: "Token[Attempt | None]"
-    __slots__ = (
-        *("_beats", "_noted", "_notes", "_token", "_within"),
-        *("ended", "identity", "number", "outer", "step", "task"),
-    )
+    __slots__ = ("_beats", "_noted", "_notes", "_token", "ended", "identity", "number", "outer", "step", "task")
 
     def __init__(
         self,
@@ -100,20 +87,21 @@ class Attempt:
         number: int = 1,
         *,
         identity: Mapping[str, Any] | None = None,
-        within: NotedStep | None = None,
+        step: str | None = None,
+        notes: Callable[[], StepNotes] | None = None,
         clock: Callable[[], Clock] | None = None,
     ) -> None:
         self.task = task
         self.number = number
         self.identity = identity
-        self.step = None if within is None else within.name
+        self.step = step
         self.outer = innermost()
         self.ended = False
-        self._within = within
-        self._notes: StepNotes | None = None
+        self._notes = notes or StepNotes
         self._noted: dict[str, tuple[Any, int]] | None = None
         seconds = task.attributes.heartbeat
         self._beats: Deadline | None = None if seconds is None or clock is None else clock().deadline(seconds)
+        self._token: Token[Attempt | None] | None = None
 
     def __enter__(self) -> None:
         self._token = _current.set(self)
@@ -126,6 +114,7 @@ class Attempt:
         exc_value: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
+        assert self._token is not None
         _current.reset(self._token)
         beats = self._beats
         if beats is not None:
@@ -173,10 +162,10 @@ class Attempt:
             self._noted = mine | checked or None
 
     def _all_notes(self) -> StepNotes:
-        """The notes of the step; outside of steps, of this attempt."""
-        if self._notes is None:
-            self._notes = StepNotes() if self._within is None else self._within.all_notes()
-        return self._notes
+        """The notes of the step; outside of steps those of this attempt, the same each time."""
+        notes = self._notes()
+        self._notes = lambda: notes
+        return notes
 
     def _checked(self, name: str, value: Any) -> tuple[Any, int]:
         """Return a value as it is read back from JSON, and its length with its name."""
