@@ -77,7 +77,7 @@ ROOMS: dict[str, tuple[set[str], set[str]]] = {
     "report": ({"_journal", "_plan"}, set()),
     "events": ({"_events"}, set()),
     "journal": ({"_journal", "store.contract"}, set()),
-    "testing": ({"_errors"}, {"pytest"}),
+    "testing": ({"_errors", "_plan", "_run", "_tasks", "store", "store.contract"}, {"anyio", "pytest"}),
     "cli": ({"", "events", "journal", "report", "store", "swf"}, {"anyio", "cyclopts", "pydantic", "rich"}),
 }
 

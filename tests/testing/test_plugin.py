@@ -1,6 +1,5 @@
-"""The plugin for pytest, in the project of a user: with pytest-asyncio in both modes, with anyio's plugin, and alone."""
+"""The plugin for pytest in a user's project: with pytest-asyncio in both modes, with anyio's plugin, and alone."""
 
-import json
 import os
 import subprocess
 import sys
@@ -8,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from run_support import noop
 
 from asyncsteps import MemoryStore, Step
 from asyncsteps.testing import MotoServer, VirtualClock
@@ -91,13 +91,15 @@ def pytest_unconfigure() -> None:
     print("MODULES", *names)
 """
 
+ASYNCIO = ("-Werror", "-oasyncio_default_fixture_loop_scope=function")
+
 
 def run_pytest(folder: Path, *arguments: str, **files: str) -> "subprocess.CompletedProcess[str]":
     """Run pytest in a folder with these modules."""
     for name, text in files.items():
         (folder / f"{name}.py").write_text(text, encoding="utf-8")
     return subprocess.run(
-        [sys.executable, "-m", "pytest", "-p", "no:cacheprovider", "-p", "no:hypothesispytest", *arguments],
+        [sys.executable, "-m", "pytest", "-p", "no:cacheprovider", *arguments],
         cwd=folder,
         env=os.environ | {"PYTHONDONTWRITEBYTECODE": "1", "PYTHONPATH": ""},
         capture_output=True,
@@ -114,7 +116,7 @@ def marked(mark: str) -> str:
 def test_under_pytest_asyncio_and_anyio_in_one_session(tmp_path: Path) -> None:
     ended = run_pytest(
         tmp_path,
-        "-Werror",
+        *ASYNCIO,
         "-oasyncio_mode=strict",
         test_asyncio=marked("asyncio"),
         test_anyio=marked("anyio") + ANYIO_BACKEND,
@@ -125,7 +127,7 @@ def test_under_pytest_asyncio_and_anyio_in_one_session(tmp_path: Path) -> None:
 @pytest.mark.long
 def test_under_pytest_asyncio_in_auto_mode_with_s3(tmp_path: Path) -> None:
     steps = STEPS.replace("MARK", "") + S3
-    ended = run_pytest(tmp_path, "-Werror", "-oasyncio_mode=auto", test_auto=steps)
+    ended = run_pytest(tmp_path, *ASYNCIO, "-oasyncio_mode=auto", test_auto=steps)
     assert " 7 passed" in ended.stdout, ended.stdout + ended.stderr
 
 
@@ -133,6 +135,7 @@ def test_under_pytest_asyncio_in_auto_mode_with_s3(tmp_path: Path) -> None:
 def test_one_loop_for_a_session_of_virtual_and_real_tests(tmp_path: Path) -> None:
     ended = run_pytest(
         tmp_path,
+        *ASYNCIO,
         "-oasyncio_mode=auto",
         "-oasyncio_default_test_loop_scope=session",
         test_auto=STEPS.replace("MARK", ""),
@@ -140,6 +143,7 @@ def test_one_loop_for_a_session_of_virtual_and_real_tests(tmp_path: Path) -> Non
     assert " 6 passed" in ended.stdout, ended.stdout + ended.stderr
 
 
+@pytest.mark.long
 def test_alone_it_loads_next_to_nothing_and_sync_tests_are_told_what_to_use(tmp_path: Path) -> None:
     text = "def test_sync(virtual_time):\n    pass\n\n\ndef test_other():\n    pass\n"
     ended = run_pytest(tmp_path, "-pno:anyio", "-pno:asyncio", "-q", conftest=MODULES, test_sync=text)
@@ -157,7 +161,7 @@ def test_alone_it_loads_next_to_nothing_and_sync_tests_are_told_what_to_use(tmp_
 
 async def test_the_fixtures_here(step_store: MemoryStore, step_run: Any, virtual_time: VirtualClock) -> None:
     async with step_run(done=["a"]) as run:
-        await run.submit(Step("a", json.loads))
+        await run.submit(Step("a", noop))
     run.assert_skipped("a")
     assert step_store.records["a"]["workflow_id"] == "test"
     assert virtual_time.elapsed < 10
