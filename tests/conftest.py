@@ -14,8 +14,6 @@ import sendable_reports
 from hypothesis import HealthCheck, settings
 from servers import FaultProxy, MotoServer, run_fault_proxy
 
-pytest_plugins = ["asyncsteps.testing.moto"]
-
 # `make test-browser` installs what tests of pages need; `make test`, which plays none of them, does without.
 collect_ignore = [] if importlib.util.find_spec("playwright") else ["browser"]
 
