@@ -234,9 +234,11 @@ class FaultyStore(StepStore):
     @contextlib.asynccontextmanager
     async def _call(self, operation: Operation, names: Iterable[str] = ()) -> AsyncIterator[None]:
         """A block that has the effect of a call."""
-        call, number = StoreCall(operation, tuple(names)), len(self.calls)
+        call, number, rules = StoreCall(operation, tuple(names)), len(self.calls), list(self._rules)
+        if rules:
+            for name in call.names:
+                self.store.check_name(name)  # as the store would, had nothing happened before
         self.calls.append(call)
-        rules = list(self._rules)
         for rule in rules:
             rule.sees(number, call)
         for rule in rules:
@@ -276,26 +278,23 @@ class FaultyStore(StepStore):
 
     async def is_done(self, name: str) -> bool:
         """Ask the storage whether ``name`` is done."""
-        self.check_name(name)
         async with self._call("is_done", [name]):
             return await self.store.is_done(name)
 
     async def mark_done(self, name: str, record: Mapping[str, Any], *, first_wins: bool = False) -> bool:
         """Record ``name`` as done; return whether this call's record is the stored one."""
-        self.check_name(name)
         async with self._call("mark_done", [name]):
             return await self.store.mark_done(name, record, first_wins=first_wins)
 
     async def read_done(self, name: str) -> dict[str, Any] | None:
         """Return the record of ``name``, or None when it is not done."""
-        self.check_name(name)
         async with self._call("read_done", [name]):
             return await self.store.read_done(name)
 
     async def withdraw(self, names: Iterable[str]) -> list[str]:
         """Withdraw done marks; return those that were there, sorted."""
-        wanted: Any = [names] if isinstance(names, str) or not isinstance(names, Iterable) else list(names)
-        for name in wanted:
-            self.check_name(name)
+        if not isinstance(names, Iterable):
+            return await self.store.withdraw(names)  # which refuses them
+        wanted = [names] if isinstance(names, str) else list(names)
         async with self._call("withdraw", wanted):
             return await self.store.withdraw(wanted)

@@ -8,7 +8,6 @@ from typing import Any
 
 import pytest
 from run_support import RECORD, GatedStore, fails, noop, run_over
-from virtual_time import run_virtually
 
 from asyncsteps import (
     Chain,
@@ -23,6 +22,7 @@ from asyncsteps import (
     events,
 )
 from asyncsteps._run import subscribers
+from asyncsteps.testing import run_virtually
 
 
 def told(heard: list[events.Event], *kinds: str) -> list[tuple[str, object]]:
@@ -288,7 +288,7 @@ async def test_a_plain_function_that_gives_a_coroutine_is_told_of(caplog: pytest
 def test_a_plain_function_that_holds_up_the_loop_is_told_of(caplog: pytest.LogCaptureFixture) -> None:
     async def main() -> None:
         loop: Any = asyncio.get_running_loop()
-        async with run_over(MemoryStore(), on_event=lambda _: loop.pass_time(0.5), journal=False):
+        async with run_over(MemoryStore(), on_event=lambda _: loop.clock.shift(0.5), journal=False):
             pass
 
     run_virtually(main())

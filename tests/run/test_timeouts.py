@@ -8,9 +8,9 @@ from typing import Any
 import anyio
 import pytest
 from run_support import run_over
-from virtual_time import run_virtually
 
 from asyncsteps import ActivityCancelledError, ActivityTimeoutError, MemoryStore, StepRun, activity
+from asyncsteps.testing import run_virtually
 
 Swallows = Callable[[], Awaitable[None]]
 
