@@ -77,7 +77,10 @@ ROOMS: dict[str, tuple[set[str], set[str]]] = {
     "report": ({"_journal", "_plan"}, set()),
     "events": ({"_events"}, set()),
     "journal": ({"_journal", "store.contract"}, set()),
-    "testing": ({"_errors", "_plan", "_run", "_tasks", "store", "store.contract"}, {"anyio", "pytest"}),
+    "testing": (
+        {"_errors", "_plan", "_run", "_tasks", "store", "store.contract"},
+        {"anyio", "pytest", "typing_extensions"},
+    ),
     "cli": ({"", "events", "journal", "report", "store", "swf"}, {"anyio", "cyclopts", "pydantic", "rich"}),
 }
 

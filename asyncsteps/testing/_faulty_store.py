@@ -9,6 +9,7 @@ from typing import Any, Literal, Self, get_args
 
 from asyncsteps._errors import StepDefinitionError, StoreError
 from asyncsteps._plan.names import check_selector, matches
+from asyncsteps._tasks.attributes import is_count, is_duration
 from asyncsteps.store._protocol import DonePage, JournalFiles, OnForeign, OnProgress, StepStore, journal_files
 
 Operation = Literal["list_done", "done_page", "is_done", "mark_done", "read_done", "withdraw"]
@@ -166,7 +167,8 @@ class FaultyStore(StepStore):
                 argument is refused.
             SelectorError: When ``under`` is malformed.
         """
-        if not isinstance(error, StoreError) and not (isinstance(error, type) and issubclass(error, StoreError)):
+        kind: object = error if isinstance(error, type) else type(error)
+        if not (isinstance(kind, type) and issubclass(kind, StoreError)):
             raise StepDefinitionError(
                 f"error={error!r} is refused: a store raises nothing but StoreError and its subclasses; to crash "
                 "a run, use crash_and_rerun()"
@@ -191,7 +193,7 @@ class FaultyStore(StepStore):
             StepDefinitionError: When ``seconds`` is not a number of 0 or more, or another argument is refused.
             SelectorError: When ``under`` is malformed.
         """
-        if isinstance(seconds, bool) or not isinstance(seconds, int | float) or not 0 <= seconds < math.inf:
+        if not is_duration(seconds):
             raise StepDefinitionError(f"seconds={seconds!r} is refused: it is a number of 0 or more")
         self._add(operation, under, nth, times, after=after).seconds = seconds
 
@@ -224,7 +226,7 @@ class FaultyStore(StepStore):
                 f"operation={operation!r} is refused: it is one of {', '.join(known)}, or None"
             )
         for name, given in (("nth", nth), ("times", 1 if times is None else times)):
-            if isinstance(given, bool) or not isinstance(given, int) or given < 1:
+            if not is_count(given, least=1):
                 raise StepDefinitionError(f"{name}={given!r} is refused: it is an int of at least 1")
         last = math.inf if times is None else nth + times - 1
         rule = _Rule(found, check_selector(under), nth, last, after)

@@ -7,6 +7,8 @@ from dataclasses import dataclass, field
 from functools import partial
 from typing import Any, TypeGuard, Unpack, cast
 
+from typing_extensions import TypeIs
+
 from asyncsteps._errors import StepDefinitionError
 from asyncsteps._plan.model import Marker
 from asyncsteps._run.dry_run import Plan
@@ -252,7 +254,7 @@ def _with_params(code: PlannableCode, params: Mapping[str, Any] | None) -> Plann
     return bound
 
 
-def _is_workflow(code: object) -> TypeGuard[type[Workflow[Any]]]:
+def _is_workflow(code: object) -> TypeIs[type[Workflow[Any]]]:
     return inspect.isclass(code) and issubclass(code, Workflow)
 
 

@@ -153,9 +153,13 @@ async def test_a_plan_over_a_store_writes_nothing() -> None:
             await planned(three, store, done=["b"])
 
 
+async def count() -> int:
+    return 1
+
+
 async def test_assertions_on_a_plan_that_ends_early_fail() -> None:
     async def branches(run: StepRun) -> None:
-        if await run.submit(noop):
+        if await run.submit(count):
             await run.submit(Step("a", noop))
 
     plan = await planned(branches)
