@@ -61,6 +61,9 @@ class StepAssertions:
     The message of each assertion that fails shows all decisions, with their reasons.
     """
 
+    def __repr__(self) -> str:
+        return f"<{type(self).__name__} played={self.played} skipped={self.skipped}>"
+
     def _decisions(self) -> list[StepDecision]:
         raise NotImplementedError
 

@@ -218,18 +218,15 @@ class FaultyStore(StepStore):
                 rule.hold.release()
         self._rules.clear()
 
-    def _add(self, operation: object, under: str, nth: int, times: int | None, *, after: bool) -> _Rule:
-        known: tuple[Operation, ...] = get_args(Operation)
-        found = next((each for each in known if each == operation), None)
-        if operation is not None and found is None:
-            raise StepDefinitionError(
-                f"operation={operation!r} is refused: it is one of {', '.join(known)}, or None"
-            )
+    def _add(self, operation: Operation | None, under: str, nth: int, times: int | None, *, after: bool) -> _Rule:
+        if operation is not None and operation not in get_args(Operation):
+            known = ", ".join(get_args(Operation))
+            raise StepDefinitionError(f"operation={operation!r} is refused: it is one of {known}, or None")
         for name, given in (("nth", nth), ("times", 1 if times is None else times)):
             if not is_count(given, least=1):
                 raise StepDefinitionError(f"{name}={given!r} is refused: it is an int of at least 1")
         last = math.inf if times is None else nth + times - 1
-        rule = _Rule(found, check_selector(under), nth, last, after)
+        rule = _Rule(operation, check_selector(under), nth, last, after)
         self._rules.append(rule)
         return rule
 
