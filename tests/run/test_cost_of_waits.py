@@ -6,10 +6,10 @@ from typing import Any
 import anyio
 import pytest
 from run_support import run_over
-from virtual_time import run_virtually
 
 from asyncsteps import MemoryStore, StepRun
 from asyncsteps._run.waiting import can_go_on
+from asyncsteps.testing import run_virtually
 
 
 @pytest.mark.parametrize("nested", [True, False])
@@ -56,7 +56,7 @@ def test_a_run_with_many_waits_spends_little_time_on_looking(monkeypatch: pytest
         def slow(task: Any, blocked: Any) -> Any:
             nonlocal looked
             looked += 0.05
-            loop.pass_time(0.05)
+            loop.clock.shift(0.05)
             return can_go_on(task, blocked)
 
         monkeypatch.setattr("asyncsteps._run.lifetime.can_go_on", slow)

@@ -9,7 +9,6 @@ from typing import Any
 
 import pytest
 from run_support import RECORD, GatedStore, fails, noop, run_over
-from virtual_time import run_virtually
 
 from asyncsteps import (
     Chain,
@@ -24,6 +23,7 @@ from asyncsteps import (
     events,
 )
 from asyncsteps._run import subscribers
+from asyncsteps.testing import run_virtually
 
 
 def told(heard: list[events.Event], *kinds: str) -> list[tuple[str, object]]:

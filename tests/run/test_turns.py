@@ -9,9 +9,9 @@ from typing import Any
 import anyio
 import pytest
 from run_support import noop, run_over
-from virtual_time import run_virtually
 
 from asyncsteps import Chain, Group, MemoryStore, Status, Step, StepRun
+from asyncsteps.testing import run_virtually
 
 _SKIP = 0.0005
 """Seconds of virtual time that each skipped step holds the loop up for."""

@@ -10,7 +10,6 @@ import anyio.lowlevel
 import pytest
 from journals import journals, of
 from run_support import noop, run_over, story
-from virtual_time import run_virtually
 
 from asyncsteps import (
     Chain,
@@ -25,6 +24,7 @@ from asyncsteps import (
     Workflow,
     WorkflowOutcome,
 )
+from asyncsteps.testing import run_virtually
 
 
 def played(run: StepRun) -> list[str]:

@@ -8,7 +8,6 @@ from typing import Any
 import anyio
 import pytest
 from run_support import GatedStore, fails, noop
-from virtual_time import run_virtually
 
 from asyncsteps import (
     MemoryStore,
@@ -28,6 +27,7 @@ from asyncsteps import (
     Workflow,
     WorkflowIdError,
 )
+from asyncsteps.testing import run_virtually
 
 
 class Nap(Workflow):

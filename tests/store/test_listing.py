@@ -10,10 +10,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from listing_model import FLAT, LATENCY, SHAPES, ModelStore, random_keys
 from listing_support import PREFIX, assert_lists, listed, store_of
-from virtual_time import run_virtually
 
 from asyncsteps.store._listing.fetching import list_keys
 from asyncsteps.store._protocol import ListingProgress
+from asyncsteps.testing import run_virtually
 
 # The same keys as a plain listing.
 
