@@ -19,10 +19,15 @@ def host() -> str:
     return socket.gethostname()
 
 
+@functools.lru_cache(maxsize=1_000)
+def _told(name: str) -> str:
+    return shortened(name)
+
+
 def activity_of(played: Submittable) -> str:
     """Return in a few words what a step plays, without arguments: an activity's name, ``chain of 3 (a, b, …)``."""
     if isinstance(played, ActivityTask):
-        return shortened(played.name)
+        return _told(played.name)
     if isinstance(played, Step):
         return f"step {played.step_name}"
     if isinstance(played, Group):

@@ -96,9 +96,10 @@ class NameLocks:
 
     def innermost(self) -> NameLock | None:
         """The innermost step of this run that the current code runs within; None outside of its steps."""
-        return next(
-            (lock for lock in reversed(_enclosing.get()) if lock.owner is self and not lock.released), None
-        )
+        for lock in reversed(_enclosing.get()):
+            if lock.owner is self and not lock.released:
+                return lock
+        return None
 
     def enclosing(self) -> list[NameLock]:
         """The steps of this run that the current code runs within, outermost first."""

@@ -98,7 +98,10 @@ class StepPlayer:
             execution = _Execution(step, lock, queued)
             try:
                 for phase in await self._decide(execution, turn):
-                    await self._play_phase(execution, phase)
+                    if isinstance(phase, RecordStatus):
+                        self._record_status(execution, phase)
+                    else:
+                        await self._play_phase(execution, phase)
             except _StepError as failed:
                 played = self._fail(execution, failed.error, infrastructure=failed.infrastructure)
             except Exception as error:  # noqa: BLE001 - activities' errors come as _StepError: it is the store's
@@ -181,13 +184,14 @@ class StepPlayer:
         execution.result = record.get("result")
         return True
 
+    def _record_status(self, execution: _Execution, phase: RecordStatus) -> None:
+        execution.status = phase.status
+        if phase.status is Status.SCHEDULED:
+            self._parts.planner.begin(execution.step.rules.name, outdated=execution.done)
+        self._record(execution, phase)
+
     async def _play_phase(self, execution: _Execution, phase: Phase) -> None:
         match phase:
-            case RecordStatus(status=status):
-                if status is Status.SCHEDULED:
-                    self._parts.planner.begin(execution.step.rules.name, outdated=execution.done)
-                execution.status = status
-                self._record(execution, phase)
             case Play(what=what):
                 await self._play_activities(execution, what)
             case MarkDone(name=name):

@@ -115,13 +115,7 @@ class Activity(Generic[P, R_co]):
     def qualified_name(self) -> str:
         """The activity type's name: the attribute, or the module and name by which workers import it."""
         # No attribute called `name`: simpleflow would put the module before it once more.
-        if self.attributes.name is not None:
-            return self.attributes.name
-        function = self.function
-        while isinstance(function, functools.partial):
-            function = function.func
-        name = getattr(function, "__name__", None) or type(function).__name__
-        return f"{getattr(function, '__module__', None) or type(function).__module__}.{name}"
+        return self.attributes.name or _qualified_name(self.function)
 
     def __call__(self, *args: P.args, **kwargs: P.kwargs) -> "ActivityTask[R_co]":
         """Bind arguments, without playing anything.
@@ -138,6 +132,14 @@ class Activity(Generic[P, R_co]):
 
     def __repr__(self) -> str:
         return f"<activity {self.qualified_name}>"
+
+
+def _qualified_name(function: Any) -> str:
+    """The module and name of a callable."""
+    while isinstance(function, functools.partial):
+        function = function.func
+    name = getattr(function, "__name__", None) or type(function).__name__
+    return f"{getattr(function, '__module__', None) or type(function).__module__}.{name}"
 
 
 def _check_activity(function: object) -> None:
@@ -264,7 +266,7 @@ class ActivityTask(Submittable[R_co, R_co]):
     @property
     def name(self) -> str:
         """The activity's name."""
-        return self.activity.qualified_name
+        return _qualified_name(self.function) if self._activity is None else self._activity.qualified_name
 
     def with_last_argument(self, value: object) -> "ActivityTask[R_co]":
         """Return a copy with one more positional argument."""
@@ -364,13 +366,9 @@ async def play_task(
         ActivityTimeoutError: When it overran a timeout; else whatever the activity raised.
     """
     threads = None if limiter is None else limiter.threads
-    numbers = itertools.count(1)
-
-    def alone() -> Attempt:
-        return Attempt(task, next(numbers), clock=Clock)
-
-    entered = attempt or alone
-    work = functools.partial(call, task, task.bound(context), threads=threads, attempt=entered, step=step)
+    if attempt is None:
+        attempt = _attempts_alone(task)
+    work = functools.partial(call, task, task.bound(context), threads=threads, attempt=attempt, step=step)
     played: R
     if not task.attributes.plain:
         played = await attempts(task.name, task.attributes, work, limiter=limiter, on_retry=on_retry)
@@ -380,3 +378,9 @@ async def play_task(
         async with limiter.slot():
             played = await work()
     return played
+
+
+def _attempts_alone(task: ActivityTask[Any]) -> Callable[[], Attempt]:
+    """What is entered around each attempt at a task that no run plays."""
+    numbers = itertools.count(1)
+    return lambda: Attempt(task, next(numbers), clock=Clock)

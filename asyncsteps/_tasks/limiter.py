@@ -239,12 +239,15 @@ class Slot:
         holds: Whether it holds a permit.
         parked: Whether its permit went to others while it was blocked, so that it has to take another one.
         task: The task that the activity runs in, or that waits for its thread.
-        clock: Stands still while anything within it waits for a slot.
         yielded_by: The slot that yielded its permit to this one; None where it is one of the limiter's own.
         yielded_to: The slot that holds the permit of this one, or None.
         waiter: How it waits for a permit, or None.
-        waiting: What waits for a permit within it, in order.
     """
+
+    __slots__ = (
+        "_clock", "_resuming", "_submissions", "_token", "_waiting", "blocked", "enclosing", "ended", "holds",
+        "limiter", "limits", "outer", "parked", "task", "threaded", "waiter", "yielded_by", "yielded_to",
+    )  # fmt: skip
 
     def __init__(self, limiter: Limiter) -> None:
         self.limiter = limiter
@@ -263,10 +266,10 @@ class Slot:
         self.yielded_by: Slot | None = None
         self.yielded_to: Slot | None = None
         self.waiter: _Waiter | None = None
-        self.waiting: Queue[_Waiter] = Queue()
+        self._waiting: Queue[_Waiter] | None = None
         self._submissions = 0
         self._resuming: asyncio.Future[None] | None = None
-        self.clock = Clock()
+        self._clock: Clock | None = None
         self._token: Token[Slot | None] | None = None
 
     async def __aenter__(self) -> Self:
@@ -286,6 +289,20 @@ class Slot:
         self.ended = True
         self.task = None
         self.give_back()
+
+    @property
+    def clock(self) -> Clock:
+        """Stands still while anything within it waits for a slot."""
+        if self._clock is None:
+            self._clock = Clock()
+        return self._clock
+
+    @property
+    def waiting(self) -> "Queue[_Waiter]":
+        """What waits for a permit within it, in order."""
+        if self._waiting is None:
+            self._waiting = Queue()
+        return self._waiting
 
     @property
     def idle(self) -> bool:

@@ -1,7 +1,7 @@
 """Encodes and decodes done records, which are JSON objects."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from asyncsteps._errors import RecordError
@@ -101,14 +101,13 @@ def decode_record(name: str, body: bytes, **where: str | None) -> dict[str, Any]
     return record
 
 
-def _check_keys(value: object) -> None:
+def _check_keys(value: Iterable[Any]) -> None:
     """Refuse keys that JSON would silently turn into strings."""
     if isinstance(value, dict):
-        for key, inner in value.items():
+        for key in value:
             if not isinstance(key, str):
                 raise TypeError(f"the key {key!r} is {type(key).__name__}, not str")
-            if isinstance(inner, _CONTAINERS):
-                _check_keys(inner)
-    elif isinstance(value, list | tuple):
-        for inner in value:
+        value = value.values()
+    for inner in value:
+        if isinstance(inner, _CONTAINERS):
             _check_keys(inner)
