@@ -19,12 +19,13 @@ release = version = version_of("asyncsteps")
 extensions = ["myst_parser", "sphinx.ext.autodoc", "sphinx.ext.napoleon"]
 root_doc = "docs/index"
 include_patterns = ["docs/**", "README.md", "SECURITY.md", "CONTRIBUTING.md", "CHANGELOG.md"]
-exclude_patterns = ["docs/_build"]
+exclude_patterns = ["docs/_static"]
+highlight_language = "text"
 
 myst_heading_anchors = 4
 default_role = "py:obj"
 add_module_names = False
-autodoc_class_signature = "separated"
+autodoc_class_signature = "mixed"
 autodoc_member_order = "bysource"
 autodoc_typehints = "signature"
 autodoc_default_options = {"members": True, "show-inheritance": True, "undoc-members": False}
@@ -32,9 +33,12 @@ napoleon_numpy_docstring = False
 napoleon_use_ivar = True
 
 html_theme = "furo"
+html_static_path = ["_static"]
+html_css_files = ["wide.css"]
 html_title = f"asyncsteps {version}"
 html_copy_source = False
 html_show_sourcelink = False
+html_show_copyright = False
 
 PUBLIC = [
     "asyncsteps",
@@ -73,6 +77,13 @@ def check_that_all_is_described(_app: Sphinx, env: BuildEnvironment) -> None:
         getLogger(__name__).warning("%s is on no page of docs/api: has it a docstring?", name)
 
 
+def keep_colons(_app: Sphinx, what: str, _name: str, _object: object, _options: object, lines: list[str]) -> None:
+    """Keep napoleon from taking what precedes a colon, in the docstring of a property, for its type."""
+    if what in {"attribute", "data", "property"} and lines:
+        lines[0] = lines[0].replace(": ", " – ", 1)
+
+
 def setup(app: Sphinx) -> None:
     """Check the pages when all have been read."""
+    app.connect("autodoc-process-docstring", keep_colons, priority=400)
     app.connect("env-check-consistency", check_that_all_is_described)

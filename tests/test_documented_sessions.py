@@ -14,6 +14,8 @@ import pytest
 from commands import COMMAND, command, environment
 
 DOCS = Path(__file__).parents[1] / "docs"
+PREPARED = ("as-done", "skipped", "forced", "killed")
+"""The stores in which all was played on Monday."""
 
 _FENCED = re.compile(r"^```(\w+)\n(.*?)^```$", re.DOTALL | re.MULTILINE)
 _INDENTED = re.compile(r"(?:^ {4}.*\n(?:\n(?= {4}))?)+", re.MULTILINE)
@@ -100,10 +102,10 @@ def six_nights(tmp_path: Path) -> str:
         return ["run", f"{module}.py:main", *given]
 
     number = count()
-    for store in ("done", "skipped", "forced", "killed"):
+    for store in PREPARED:
         assert command(*night(store, "monday"), cwd=tmp_path).code == 0
     forced = ("--force", "extract=new data")
-    assert command(*night("done", "tuesday"), cwd=tmp_path).code == 0
+    assert command(*night("as-done", "tuesday"), cwd=tmp_path).code == 0
     assert command(*night("skipped", "tuesday", "--skip", "report=the users are away"), cwd=tmp_path).code == 0
     assert command(*night("forced", "tuesday", *forced), cwd=tmp_path).code == 0
     broken = 'if what == "load":\n        raise ValueError("line 7 has no id")\n    return what'
@@ -132,5 +134,5 @@ def kill(arguments: list[str], folder: Path) -> None:
 @pytest.mark.long
 def test_six_nights(six_nights: str, tmp_path: Path) -> None:
     shown = [commands for commands, output in sessions(six_nights) if output]
-    assert [words.split()[2] for (words,) in shown] == ["done", "skipped", "forced", "killed", "failed", "by-hand"]
+    assert [words.split()[2] for (words,) in shown] == [*PREPARED, "failed", "by-hand"]
     assert play(six_nights, tmp_path) == 6
