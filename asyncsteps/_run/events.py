@@ -87,9 +87,12 @@ class Events:
         self._began = datetime.now(UTC)
         self._loop: asyncio.AbstractEventLoop | None = None
         self._thread = 0
+        self._over = False
 
     def tell(self, event: type[Event], at: datetime | None = None, /, **members: Any) -> None:
-        """Give an event to all."""
+        """Give an event to all; what outlives the run and still does something is not told."""
+        if self._over:
+            return
         told = event(**self._ids, at=at or datetime.now(UTC), **members)
         if self._loop is None or self._thread == get_ident():
             self._give(told)
@@ -193,6 +196,7 @@ class Events:
             of_runs.RunEnded,
             **ending(error, failures, counts, (datetime.now(UTC) - self._began).total_seconds()),
         )
+        self._over = True
         if isinstance(error, GeneratorExit):  # nothing can be awaited
             for subscriber in self._subscribers:
                 subscriber.stop()

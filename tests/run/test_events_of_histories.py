@@ -1,5 +1,6 @@
 """The events of random histories: each step that was queued has one end, whatever fails or is cancelled."""
 
+import asyncio
 from collections import Counter
 from typing import Any
 
@@ -10,6 +11,15 @@ from simulation.campaign import failures
 from asyncsteps import StepRun, events
 
 _ENDS = (events.StepSkipped, events.StepCompleted, events.StepFailed, events.StepCancelled)
+
+
+def is_killed() -> bool:
+    """Whether the event loop is gone, and what is left of the run is closed."""
+    try:
+        asyncio.get_running_loop()
+    except RuntimeError:
+        return True
+    return False
 
 
 class Witness:
@@ -26,7 +36,7 @@ class Witness:
             return
         assert not self.ended, f"{event.kind} after the end"
         match event:
-            case events.RunEnded(error="GeneratorExit"):
+            case events.RunEnded() if is_killed():
                 self.killed = True
             case events.RunStarted():
                 assert not self.began
