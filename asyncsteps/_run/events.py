@@ -93,6 +93,7 @@ class Events:
         """Give an event to all; what outlives the run and still does something is not told."""
         if self._over:
             return
+        self._over = event is of_runs.RunEnded
         told = event(**self._ids, at=at or datetime.now(UTC), **members)
         if self._loop is None or self._thread == get_ident():
             self._give(told)
@@ -196,7 +197,6 @@ class Events:
             of_runs.RunEnded,
             **ending(error, failures, counts, (datetime.now(UTC) - self._began).total_seconds()),
         )
-        self._over = True
         if isinstance(error, GeneratorExit):  # nothing can be awaited
             for subscriber in self._subscribers:
                 subscriber.stop()
