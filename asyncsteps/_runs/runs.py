@@ -146,7 +146,7 @@ class Runs:
         handle = RunHandle(run_id, workflow_id, history=self._history, cancel=lambda: self._cancel(handle))
         merged["on_event"] = [handle.put, *_several(self._options), *_several(options)]
         StepRun(_no_store, workflow_id=workflow_id, **merged)  # checks the options
-        context = contextvars.copy_context()
+        context = _own_context()
 
         def play() -> None:
             handle.begin()
@@ -277,6 +277,15 @@ class Runs:
         for run_id in ended[: max(0, len(ended) - self._keep)]:
             del self._handles[run_id]
         self._start_queued()
+
+
+def _own_context() -> contextvars.Context:
+    """A copy of the current context that is part of no step or attempt: an activity may start a run."""
+    context = contextvars.Context()
+    for variable, value in contextvars.copy_context().items():
+        if not variable.name.startswith("asyncsteps_"):
+            context.run(variable.set, value)
+    return context
 
 
 async def _no_store() -> StepStore:
