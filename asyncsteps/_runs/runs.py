@@ -1,11 +1,10 @@
 """Runs in the background, as a block that none of them outlives."""
 
 import asyncio
-import contextvars
 import logging
 import uuid
-from collections.abc import Callable, Coroutine, Iterable, Iterator, Mapping
-from contextlib import AbstractAsyncContextManager, AsyncExitStack
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import AsyncExitStack
 from types import TracebackType
 from typing import Any, Final, Self, Unpack, cast
 
@@ -16,18 +15,20 @@ from asyncsteps._run.options import RunOptions, checked_workflow_id
 from asyncsteps._run.run import StepRun
 from asyncsteps._run.workflow import Workflow
 from asyncsteps._runs.handle import RunHandle
-from asyncsteps._tasks.attributes import is_count, is_duration
-from asyncsteps._tasks.retry import is_async_callable
+from asyncsteps._runs.options import (
+    OpenStoreOf,
+    WorkflowCode,
+    check_workflow,
+    checked_timeout,
+    no_store,
+    own_context,
+    several,
+)
+from asyncsteps._tasks.attributes import is_count
 from asyncsteps._tasks.shield import uninterrupted
 from asyncsteps.store._protocol import StepStore
 
 logger = logging.getLogger("asyncsteps")
-
-OpenStoreOf = Callable[[str], AbstractAsyncContextManager[StepStore]]
-"""Returns the store of a workflow id, to be entered for one run."""
-
-WorkflowCode = type[Workflow] | Callable[..., Coroutine[Any, Any, Any]]
-"""A workflow class, or an async function whose first argument is the `StepRun`."""
 
 _AS_GIVEN: Final = -1.0
 
@@ -73,12 +74,12 @@ class Runs:
             )
         self._store = store
         self._max_running, self._keep, self._history = max_running, keep, history
-        self._drain_timeout = _checked_timeout(drain_timeout)
+        self._drain_timeout = checked_timeout(drain_timeout)
         if "run_id" in options:
             raise StepDefinitionError(
                 "run_id is refused: each run has its own; give it to start(), or leave it out"
             )
-        StepRun(_no_store, workflow_id="any", **options)  # checks them
+        StepRun(no_store, workflow_id="any", **options)  # checks them
         self._options = options
         self._handles: dict[str, RunHandle] = {}
         self._active: dict[str, RunHandle] = {}
@@ -135,7 +136,7 @@ class Runs:
             )
             raise RunClosedError(f"the Runs block {how}")
         checked_workflow_id(workflow_id)
-        _check_workflow(workflow)
+        check_workflow(workflow)
         other = self._active.get(workflow_id)
         if other is not None:
             raise RunExistsError(workflow_id, other.run_id, other.state)
@@ -144,9 +145,9 @@ class Runs:
         if run_id in self._handles:
             raise StepDefinitionError(f"run_id={run_id!r} is refused: another run has it")
         handle = RunHandle(run_id, workflow_id, history=self._history, cancel=lambda: self._cancel(handle))
-        merged["on_event"] = [handle.put, *_several(self._options), *_several(options)]
-        StepRun(_no_store, workflow_id=workflow_id, **merged)  # checks the options
-        context = contextvars.copy_context()
+        merged["on_event"] = [handle.put, *several(self._options), *several(options)]
+        StepRun(no_store, workflow_id=workflow_id, **merged)  # checks the options
+        context = own_context()
 
         def play() -> None:
             handle.begin()
@@ -175,7 +176,7 @@ class Runs:
         Raises:
             RunClosedError: When one of the runs calls it.
         """
-        seconds = self._drain_timeout if timeout == _AS_GIVEN else _checked_timeout(timeout)
+        seconds = self._drain_timeout if timeout == _AS_GIVEN else checked_timeout(timeout)
         if asyncio.current_task() in self._tasks.values():
             raise RunClosedError("a run cannot drain the Runs block that plays it: it would wait for itself")
         self._closed = True
@@ -277,30 +278,3 @@ class Runs:
         for run_id in ended[: max(0, len(ended) - self._keep)]:
             del self._handles[run_id]
         self._start_queued()
-
-
-async def _no_store() -> StepStore:
-    raise AssertionError
-
-
-def _several(options: RunOptions) -> Iterable[Any]:
-    given = options.get("on_event", ())
-    return (given,) if callable(given) else given
-
-
-def _check_workflow(workflow: object) -> None:
-    if isinstance(workflow, type):
-        known = issubclass(workflow, Workflow) and workflow is not Workflow
-    else:
-        known = callable(workflow) and is_async_callable(workflow)
-    if not known:
-        raise StepDefinitionError(
-            f"{workflow!r} cannot be started: give a class that derives from Workflow, or an async function whose "
-            "first argument is the run"
-        )
-
-
-def _checked_timeout(given: object) -> float | None:
-    if given is not None and not is_duration(given):
-        raise StepDefinitionError(f"{given!r} is no timeout: it is a number of seconds of at least 0, or None")
-    return given if given is None else float(given)  # type: ignore[arg-type]

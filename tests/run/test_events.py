@@ -385,3 +385,12 @@ async def test_a_generator_that_is_dropped_leaves_no_task() -> None:
     await opened.aclose()
     await asyncio.sleep(0)
     assert len(asyncio.all_tasks()) == 1
+
+
+async def test_after_the_end_nothing_is_told() -> None:
+    heard: list[events.Event] = []
+    listener = Noted()
+    async with run_over(MemoryStore(), on_event=[heard.append, listener]) as run:
+        pass
+    run.add_forced_steps("x")
+    assert [each.kind for each in heard] == listener.kinds == ["run.started", "run.ended"]

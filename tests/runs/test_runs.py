@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from contextvars import ContextVar
 from typing import Any
 
 import anyio
@@ -11,6 +12,7 @@ from run_support import GatedStore, fails, noop
 
 from asyncsteps import (
     MemoryStore,
+    NoCurrentStepError,
     RunClosedError,
     RunExistsError,
     RunNotEndedError,
@@ -26,6 +28,8 @@ from asyncsteps import (
     StoreError,
     Workflow,
     WorkflowIdError,
+    activity,
+    current_step,
 )
 from asyncsteps.testing import run_virtually
 
@@ -262,6 +266,35 @@ def lambda_of(runs: Runs) -> Any:
         await runs.drain()
 
     return code
+
+
+async def test_a_run_that_an_activity_starts_is_no_part_of_it() -> None:
+    """Its failures are not made good by another attempt at that activity, and its context variables are kept."""
+    handles: list[Any] = []
+    request: ContextVar[str] = ContextVar("request")
+    request.set("r1")
+
+    async def inner(run: StepRun) -> str:
+        with pytest.raises(NoCurrentStepError):
+            current_step()
+        await run.submit(Step("a", fails))
+        return request.get()
+
+    async def outer(run: StepRun) -> None:
+        @activity(retry=1, retry_wait=0)
+        async def starts() -> None:
+            if current_step().attempt == 1:
+                handles.append(runs.start(inner, workflow_id="inner"))
+                await handles[0].wait()
+                raise ValueError
+
+        await run.submit(Step("starts", starts))
+
+    async with runs_over() as runs:
+        handle = runs.start(outer, workflow_id="outer")
+        assert await handle.wait() == "completed"
+    assert (handles[0].state, handles[0].result) == ("failed", "r1")
+    assert len(handles[0].failures) == 1
 
 
 @pytest.mark.parametrize("how", ["error", "cancellation"])
