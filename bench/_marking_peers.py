@@ -122,7 +122,7 @@ def boto3_threads(job: Job, meter: Meter) -> dict[str, Any]:
 
 PEERS = {
     "asyncsteps": "asyncsteps",
-    "asyncsteps, all waiting": "asyncsteps_all_waiting",
+    "asyncsteps all waiting": "asyncsteps_all_waiting",
     "asyncsteps, first wins": "asyncsteps_first_wins",
     "asyncsteps by botocore": "asyncsteps_by_botocore",
     "bare aiohttp": "aiohttp_put",

@@ -5,7 +5,7 @@ import os
 import subprocess
 import sys
 import urllib.request
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
@@ -17,6 +17,9 @@ from bench._report import Options, say
 
 SERVERS = {"model": "bench._model_server", "moto": "bench._moto"}
 """The module that serves, by the target's name."""
+
+UNSIGNED = "bare aiohttp"
+"""The peer whose requests are not signed, which only the model server accepts."""
 
 _DIRECT = urllib.request.build_opener(urllib.request.ProxyHandler({}))
 
@@ -63,6 +66,11 @@ class Target:
     def ours(self) -> bool:
         """Whether the bench started it, and so may seed it and read its counters."""
         return self.name in SERVERS
+
+    def peers_of(self, peers: Iterable[str], options: Options) -> list[str]:
+        """Those that the options name, or all, less the one that this target refuses."""
+        accepted = [name for name in peers if name != UNSIGNED or self.name == "model"]
+        return [name for name in accepted if not options.peers or name in options.peers]
 
     def _call(self, call: str, given: Mapping[str, Any]) -> dict[str, Any]:
         request = urllib.request.Request(

@@ -13,11 +13,12 @@ from bench._shapes import SHAPES
 from bench._targets import Target, open_target
 
 DEFAULTS: dict[str, object] = {"shapes": ("flat-padded",), "latencies_ms": (50.0,), "concurrency": 32}
-OURS, BY_BOTOCORE, RUST = "asyncsteps", "asyncsteps by botocore", "obstore"
+OURS, BY_BOTOCORE, BARE, RUST = "asyncsteps", "asyncsteps by botocore", "bare aiohttp", "obstore"
+_CPU_PEERS = f"{OURS},{BY_BOTOCORE},{BARE}"
 QUICK = (
     "listing --keys 1000,10000,100000 --label listing-sizes",
     "listing --keys 100000 --shape all --peers asyncsteps --label listing-shapes",
-    f"listing --keys 100000 --shape flat-padded,uuid,unicode --peers '{OURS},{BY_BOTOCORE}' --label listing-cpu",
+    f"listing --keys 100000 --shape flat-padded,uuid,unicode --peers '{_CPU_PEERS}' --label listing-cpu",
     "listing --keys 1000000 --concurrency 64 --peers asyncsteps --label listing-million",
     "listing --keys 10000 --latency-ms 1,20,100 --label listing-latencies",
     "listing --target moto --keys 2000 --label listing-moto",
@@ -97,7 +98,7 @@ def _compare(
     target: Target, options: Options, place: dict[str, Any], setting: Row, expected: str | None
 ) -> list[dict[str, Any]]:
     rows: list[dict[str, Any]] = []
-    for peer in [name for name in PEERS if not options.peers or name in options.peers]:
+    for peer in target.peers_of(PEERS, options):
         say(f"  {peer}: " + ", ".join(f"{key} {value}" for key, value in setting.items() if value is not None))
         try:
             taken = [_measure(target, options, place, peer, setting) for _ in range(options.repeat)]

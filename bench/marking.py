@@ -14,7 +14,7 @@ from bench._targets import Target, open_target
 DEFAULTS: dict[str, object] = {"keys": (3_000,), "latencies_ms": (50.0,), "concurrency": 64}
 QUICK = (
     "marking --keys 2000",
-    "marking --keys 10000 --concurrency 256 --peers asyncsteps,obstore --label marking-256",
+    "marking --keys 10000 --concurrency 256 --peers 'asyncsteps,obstore,bare aiohttp' --label marking-256",
 )
 OURS, BY_BOTOCORE, STOCK, RUST = "asyncsteps", "asyncsteps by botocore", "aioboto3", "obstore"
 VERIFIER = "bench._listing_peers:boto3_paginator"
@@ -44,8 +44,9 @@ _WITHDRAWALS = (
 _NOTES = (
     (
         "Each row is one process that writes one small object a mark; its clock starts with an open client that "
-        "has sent one small request. All clients have as many connections as requests may be under way at once; a "
-        "stock one would have 10. What was stored is listed afterwards by another client."
+        "has sent one small request. As many workers as requests may be under way take one name after the other; "
+        "where all wait, each name has a task from the beginning. All clients have as many connections as workers; "
+        "a stock one would have 10. What was stored is listed afterwards by another client."
     ),
     "A withdrawal looks up what is there first, 1,000 names a request, as S3 does not tell what a deletion found.",
 )
@@ -61,7 +62,7 @@ def run(options: Options) -> Result:
             if latency is not None:
                 target.set(latency_ms=latency, requests_per_second=options.requests_per_second)
             setting = {"keys": keys, "latency_ms": latency}
-            for peer in [name for name in PEERS if not options.peers or name in options.peers]:
+            for peer in target.peers_of(PEERS, options):
                 say(f"  {peer}: {keys} marks")
                 try:
                     row, withdrawal = _measure(target, options, peer, keys)

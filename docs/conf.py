@@ -4,7 +4,13 @@ The sources are read from the root of the repository, so that links between the 
 this folder lead to the same places here and where the files are shown as they are.
 """
 
+from importlib import import_module
 from importlib.metadata import version as version_of
+from types import ModuleType
+
+from sphinx.application import Sphinx
+from sphinx.environment import BuildEnvironment
+from sphinx.util.logging import getLogger
 
 project = "asyncsteps"
 author = "The asyncsteps maintainers"
@@ -29,3 +35,44 @@ html_theme = "furo"
 html_title = f"asyncsteps {version}"
 html_copy_source = False
 html_show_sourcelink = False
+
+PUBLIC = [
+    "asyncsteps",
+    "asyncsteps.events",
+    "asyncsteps.journal",
+    "asyncsteps.otel",
+    "asyncsteps.report",
+    "asyncsteps.store",
+    "asyncsteps.swf",
+    "asyncsteps.testing",
+]
+"""The modules whose names are all on the pages of the API."""
+
+
+def missing(known: set[str]) -> list[str]:
+    """Return the public names that no page describes; those of the stores have their own page.
+
+    Args:
+        known: The full names of what the pages describe.
+    """
+    stores = import_module("asyncsteps.store").__all__
+    return [
+        f"{name}.{each}"
+        for name in PUBLIC
+        for each in import_module(name).__all__
+        if f"{name}.{each}" not in known
+        and not isinstance(getattr(import_module(name), each), ModuleType)
+        and not (name == "asyncsteps" and each in stores and f"asyncsteps.store.{each}" in known)
+    ]
+
+
+def check_that_all_is_described(_app: Sphinx, env: BuildEnvironment) -> None:
+    """Warn, which ends a strict build, of each public name that is on no page."""
+    known = set(env.domains["py"].objects)
+    for name in missing(known):
+        getLogger(__name__).warning("%s is on no page of docs/api: has it a docstring?", name)
+
+
+def setup(app: Sphinx) -> None:
+    """Check the pages when all have been read."""
+    app.connect("env-check-consistency", check_that_all_is_described)

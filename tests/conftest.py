@@ -5,6 +5,7 @@ import os
 import signal
 import uuid
 from collections.abc import AsyncIterator
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import fuzz_timers
@@ -13,8 +14,6 @@ import pytest
 import sendable_reports
 from hypothesis import HealthCheck, settings
 from servers import FaultProxy, MotoServer, run_fault_proxy
-
-pytest_plugins = ["asyncsteps.testing.moto"]
 
 # `make test-browser` installs what tests of pages need; `make test`, which plays none of them, does without.
 collect_ignore = [] if importlib.util.find_spec("playwright") else ["browser"]
@@ -42,14 +41,27 @@ def pytest_configure(config: pytest.Config) -> None:
         signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
+@pytest.fixture(scope="session")
+def ca_bundle(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A single certificate: each client, also of an ``http://`` endpoint, would parse the whole bundle for 40 ms."""
+    import botocore
+
+    bundle = (Path(botocore.__file__).parent / "cacert.pem").read_text(encoding="utf-8")
+    end = "-----END CERTIFICATE-----\n"
+    path = tmp_path_factory.mktemp("ca") / "bundle.pem"
+    path.write_text(bundle.partition(end)[0] + end, encoding="utf-8")
+    return path
+
+
 @pytest.fixture(autouse=True)
-def aws_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+def aws_environment(monkeypatch: pytest.MonkeyPatch, ca_bundle: Path) -> None:
     """No test sees the machine's own AWS configuration; what tests start inherits this."""
     for name in [name for name in os.environ if name.startswith("AWS_")]:
         monkeypatch.delenv(name)
     monkeypatch.setenv("AWS_CONFIG_FILE", os.devnull)
     monkeypatch.setenv("AWS_SHARED_CREDENTIALS_FILE", os.devnull)
     monkeypatch.setenv("AWS_EC2_METADATA_DISABLED", "true")
+    monkeypatch.setenv("AWS_CA_BUNDLE", str(ca_bundle))
     for name, value in leaks.CREDENTIALS.items():  # which `leaks` looks for in all that comes out
         monkeypatch.setenv(name, value)
     monkeypatch.setenv("AWS_DEFAULT_REGION", "us-east-1")

@@ -46,7 +46,7 @@ def test_on_a_package_index_no_link_of_the_readme_is_relative() -> None:
     targets = LINK.findall(text)
     assert targets
     assert all(target.startswith("https://") for target in targets), targets
-    assert "The library (`docs/library.md`): " in text
+    assert "contributing (`CONTRIBUTING.md`)" in text
 
 
 def test_make_help_lists_every_target() -> None:

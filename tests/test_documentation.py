@@ -5,6 +5,8 @@
   run by pytest.
 - A block ``python fragment``, which readers see like any other, is compiled.
 - A line ``asyncsteps ...`` of a block is parsed as the command would; placeholders are filled in.
+  `test_documented_sessions` plays those of some pages, in order, and compares what they write.
+- A block that includes a schema is checked by `test_schemas`.
 """
 
 import ast
@@ -95,16 +97,17 @@ FRAGMENTS = [block for block in BLOCKS if block.info == "python fragment"]
 
 def test_every_block_is_of_a_kind_that_is_tested() -> None:
     fenced = [block for block in BLOCKS if block.info is not None]
-    assert {block.info for block in fenced} <= {"python", "python fragment", "console", "json", ""}
+    included = {block.info for block in fenced if (block.info or "").startswith("{literalinclude} schemas/")}
+    assert {block.info for block in fenced} - included <= {"python", "python fragment", "console", "json", ""}
     drawings = [block.page for block in fenced if not block.info]
-    assert drawings == ["docs/architecture.md", "docs/concepts.md"]
+    assert drawings == ["docs/architecture.md"]
     assert 2 * len(fenced) == sum(
         len(re.findall(r"^ *```(?!`)", path.read_text(encoding="utf-8"), re.MULTILINE)) for path in PAGES
     )
     assert len(RUN) >= 5
     assert {block.page for block in RUN} >= {
         "README.md",
-        "docs/library.md",
+        "docs/workflows.md",
         "docs/bridge.md",
     }
 
@@ -204,9 +207,9 @@ def test_the_commands_of_the_readme_run(tmp_path: Path) -> None:
         if block.file is not None:
             (tmp_path / block.file).write_text(block.text, encoding="utf-8")
     calls = [shlex.split(call)[1:] for block in readme if not block.info for call in block.commands("asyncsteps")]
-    assert [words[0] for words in calls] == ["run", "plan", "ls", "runs", "why", "forget"]
+    assert [words[0] for words in calls] == ["run", "plan", "ls", "runs", "why", "report", "forget"]
     ended = [command(*words, *(["--yes"] * (words[0] == "forget")), cwd=tmp_path) for words in calls]
-    assert [each.code for each in ended] == [0] * 6
+    assert [each.code for each in ended] == [0] * len(calls)
     assert ended[-1].out == "withdrawn load.a\n"
 
 

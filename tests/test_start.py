@@ -42,7 +42,12 @@ def imported_by(program: str, *arguments: str) -> tuple[set[str], str]:
         ("import asyncsteps.store", "asyncsteps.store._open", HEAVY),
         ("import asyncsteps.swf", "asyncsteps.swf._errors", HEAVY),
         ("from asyncsteps.swf import SwfClient", "asyncsteps.swf._client.client", HEAVY - {*CLIENTS, "tenacity"}),
-        ("import asyncsteps.testing", "asyncsteps.testing._moto_server", HEAVY),
+        ("import asyncsteps.testing", "asyncsteps.testing", {*HEAVY, "anyio", "asyncio", "asyncsteps._run"}),
+        (
+            "import asyncsteps.testing.plugin",
+            "asyncsteps.testing.plugin",
+            HEAVY - {"pytest"} | {"anyio", "asyncsteps.store", "asyncsteps._run", "asyncsteps.testing._recorded"},
+        ),
     ],
 )
 def test_an_import_does_without(code: str, needed: str, spared: set[str]) -> None:

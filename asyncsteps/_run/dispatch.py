@@ -49,8 +49,6 @@ class _Running(Attempt):
     def __enter__(self) -> None:
         note_running(self.task, self.number)
         super().__enter__()
-        if self._parts.events is not None:
-            self._parts.events.attempt_started(self)
 
     def __exit__(
         self,
@@ -58,17 +56,37 @@ class _Running(Attempt):
         exc_value: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
+        super().__exit__(exc_type, exc_value, traceback)
+        if exc_type is None and self.has_notes:
+            told = without_secrets(self.noted)
+            self._parts.markers.note("notes", step=self.step, activity=self.task.name, notes=told)
+
+
+class _RunningTold(_Running):
+    """The same, of which the subscribers are told."""
+
+    __slots__ = ()
+
+    def __enter__(self) -> None:
+        super().__enter__()
+        assert self._parts.events is not None
+        self._parts.events.attempt_started(self)
+
+    def __exit__(
+        self,
+        exc_type: type[BaseException] | None,
+        exc_value: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        assert self._parts.events is not None
+        ended_by = exc_value
         try:
             super().__exit__(exc_type, exc_value, traceback)
         except ActivityTimeoutError as error:
-            exc_value = error
+            ended_by = error
             raise
         finally:
-            if self._parts.events is not None:
-                self._parts.events.attempt_ended(self, exc_value)
-        if exc_type is None and (notes := self.noted):
-            told = without_secrets(notes)
-            self._parts.markers.note("notes", step=self.step, activity=self.task.name, notes=told)
+            self._parts.events.attempt_ended(self, ended_by)
 
 
 class Dispatch:
@@ -145,7 +163,8 @@ class Dispatch:
 
     def _attempting(self, task: ActivityTask[Any]) -> Callable[[], AbstractContextManager[object]]:
         """What is entered around each attempt, in its slot."""
-        one = partial(_Running, self._parts, self.steps.locks, task)
+        kind = _Running if self._parts.events is None else _RunningTold
+        one = partial(kind, self._parts, self.steps.locks, task)
         if not task.attributes.retry:
             return one
         attempts = Attempts()

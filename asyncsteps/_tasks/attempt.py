@@ -150,7 +150,7 @@ class Attempt:
         with _writing:
             if self.ended:
                 raise StepNoteError(str(self), ", ".join(given), "the attempt has ended")
-            mine, notes = self._noted or {}, self._notes()
+            mine, notes = self._noted or {}, self._all_notes()
             longer = sum(length for _, length in checked.values())
             longer -= sum(length for name, (_, length) in mine.items() if name in checked)
             if notes.length + longer > NOTES_AT_MOST:
@@ -161,7 +161,13 @@ class Attempt:
                     f"most {NOTES_AT_MOST:,} are kept; note the place where the rest is stored",
                 )
             notes.length += longer
-            self._noted = mine | checked
+            self._noted = mine | checked or None
+
+    def _all_notes(self) -> StepNotes:
+        """The notes of the step; outside of steps those of this attempt, the same each time."""
+        notes = self._notes()
+        self._notes = lambda: notes
+        return notes
 
     def _checked(self, name: str, value: Any) -> tuple[Any, int]:
         """Return a value as it is read back from JSON, and its length with its name."""
@@ -173,13 +179,18 @@ class Attempt:
 
     def _conclude(self, noted: Mapping[str, tuple[Any, int]], *, succeeded: bool) -> None:
         """Keep the notes of an attempt that has succeeded; drop those of one that has failed."""
-        notes = self._notes()
+        notes = self._all_notes()
         with _writing:
             for name, (value, length) in noted.items():
                 if succeeded:
                     notes.keep(name, value, length)
                 else:
                     notes.length -= length
+
+    @property
+    def has_notes(self) -> bool:
+        """Whether there are notes of this attempt."""
+        return self._noted is not None
 
     @property
     def noted(self) -> dict[str, Any]:

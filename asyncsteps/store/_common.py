@@ -39,14 +39,14 @@ if hasattr(os, "register_at_fork"):  # not on Windows, which has no forks
 
 def _are_names(keys: list[str]) -> bool:
     """Whether all ``keys`` are certainly step names, checked all at once. If False, check each of them."""
-    joined = "/".join(keys)
+    joined = f"/{'/'.join(keys)}/"
     return (
         joined.isprintable()
-        and joined.count("/") == len(keys) - 1
-        and not any(odd in joined for odd in ("//", "..", "./", "/.", EVERYTHING))
-        and joined[:1] not in {"", ".", "/"}
-        and joined[-1:] not in {".", "/"}
-        and len(max(keys, key=len)) <= MAX_KEY_BYTES // _LONGEST_UTF8
+        and joined.count("/") == len(keys) + 1
+        and "" not in keys
+        and EVERYTHING not in joined
+        and ("." not in joined or not any(odd in joined for odd in ("..", "./", "/.")))
+        and max(map(len, keys)) <= MAX_KEY_BYTES // _LONGEST_UTF8
     )
 
 

@@ -1,8 +1,8 @@
 """Worker threads in virtual time: the loop waits while one works, and not while one sleeps or waits for the loop.
 
-`anyio.to_thread.run_sync`, `asyncio.run_coroutine_threadsafe` and `time.sleep` are replaced while a loop is in virtual
-time; for other loops and threads they do what they always do. All counts change on the loop, so that it never sees a
-thread that has been woken and not been counted yet.
+`anyio.to_thread.run_sync`, `asyncio.run_coroutine_threadsafe` and `time.sleep` are replaced while a loop is in
+virtual time; for other loops and threads they do what they always do. All counts change on the loop, so that it
+never sees a thread that has been woken and not been counted yet.
 """
 
 import asyncio

@@ -128,7 +128,7 @@ def run_virtually(main: Coroutine[Any, Any, T]) -> T:
 
 
 @contextlib.contextmanager
-def virtual_time() -> Iterator[VirtualClock]:
+def virtual_time(clock: VirtualClock | None = None) -> Iterator[VirtualClock]:
     """A block in which waiting on the running event loop takes no time.
 
     Time passes only while every task waits, and then at once, to when the next of them goes on. Worker threads of
@@ -138,9 +138,12 @@ def virtual_time() -> Iterator[VirtualClock]:
 
     After the block the loop's time goes on from where it is.
 
+    Args:
+        clock: What shows the time; None: a new one.
+
     Raises:
-        RuntimeError: Outside an event loop; when the loop is none of asyncio's own, such as uvloop's; when it is in
-            virtual time already; and within the block when every task waits for another (a deadlock).
+        RuntimeError: Outside an event loop; when the loop is none of asyncio's own, such as uvloop's; when it is
+            in virtual time already; and within the block when every task waits for another (a deadlock).
     """
     loop: Any = asyncio.get_running_loop()
     actual = getattr(loop, "_selector", None)
@@ -150,13 +153,13 @@ def virtual_time() -> Iterator[VirtualClock]:
         )
     if isinstance(actual, _VirtualSelector):
         raise RuntimeError("this event loop is in virtual time already: leave virtual_time() first")  # noqa: TRY004
-    clock, time_of = VirtualClock(), loop.time
-    began = time_of()
-    virtual = loop._selector = _VirtualSelector(actual, clock)  # noqa: SLF001 - looked for above
-    loop.time = lambda: began + clock.elapsed
+    shown, time_of = VirtualClock() if clock is None else clock, loop.time
+    began = time_of() - shown.elapsed
+    virtual = loop._selector = _VirtualSelector(actual, shown)  # noqa: SLF001 - looked for above
+    loop.time = lambda: began + shown.elapsed
     try:
         with virtual.threads.attached(loop):
-            yield clock
+            yield shown
     finally:
         ahead = loop.time() - time_of()
         loop.time = lambda: time_of() + ahead

@@ -217,6 +217,16 @@ async def test_the_notes_of_a_step_are_bounded_together() -> None:
     assert store.records["b"]["notes"].keys() == {"first", "second"}
 
 
+async def test_the_notes_of_what_is_in_no_step_are_bounded_together_too() -> None:
+    def notes() -> None:
+        note(first="x" * (NOTES_AT_MOST // 2))
+        note(second="x" * (NOTES_AT_MOST // 2))
+
+    async with run_over(MemoryStore()) as run:
+        with pytest.raises(StepNoteError, match="note second of activity"):
+            await run.submit(activity(notes))
+
+
 async def test_notes_may_be_made_from_threads_side_by_side() -> None:
     store = MemoryStore()
 
