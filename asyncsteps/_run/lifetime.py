@@ -220,13 +220,12 @@ class Lifetime:
         Args:
             waits: Given up, name by name, whenever nothing under way can go on; None: they are let be.
         """
-        self._news, self._idle = news, idle = asyncio.Event(), asyncio.Event()
-        loop = asyncio.get_running_loop()
+        news, idle, loop = asyncio.Event(), asyncio.Event(), asyncio.get_running_loop()
         while self.submissions:
             if self._stopping is not None and self._stopping is not asyncio.current_task():
                 await until_done(self._stopping)
-                self._news, self._idle = news, idle
                 continue
+            self._news, self._idle = news, idle  # it is the one that waits now
             news.clear()
             if not waits:
                 await news.wait()

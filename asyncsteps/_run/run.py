@@ -199,7 +199,7 @@ class StepRun(BaseRun):
     @property
     def markers(self) -> list[Marker]:
         """A copy of the markers recorded so far, in order of recording."""
-        return list(self._parts.markers.markers)
+        return self._parts.markers.markers
 
     @property
     def failures(self) -> list[Exception]:
@@ -288,7 +288,7 @@ class StepRun(BaseRun):
                 await events.finish()
 
     def _warn_of_unmatched(self) -> None:
-        if self._parts.planning or (self._has_planned and not self.markers):
+        if self._parts.planning or (self._has_planned and not self._parts.markers):
             return  # a plan names its own
         for selector in self._parts.planner.unmatched():
             hint = self._parts.planner.hint(selector)

@@ -1,7 +1,9 @@
 """Where a run stops before its code ends: after the steps that its ``until`` selects."""
 
 import asyncio
+import contextlib
 from collections.abc import Awaitable, Callable, Iterable
+from functools import partial
 from typing import Any
 
 import anyio
@@ -39,8 +41,12 @@ def play(body: Callable[[StepRun], Awaitable[Any]], until: str | Iterable[str], 
     """Play a run in virtual time, in which a run that hangs is an error."""
 
     async def main() -> StepRun:
+        task = asyncio.current_task()
+        assert task is not None
+        hangs = asyncio.get_running_loop().call_later(10_000, task.cancel)  # no timeout: that would go on
         async with run_over(MemoryStore(), until=until, **options) as run:
             await body(run)
+        hangs.cancel()
         assert run.under_way == run.queued == ()
         assert run._parts.limiter.free == options.get("max_parallel", 100)
         assert [task for task in asyncio.all_tasks() if task is not asyncio.current_task()] == []
@@ -408,3 +414,22 @@ async def test_of_two_runs_each_stops_by_its_own() -> None:
 
         assert await outer.submit(inner) == "inner"
         assert outer.stopped_after is None
+
+
+def test_the_end_of_the_block_takes_no_news_from_what_waits_to_stop_the_run() -> None:
+    async def body(run: StepRun) -> None:
+        async def reaches() -> None:
+            await run.submit(Step("a", noop))
+            await run.submit(Step("b", noop))
+
+        async def submits(*what: Any) -> None:
+            with contextlib.suppress(RunStopped):
+                await run.submit(*what)
+
+        tasks.extend(asyncio.create_task(submits(each)) for each in (reaches, partial(asyncio.sleep, 5)))
+        await asyncio.sleep(1)
+
+    tasks: list[asyncio.Task[None]] = []
+    run = play(body, "a")
+    assert played(run) == ["a"]
+    assert all(task.done() for task in tasks)
