@@ -90,10 +90,10 @@ class Until:
         await self._pass()
         try:
             return await self._play(task)
-        except RunStopped as stopped:  # in its thread
-            if stopped.run_id != self._run_id:
+        except BaseException as error:
+            if left_by(error, self._run_id) != (None, True) or self._is_in_thread():
                 raise
-            await self._wait()
+            await self._wait()  # it has ended in its thread
 
     async def _pass(self) -> None:
         """Return at once if what follows may begin."""
@@ -102,10 +102,13 @@ class Until:
         around = self._locks.enclosing()
         if around and around[-1] not in self._reached_within:
             return
-        slot = self._lifetime.limiter.current()
-        if slot is not None and slot.threaded:  # nobody can tell whether a thread goes on while it waits
+        if self._is_in_thread():
             raise RunStopped(self._last, self._run_id)
         await self._wait()
+
+    def _is_in_thread(self) -> bool:
+        """Whether a thread waits for what is played: nobody could tell then whether the run goes on."""
+        return any(slot.threaded for slot in self._lifetime.limiter.around())
 
     async def _wait(self) -> NoReturn:
         """Wait for the end of the run."""

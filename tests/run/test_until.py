@@ -243,6 +243,25 @@ async def test_a_thread_is_told_at_once(within: bool) -> None:
     assert [str(each) for each in told] == ["the run stops after step 'load', as its until= says"]
 
 
+@pytest.mark.parametrize("how", ["group", "activity", "step"])
+async def test_a_thread_that_waits_for_others_is_told_too(how: str) -> None:
+    async def reports() -> None:
+        await run.submit(step("report"))
+
+    following = {"group": Group(step("x"), step("y")), "activity": Chain(reports), "step": Step("last", reports)}
+
+    def work() -> None:
+        anyio.from_thread.run(run.submit, step("load"))
+        anyio.from_thread.run(run.submit, following[how])
+
+    with anyio.fail_after(5):
+        async with run_over(MemoryStore(), until="load") as run:
+            await run.submit(Group(Step("etl", work), step("beside", 0.05)))
+    assert sorted(played(run)) == ["beside", "load"]
+    assert cancelled(run) == ["etl"]
+    assert run.stopped_after == "load"
+
+
 def test_errors_beside_it_are_raised() -> None:
     async def body(run: StepRun) -> None:
         async def other() -> None:
