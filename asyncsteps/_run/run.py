@@ -237,7 +237,7 @@ class StepRun(BaseRun):
         return self._parts.planner.unmatched()
 
     async def __aenter__(self) -> Self:
-        self._parts.lifetime.enter()
+        self._parts.lifetime.enter(self)
         try:
             self._parts.markers.open()
             if self._journal is not None:

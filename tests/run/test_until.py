@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable, Iterable
+from contextlib import AsyncExitStack
 from typing import Any
 
 import anyio
@@ -260,6 +261,50 @@ async def test_a_thread_that_waits_for_others_is_told_too(how: str) -> None:
     assert sorted(played(run)) == ["beside", "load"]
     assert cancelled(run) == ["etl"]
     assert run.stopped_after == "load"
+
+
+@pytest.mark.parametrize("how", ["asyncio", "anyio", "stack", "workflow"])
+def test_a_timeout_around_the_run_does_not_put_its_stop_off(how: str) -> None:
+    async def body(run: Any) -> None:
+        submit = run.submit  # a method of the run, beside the one that leaves its block
+        await submit(step("a"))
+        await submit(step("b"))
+
+    class Body(Workflow):
+        async def run(self) -> None:
+            await body(self)
+
+    async def main() -> float:
+        if how == "workflow":
+            async with asyncio.timeout(3600), MemoryStore() as store:
+                await Body.start(store, workflow_id="w", until="a")
+        elif how == "stack":
+            async with AsyncExitStack() as stack:
+                stack.enter_context(anyio.fail_after(3600))
+                await body(await stack.enter_async_context(run_over(MemoryStore(), until="a")))
+        else:
+            with anyio.fail_after(3600 if how == "anyio" else None):
+                async with asyncio.timeout(3600), run_over(MemoryStore(), until="a") as run:
+                    await body(run)
+        return asyncio.get_running_loop().time()
+
+    assert run_virtually(main()) < 60
+
+
+def test_a_timeout_within_the_run_is_waited_for() -> None:
+    caught: list[bool] = []
+
+    async def following(submit: Callable[[Step], Awaitable[object]]) -> None:
+        await submit(step("b"))
+
+    async def body(run: StepRun) -> None:
+        await run.submit(step("a"))
+        with anyio.move_on_after(60) as scope:
+            await following(run.submit)
+        caught.append(scope.cancelled_caught)
+
+    assert played(play(body, "a")) == ["a"]
+    assert caught == [True]
 
 
 def test_errors_beside_it_are_raised() -> None:
