@@ -160,6 +160,16 @@ async def test_how_a_run_ended_is_told() -> None:
     )
 
 
+async def test_a_run_within_the_handler_of_an_error_has_not_failed() -> None:
+    heard: list[events.Event] = []
+    try:
+        raise ZeroDivisionError("before")
+    except ZeroDivisionError:
+        async with run_over(MemoryStore(), on_event=heard.append) as run:
+            await run.submit(Step("a", noop))
+    assert (one(heard, events.RunEnded).outcome, one(heard, events.RunEnded).error) == ("completed", None)
+
+
 async def test_a_plan_tells_no_events() -> None:
     heard: list[events.Event] = []
     async with run_over(MemoryStore(), on_event=heard.append) as run:
