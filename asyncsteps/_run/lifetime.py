@@ -290,7 +290,7 @@ class Lifetime:
         """Have ``waits`` given up in a task of its own when nothing under way can go on."""
         if self._stopping is None and not self._closed:
             # In a context of its own: it is part of none of the activities that it looks at.
-            stopping = asyncio.get_running_loop().create_task(self.until_idle(waits), context=Context())
+            stopping = Context().run(asyncio.get_running_loop().create_task, self.until_idle(waits))
             stopping.add_done_callback(self._stop_ended)
             self._stopping = stopping
             self._tell()  # to the end of the run, if it waits already

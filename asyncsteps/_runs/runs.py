@@ -151,7 +151,7 @@ class Runs:
         def play() -> None:
             handle.begin()
             work = self._play(handle, workflow, args, params or {}, merged)
-            self._tasks[handle] = task = asyncio.get_running_loop().create_task(work, context=context)
+            self._tasks[handle] = task = context.run(asyncio.get_running_loop().create_task, work)
             task.add_done_callback(
                 lambda task: self._task_ended(handle, task)
             )  # also if it is cancelled before it began
