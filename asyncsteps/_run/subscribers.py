@@ -159,8 +159,11 @@ class Queued:
 
     def start(self) -> None:
         """Begin, in a context of its own: it is part of no step or span."""
+        self._task = self._delivering()
+
+    def _delivering(self) -> asyncio.Task[None]:
         # A task factory may not take ``context=``.
-        self._task = contextvars.Context().run(asyncio.get_running_loop().create_task, self._deliver())
+        return contextvars.Context().run(asyncio.get_running_loop().create_task, self._deliver())
 
     def stop(self) -> None:
         """Cancel it."""
@@ -177,8 +180,7 @@ class Queued:
         with anyio.move_on_after(max(0.0, deadline - began)):
             await until_done(task)
             if self._waiting:  # it was cancelled: `asyncio.run` cancels all that is left, the run and this
-                self.start()
-                task = self._task
+                task = self._delivering()
                 await until_done(task)
         undelivered = len(self._waiting) + (not task.done())
         if undelivered:

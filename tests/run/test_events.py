@@ -343,7 +343,7 @@ async def test_one_whose_task_is_cancelled_gets_the_rest_at_the_end() -> None:
 
 async def test_a_task_factory_need_not_know_of_contexts() -> None:
     loop, listener = asyncio.get_running_loop(), Listener()
-    loop.set_task_factory(lambda loop, coroutine: asyncio.Task(coroutine, loop=loop))  # type: ignore[arg-type]
+    loop.set_task_factory(lambda loop, coroutine: asyncio.Task(coroutine, loop=loop))
     try:
         async with run_over(MemoryStore(), on_event=listener, until="a") as run:
             await run.submit(Chain(Step("a", noop), Step("b", noop)))

@@ -25,6 +25,8 @@ from asyncsteps import (
     WaitForSignal,
     Workflow,
     WorkflowOutcome,
+    activity,
+    current_step,
 )
 
 
@@ -305,6 +307,27 @@ def test_a_timeout_within_the_run_is_waited_for() -> None:
 
     assert played(play(body, "a")) == ["a"]
     assert caught == [True]
+
+
+@pytest.mark.parametrize("retry", [0, 2])
+@pytest.mark.parametrize("timeout", ["start_to_close_timeout", "schedule_to_close_timeout", "heartbeat_timeout"])
+def test_a_timeout_that_only_what_is_not_begun_overruns_is_no_failure(timeout: str, retry: int) -> None:
+    attributes: dict[str, Any] = {timeout: 2, "retry": retry}
+    begun: list[str] = []
+
+    async def body(run: StepRun) -> None:
+        @activity(**attributes)
+        async def loads() -> None:
+            begun.append("loads")
+            current_step().heartbeat()
+            await run.submit(step("etl.load", 1))
+            await run.submit(step("etl.report"))
+
+        await run.submit(Group(Step("etl", loads), step("beside", 60)))
+
+    run = play(body, "etl.load")
+    assert (played(run), cancelled(run), run.failures) == (["etl.load", "beside"], ["etl"], [])
+    assert begun == ["loads"]
 
 
 def test_errors_beside_it_are_raised() -> None:

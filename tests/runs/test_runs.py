@@ -360,7 +360,9 @@ async def test_options_that_can_be_iterated_over_once_count() -> None:
         heard.append(event.kind)
 
     async with runs_over(force=iter(["nap"]), on_event=iter([note])) as runs:
-        for options in ({}, {}, {"force": iter(["nap"]), "on_event": iter([note])}):
+        once: dict[str, Any] = {"force": iter(["nap"]), "on_event": iter([note])}
+        options: dict[str, Any]
+        for options in ({}, {}, once):
             handle = runs.start(nap, 0, workflow_id="w", **options)
             await handle.wait()
             assert handle.counts[Status.COMPLETED] == 1
