@@ -179,7 +179,9 @@ class MarkerLog:
         for callback in self._on_marker:
             try:
                 callback(marker)
-            except Exception:
+            except (KeyboardInterrupt, SystemExit):
+                raise
+            except BaseException:
                 logger.exception("on_marker callback %r failed at marker %s", callback, name)
         return marker
 

@@ -1,10 +1,11 @@
 """Runs in the background, as a block that none of them outlives."""
 
 import asyncio
+import contextvars
 import logging
 import uuid
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import AsyncExitStack
+from collections.abc import Callable, Coroutine, Iterator, Mapping
+from contextlib import AbstractAsyncContextManager, AsyncExitStack
 from types import TracebackType
 from typing import Any, Final, Self, Unpack, cast
 
@@ -14,21 +15,19 @@ from asyncsteps._errors import RunClosedError, RunExistsError, StepDefinitionErr
 from asyncsteps._run.options import RunOptions, checked_workflow_id
 from asyncsteps._run.run import StepRun
 from asyncsteps._run.workflow import Workflow
+from asyncsteps._runs.checks import check_options, check_workflow, checked_timeout, kept, subscribers_in
 from asyncsteps._runs.handle import RunHandle
-from asyncsteps._runs.options import (
-    OpenStoreOf,
-    WorkflowCode,
-    check_workflow,
-    checked_timeout,
-    no_store,
-    own_context,
-    several,
-)
 from asyncsteps._tasks.attributes import is_count
 from asyncsteps._tasks.shield import uninterrupted
 from asyncsteps.store._protocol import StepStore
 
 logger = logging.getLogger("asyncsteps")
+
+OpenStoreOf = Callable[[str], AbstractAsyncContextManager[StepStore]]
+"""Returns the store of a workflow id, to be entered for one run."""
+
+WorkflowCode = type[Workflow] | Callable[..., Coroutine[Any, Any, Any]]
+"""A workflow class, or an async function whose first argument is the `StepRun`."""
 
 _AS_GIVEN: Final = -1.0
 
@@ -79,18 +78,19 @@ class Runs:
             raise StepDefinitionError(
                 "run_id is refused: each run has its own; give it to start(), or leave it out"
             )
-        StepRun(no_store, workflow_id="any", **options)  # checks them
-        self._options = options
+        self._options = options = kept(options)
+        check_options(options)
         self._handles: dict[str, RunHandle] = {}
         self._active: dict[str, RunHandle] = {}
         self._queue: dict[RunHandle, Callable[[], None]] = {}
         self._tasks: dict[RunHandle, asyncio.Task[Any]] = {}
-        self._entered = self._closed = False
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._closed = False
 
     async def __aenter__(self) -> Self:
-        if self._entered:
+        if self._loop is not None:
             raise RunClosedError("a Runs block is entered once: make a new one")
-        self._entered = True
+        self._loop = asyncio.get_running_loop()
         return self
 
     async def __aexit__(
@@ -124,35 +124,32 @@ class Runs:
 
         Raises:
             RunExistsError: When a run of that workflow id is running or queued.
-            RunClosedError: Outside the block, and once it drains.
+            RunClosedError: Outside the block, on another event loop, and once it drains.
             StepDefinitionError: When the workflow or an option is refused.
             WorkflowIdError: When the workflow id is empty.
         """
-        if not self._entered or self._closed:
-            how = (
-                "drains: it takes no more runs"
-                if self._closed
-                else "is not entered: use 'async with Runs(...) as runs:'"
-            )
-            raise RunClosedError(f"the Runs block {how}")
+        self._check_loop()
+        if self._closed:
+            raise RunClosedError("the Runs block drains: it takes no more runs")
         checked_workflow_id(workflow_id)
         check_workflow(workflow)
         other = self._active.get(workflow_id)
         if other is not None:
             raise RunExistsError(workflow_id, other.run_id, other.state)
+        options = kept(options)
         merged = self._options | options
         run_id = merged["run_id"] = merged.get("run_id") or str(uuid.uuid4())
         if run_id in self._handles:
             raise StepDefinitionError(f"run_id={run_id!r} is refused: another run has it")
         handle = RunHandle(run_id, workflow_id, history=self._history, cancel=lambda: self._cancel(handle))
-        merged["on_event"] = [handle.put, *several(self._options), *several(options)]
-        StepRun(no_store, workflow_id=workflow_id, **merged)  # checks the options
-        context = own_context()
+        merged["on_event"] = [handle.put, *subscribers_in(self._options), *subscribers_in(options)]
+        check_options(merged, workflow_id=workflow_id)
+        context = _own_context()
 
         def play() -> None:
             handle.begin()
             work = self._play(handle, workflow, args, params or {}, merged)
-            self._tasks[handle] = task = asyncio.get_running_loop().create_task(work, context=context)
+            self._tasks[handle] = task = context.run(asyncio.get_running_loop().create_task, work)
             task.add_done_callback(
                 lambda task: self._task_ended(handle, task)
             )  # also if it is cancelled before it began
@@ -161,6 +158,15 @@ class Runs:
         self._queue[handle] = play
         self._start_queued()
         return handle
+
+    def _check_loop(self) -> None:
+        if self._loop is None:
+            raise RunClosedError("the Runs block is not entered: use 'async with Runs(...) as runs:'")
+        if asyncio._get_running_loop() is not self._loop:  # noqa: SLF001 - it returns None where none runs
+            raise RunClosedError(
+                "the Runs block was entered on another event loop: use it on that one, from a thread with "
+                "anyio.from_thread.run_sync or loop.call_soon_threadsafe"
+            )
 
     async def drain(self, timeout: float | None = _AS_GIVEN) -> None:  # noqa: ASYNC109 - what it does is its own
         """Take no more runs, and wait until none is left.
@@ -174,8 +180,9 @@ class Runs:
             timeout: Seconds; None: as long as it takes. By default ``drain_timeout``.
 
         Raises:
-            RunClosedError: When one of the runs calls it.
+            RunClosedError: When one of the runs calls it; outside the block, and on another event loop.
         """
+        self._check_loop()
         seconds = self._drain_timeout if timeout == _AS_GIVEN else checked_timeout(timeout)
         if asyncio.current_task() in self._tasks.values():
             raise RunClosedError("a run cannot drain the Runs block that plays it: it would wait for itself")
@@ -278,3 +285,12 @@ class Runs:
         for run_id in ended[: max(0, len(ended) - self._keep)]:
             del self._handles[run_id]
         self._start_queued()
+
+
+def _own_context() -> contextvars.Context:
+    """A copy of the current context that is part of no step or attempt: an activity may start a run."""
+    context = contextvars.Context()
+    for variable, value in contextvars.copy_context().items():
+        if not variable.name.startswith("asyncsteps_"):
+            context.run(variable.set, value)
+    return context

@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 from collections.abc import Awaitable, Callable, Iterable
+from contextlib import AsyncExitStack
 from functools import partial
 from typing import Any
 
@@ -25,6 +26,8 @@ from asyncsteps import (
     WaitForSignal,
     Workflow,
     WorkflowOutcome,
+    activity,
+    current_step,
 )
 from asyncsteps.testing import run_virtually
 
@@ -247,6 +250,90 @@ async def test_a_thread_is_told_at_once(within: bool) -> None:
     assert sorted(played(run)) == ["beside", "load"]
     assert cancelled(run) == ["etl"] * within
     assert [str(each) for each in told] == ["the run stops after step 'load', as its until= says"]
+
+
+@pytest.mark.parametrize("how", ["group", "activity", "step"])
+async def test_a_thread_that_waits_for_others_is_told_too(how: str) -> None:
+    async def reports() -> None:
+        await run.submit(step("report"))
+
+    following = {"group": Group(step("x"), step("y")), "activity": Chain(reports), "step": Step("last", reports)}
+
+    def work() -> None:
+        anyio.from_thread.run(run.submit, step("load"))
+        anyio.from_thread.run(run.submit, following[how])
+
+    with anyio.fail_after(5):
+        async with run_over(MemoryStore(), until="load") as run:
+            await run.submit(Group(Step("etl", work), step("beside", 0.05)))
+    assert sorted(played(run)) == ["beside", "load"]
+    assert cancelled(run) == ["etl"]
+    assert run.stopped_after == "load"
+
+
+@pytest.mark.parametrize("how", ["asyncio", "anyio", "stack", "workflow"])
+def test_a_timeout_around_the_run_does_not_put_its_stop_off(how: str) -> None:
+    async def body(run: Any) -> None:
+        submit = run.submit  # a method of the run, beside the one that leaves its block
+        await submit(step("a"))
+        await submit(step("b"))
+
+    class Body(Workflow):
+        async def run(self) -> None:
+            await body(self)
+
+    async def main() -> float:
+        if how == "workflow":
+            async with asyncio.timeout(3600), MemoryStore() as store:
+                await Body.start(store, workflow_id="w", until="a")
+        elif how == "stack":
+            async with AsyncExitStack() as stack:
+                stack.enter_context(anyio.fail_after(3600))
+                await body(await stack.enter_async_context(run_over(MemoryStore(), until="a")))
+        else:
+            with anyio.fail_after(3600 if how == "anyio" else None):
+                async with asyncio.timeout(3600), run_over(MemoryStore(), until="a") as run:
+                    await body(run)
+        return asyncio.get_running_loop().time()
+
+    assert run_virtually(main()) < 60
+
+
+def test_a_timeout_within_the_run_is_waited_for() -> None:
+    caught: list[bool] = []
+
+    async def following(submit: Callable[[Step], Awaitable[object]]) -> None:
+        await submit(step("b"))
+
+    async def body(run: StepRun) -> None:
+        await run.submit(step("a"))
+        with anyio.move_on_after(60) as scope:
+            await following(run.submit)
+        caught.append(scope.cancelled_caught)
+
+    assert played(play(body, "a")) == ["a"]
+    assert caught == [True]
+
+
+@pytest.mark.parametrize("retry", [0, 2])
+@pytest.mark.parametrize("timeout", ["start_to_close_timeout", "schedule_to_close_timeout", "heartbeat_timeout"])
+def test_a_timeout_that_only_what_is_not_begun_overruns_is_no_failure(timeout: str, retry: int) -> None:
+    attributes: dict[str, Any] = {timeout: 2, "retry": retry}
+    begun: list[str] = []
+
+    async def body(run: StepRun) -> None:
+        @activity(**attributes)
+        async def loads() -> None:
+            begun.append("loads")
+            current_step().heartbeat()
+            await run.submit(step("etl.load", 1))
+            await run.submit(step("etl.report"))
+
+        await run.submit(Group(Step("etl", loads), step("beside", 60)))
+
+    run = play(body, "etl.load")
+    assert (played(run), cancelled(run), run.failures) == (["etl.load", "beside"], ["etl"], [])
+    assert begun == ["loads"]
 
 
 def test_errors_beside_it_are_raised() -> None:

@@ -386,6 +386,37 @@ async def test_options_are_for_all_runs_and_those_of_one_go_before() -> None:
     assert len([kind for number, kind in heard if number == 1]) > 2 * len(kinds)
 
 
+async def test_options_that_can_be_iterated_over_once_count() -> None:
+    heard: list[str] = []
+
+    def note(event: Any) -> None:
+        heard.append(event.kind)
+
+    async with runs_over(force=iter(["nap"]), on_event=iter([note])) as runs:
+        once: dict[str, Any] = {"force": iter(["nap"]), "on_event": iter([note])}
+        options: dict[str, Any]
+        for options in ({}, {}, once):
+            handle = runs.start(nap, 0, workflow_id="w", **options)
+            await handle.wait()
+            assert handle.counts[Status.COMPLETED] == 1
+    assert heard.count("run.ended") == 4
+
+
+async def test_a_block_is_of_one_event_loop() -> None:
+    async with runs_over() as runs:
+
+        async def elsewhere() -> None:
+            with pytest.raises(RunClosedError, match="another event loop"):
+                runs.start(nap, 0, workflow_id="w")
+            with pytest.raises(RunClosedError, match="another event loop"):
+                await runs.drain()
+
+        await asyncio.to_thread(asyncio.run, elsewhere())
+        with pytest.raises(RunClosedError, match="another event loop"):
+            await asyncio.to_thread(runs.start, nap, 0, workflow_id="w")
+        assert await runs.start(nap, 0, workflow_id="w").wait() == "completed"
+
+
 async def test_so_many_that_have_ended_are_kept() -> None:
     async with runs_over(keep=2) as runs:
         under_way = runs.start(never, workflow_id="w")

@@ -47,7 +47,7 @@ class ModelServer:
     async def answer(self) -> None:
         loop: Any = asyncio.get_running_loop()
         if self.work:
-            loop.pass_time(self.work)
+            loop.clock.shift(self.work)
         now = loop.time()
         self.under_way += 1
         try:
@@ -62,7 +62,7 @@ class ModelServer:
                 queued = 0.0 if self.refuses else ahead
             await asyncio.sleep(self.latency(self.under_way) + queued)
             if self.work:
-                loop.pass_time(self.work)
+                loop.clock.shift(self.work)
             self.answered += 1
         finally:
             self.under_way -= 1
