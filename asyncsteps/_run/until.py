@@ -91,7 +91,7 @@ class Until:
         try:
             return await self._play(task)
         except RunStopped as stopped:  # in its thread
-            if stopped.run_id != self._run_id:
+            if stopped.run_id != self._run_id or self._is_threaded():
                 raise
             await self._wait()
 
@@ -102,10 +102,14 @@ class Until:
         around = self._locks.enclosing()
         if around and around[-1] not in self._reached_within:
             return
-        slot = self._lifetime.limiter.current()
-        if slot is not None and slot.threaded:  # nobody can tell whether a thread goes on while it waits
+        if self._is_threaded():
             raise RunStopped(self._last, self._run_id)
         await self._wait()
+
+    def _is_threaded(self) -> bool:
+        """Whether a thread waits for the current code: nobody can tell whether a thread goes on while it waits."""
+        slot = self._lifetime.limiter.current()
+        return slot is not None and any(each.threaded for each in (slot, *slot.enclosing_slots()))
 
     async def _wait(self) -> NoReturn:
         """Wait for the end of the run."""
