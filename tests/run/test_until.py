@@ -433,27 +433,3 @@ def test_the_end_of_the_block_takes_no_news_from_what_waits_to_stop_the_run() ->
     run = play(body, "a")
     assert played(run) == ["a"]
     assert all(task.done() for task in tasks)
-
-
-def test_an_activity_within_a_thread_does_not_wait_for_the_run_to_stop() -> None:
-    """Nobody can tell that the thread, which waits for it, goes on no more."""
-
-    async def main() -> None:
-        async def submits() -> None:
-            await asyncio.sleep(0.05)  # until `a` is played
-            await run.submit(Step("b", noop))
-
-        def thread() -> None:
-            anyio.from_thread.run(run.submit, submits)
-
-        async with run_over(MemoryStore(), until=["a"]) as run, asyncio.TaskGroup() as tasks:
-            tasks.create_task(_stopped(run, thread))
-            tasks.create_task(_stopped(run, Step("a", noop)))
-        assert played(run) == ["a"]
-
-    asyncio.run(asyncio.wait_for(main(), 20))
-
-
-async def _stopped(run: StepRun, what: Any) -> None:
-    with contextlib.suppress(RunStopped):
-        await run.submit(what)
