@@ -80,7 +80,7 @@ def check_that_all_is_described(_app: Sphinx, env: BuildEnvironment) -> None:
 def keep_colons(_app: Sphinx, what: str, _name: str, _object: object, _options: object, lines: list[str]) -> None:
     """Keep napoleon from taking what precedes a colon, in the docstring of a property, for its type."""
     if what in {"attribute", "data", "property"} and lines:
-        lines[0] = lines[0].replace(": ", " – ", 1)
+        lines[0] = lines[0].replace(": ", " \N{EN DASH} ", 1)
 
 
 def setup(app: Sphinx) -> None:
