@@ -45,8 +45,8 @@ _NOTES = (
     (
         "Each row is one process that writes one small object a mark; its clock starts with an open client that "
         "has sent one small request. As many workers as requests may be under way take one name after the other; "
-        "where all wait, each name has a task from the beginning. All clients have as many connections as workers; "
-        "a stock one would have 10. What was stored is listed afterwards by another client."
+        "where all wait, each name has a task from the beginning. All clients have as many connections as "
+        "workers; a stock one would have 10. What was stored is listed afterwards by another client."
     ),
     "A withdrawal looks up what is there first, 1,000 names a request, as S3 does not tell what a deletion found.",
 )

@@ -43,7 +43,7 @@ def pytest_configure(config: pytest.Config) -> None:
 
 @pytest.fixture(scope="session")
 def ca_bundle(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A single certificate: each client, also of an ``http://`` endpoint, would parse the whole bundle for 40 ms."""
+    """A single certificate: each client, also of an ``http://`` endpoint, would parse all for 40 ms."""
     import botocore
 
     bundle = (Path(botocore.__file__).parent / "cacert.pem").read_text(encoding="utf-8")

@@ -78,7 +78,10 @@ ROOMS: dict[str, tuple[set[str], set[str]]] = {
     "events": ({"_events"}, set()),
     "otel": ({"_errors", "_events", "_journal"}, {"opentelemetry"}),
     "journal": ({"_journal", "store.contract"}, set()),
-    "testing": ({"_errors", "_plan", "_run", "_tasks", "store", "store.contract"}, {"anyio", "pytest"}),
+    "testing": (
+        {"_errors", "_plan", "_run", "_tasks", "store", "store.contract"},
+        {"anyio", "pytest", "typing_extensions"},
+    ),
     "cli": ({"", "events", "journal", "report", "store", "swf"}, {"anyio", "cyclopts", "pydantic", "rich"}),
 }
 

@@ -96,15 +96,17 @@ class Dispatch:
         self._parts = parts
         self.play: Callable[[Submittable], Awaitable[Played]] = self._play
         self.steps = StepPlayer(parts, lambda item: self.play(item))  # noqa: PLW0108 - it changes below
+        self._until: Until | None = None
         if parts.until:
-            self.play = Until(
+            self._until = Until(
                 parts.until,
                 self._play,
                 lifetime=parts.lifetime,
                 locks=self.steps.locks,
                 markers=parts.markers,
                 run_id=parts.identity["run_id"],
-            ).play
+            )
+            self.play = self._until.play
 
     async def _play(self, item: Submittable) -> Played:  # noqa: PLR0911 - one way for each kind
         """Play a submittable of any kind."""
@@ -156,6 +158,8 @@ class Dispatch:
             return Played(None, error)
 
     def _note_retry(self, task: ActivityTask[Any], attempt: int, error: str) -> None:
+        if self._until is not None:
+            self._until.check_retry()
         of = task.attributes.retry + 1
         self._parts.markers.note(
             "retrying", step=enclosing_step(), activity=task.name, attempt=attempt, of=of, error=shortened(error)

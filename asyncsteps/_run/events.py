@@ -87,9 +87,13 @@ class Events:
         self._began = datetime.now(UTC)
         self._loop: asyncio.AbstractEventLoop | None = None
         self._thread = 0
+        self._over = False
 
     def tell(self, event: type[Event], at: datetime | None = None, /, **members: Any) -> None:
-        """Give an event to all."""
+        """Give an event to all; what outlives the run and still does something is not told."""
+        if self._over:
+            return
+        self._over = event is of_runs.RunEnded
         told = event(**self._ids, at=at or datetime.now(UTC), **members)
         if self._loop is None or self._thread == get_ident():
             self._give(told)

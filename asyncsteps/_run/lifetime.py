@@ -145,6 +145,7 @@ class Lifetime:
         self._loop: asyncio.AbstractEventLoop | None = None
         self._closed = False
         self.entered_by: asyncio.Task[Any] | None = None
+        self._block: object = None
         self.submissions: dict[Submission, None] = {}
         self._blocked: set[asyncio.Future[None]] = set()
         self._news: asyncio.Event | None = None
@@ -153,8 +154,8 @@ class Lifetime:
         self.stopped: RunStopped | None = None
         self._stopping: asyncio.Task[None] | None = None
 
-    def enter(self) -> None:
-        """Open.
+    def enter(self, block: object) -> None:
+        """Open, as the ``block`` that is left at its end.
 
         Raises:
             RunClosedError: The second time.
@@ -163,6 +164,7 @@ class Lifetime:
             raise RunClosedError("a StepRun is entered once: make a new one for another run")
         self._loop = asyncio.get_running_loop()
         self.entered_by = asyncio.current_task()
+        self._block = block
 
     def check_open(self) -> None:
         """Check that work is taken.
@@ -220,13 +222,12 @@ class Lifetime:
         Args:
             waits: Given up, name by name, whenever nothing under way can go on; None: they are let be.
         """
-        self._news, self._idle = news, idle = asyncio.Event(), asyncio.Event()
-        loop = asyncio.get_running_loop()
+        news, idle, loop = asyncio.Event(), asyncio.Event(), asyncio.get_running_loop()
         while self.submissions:
             if self._stopping is not None and self._stopping is not asyncio.current_task():
                 await until_done(self._stopping)
-                self._news, self._idle = news, idle
                 continue
+            self._news, self._idle = news, idle  # it is the one that waits now
             news.clear()
             if not waits:
                 await news.wait()
@@ -254,7 +255,7 @@ class Lifetime:
     def _going_on(self) -> "asyncio.Task[Any] | None":
         """A task that makes the run go on: of one that has submitted something, or of an activity under way."""
         for submission in self._likely_first():
-            found = None if submission.task is None else can_go_on(submission.task, self._blocked)
+            found = None if submission.task is None else can_go_on(submission.task, self._blocked, self._block)
             if found is not None:
                 self._went_on = submission
                 return found
@@ -262,7 +263,7 @@ class Lifetime:
         for task in asyncio.all_tasks():
             context = None if task is current else context_of(task)
             if context is not None and self.limiter.current(context) is not None:
-                found = can_go_on(task, self._blocked)
+                found = can_go_on(task, self._blocked, self._block)
                 if found is not None:
                     return found
         return None
@@ -288,7 +289,7 @@ class Lifetime:
         """Have ``waits`` given up in a task of its own when nothing under way can go on."""
         if self._stopping is None and not self._closed:
             # In a context of its own: it is part of none of the activities that it looks at.
-            stopping = asyncio.get_running_loop().create_task(self.until_idle(waits), context=Context())
+            stopping = Context().run(asyncio.get_running_loop().create_task, self.until_idle(waits))
             stopping.add_done_callback(self._stop_ended)
             self._stopping = stopping
             self._tell()  # to the end of the run, if it waits already

@@ -12,7 +12,7 @@ from datetime import UTC, datetime
 from io import FileIO
 from os import PathLike
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from asyncsteps._errors import StepDefinitionError
 from asyncsteps._journal.texts import collapsed
@@ -26,6 +26,35 @@ logger = logging.getLogger("asyncsteps")
 
 OnMarker = Callable[[Marker], object]
 """Called with each marker as it is recorded."""
+
+
+class _StepMarker(NamedTuple):
+    """What is kept of a step's marker: a third of its memory."""
+
+    step: str
+    status: str
+    forced: bool
+    reasons: tuple[str, ...]
+    at: datetime
+    started: datetime | None
+    queued: datetime | None
+    attempts: int
+    was_done: bool | None
+
+    def marker(self, run_id: str | None, workflow_id: str | None) -> Marker:
+        details = {"step": self.step, "status": self.status, "forced": self.forced, "reasons": list(self.reasons)}
+        times = (self.at, self.started, self.queued, self.attempts)
+        return Marker(STEP_MARKER, details, *times, run_id, workflow_id, self.was_done)
+
+
+def _compact(marker: Marker) -> Marker | _StepMarker:
+    """Return what to keep of a marker: of a step's that tells no error, less."""
+    details = marker.details
+    if marker.queued is None or "error" in details:  # a user's own, or longer
+        return marker
+    reasons = tuple(details["reasons"])
+    times = (marker.at, marker.started, marker.queued, marker.attempts)
+    return _StepMarker(details["step"], details["status"], details["forced"], reasons, *times, marker.was_done)
 
 
 class MarkerLog:
@@ -52,12 +81,22 @@ class MarkerLog:
     ) -> None:
         self._run_id, self._workflow_id = (identity or {}).get("run_id"), (identity or {}).get("workflow_id")
         self._journal, self._events = journal, events
-        self.markers: list[Marker] = []
+        self._recorded: list[Marker | _StepMarker] = []
         self.counts: Counter[Status] = Counter()
         self._on_marker = on_marker
         self._path = None if markers_file is None else Path(markers_file)
         self._file: FileIO | None = None
         self._silent = silent
+
+    def __len__(self) -> int:
+        """How many markers are recorded."""
+        return len(self._recorded)
+
+    @property
+    def markers(self) -> list[Marker]:
+        """The markers recorded so far, in order."""
+        ids = (self._run_id, self._workflow_id)
+        return [each if isinstance(each, Marker) else each.marker(*ids) for each in self._recorded]
 
     def open(self) -> None:
         """Open the file.
@@ -130,7 +169,7 @@ class MarkerLog:
         at = datetime.now(UTC)
         ids = (self._run_id, self._workflow_id)
         marker = Marker(name, details, at, started, queued, attempts, *ids, was_done)
-        self.markers.append(marker)
+        self._recorded.append(_compact(marker))
         if self._journal is not None:
             self._journal.marker(marker)
         if self._events is not None:
@@ -140,7 +179,9 @@ class MarkerLog:
         for callback in self._on_marker:
             try:
                 callback(marker)
-            except Exception:
+            except (KeyboardInterrupt, SystemExit):
+                raise
+            except BaseException:
                 logger.exception("on_marker callback %r failed at marker %s", callback, name)
         return marker
 

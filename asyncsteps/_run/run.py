@@ -2,7 +2,6 @@
 
 import copy
 import logging
-import sys
 import uuid
 from collections.abc import Awaitable, Callable, Iterable, Mapping
 from os import PathLike
@@ -199,7 +198,7 @@ class StepRun(BaseRun):
     @property
     def markers(self) -> list[Marker]:
         """A copy of the markers recorded so far, in order of recording."""
-        return list(self._parts.markers.markers)
+        return self._parts.markers.markers
 
     @property
     def failures(self) -> list[Exception]:
@@ -237,7 +236,7 @@ class StepRun(BaseRun):
         return self._parts.planner.unmatched()
 
     async def __aenter__(self) -> Self:
-        self._parts.lifetime.enter()
+        self._parts.lifetime.enter(self)
         try:
             self._parts.markers.open()
             if self._journal is not None:
@@ -259,15 +258,16 @@ class StepRun(BaseRun):
         lifetime = self._parts.lifetime
         error, stopped = (exc_value, False) if exc_value is None else left_by(exc_value, self._run_id)
         try:
-            if error is None:
-                await lifetime.until_idle(self._parts.signals)
-                self._warn_of_unmatched()
-        finally:
             try:
-                await lifetime.cancel()
+                if error is None:
+                    await lifetime.until_idle(self._parts.signals)
+                    self._warn_of_unmatched()
             finally:
-                raised = None if stopped and sys.exception() is exc_value else error or sys.exception()
-                await self._close(raised)
+                await lifetime.cancel()
+        except BaseException as raised:
+            await self._close(raised if error is None else error)
+            raise
+        await self._close(error)
         if stopped and error is not None:
             raise error
         return stopped
@@ -288,7 +288,7 @@ class StepRun(BaseRun):
                 await events.finish()
 
     def _warn_of_unmatched(self) -> None:
-        if self._parts.planning or (self._has_planned and not self.markers):
+        if self._parts.planning or (self._has_planned and not self._parts.markers):
             return  # a plan names its own
         for selector in self._parts.planner.unmatched():
             hint = self._parts.planner.hint(selector)

@@ -109,7 +109,9 @@ class Inline:
         began = monotonic()
         try:
             result = self._callback(event)
-        except (Exception, asyncio.CancelledError) as error:  # noqa: BLE001 - logged; it is none of the run's
+        except (KeyboardInterrupt, SystemExit):
+            raise
+        except BaseException as error:  # noqa: BLE001 - logged; it is none of the run's
             self._troubles.failed(event, error)
             return
         if asyncio.iscoroutine(result):
@@ -157,7 +159,11 @@ class Queued:
 
     def start(self) -> None:
         """Begin, in a context of its own: it is part of no step or span."""
-        self._task = asyncio.get_running_loop().create_task(self._deliver(), context=contextvars.Context())
+        self._task = self._delivering()
+
+    def _delivering(self) -> asyncio.Task[None]:
+        # A task factory may not take ``context=``.
+        return contextvars.Context().run(asyncio.get_running_loop().create_task, self._deliver())
 
     def stop(self) -> None:
         """Cancel it."""
@@ -173,8 +179,13 @@ class Queued:
         self._news.set()
         with anyio.move_on_after(max(0.0, deadline - began)):
             await until_done(task)
+            if self._waiting:  # it was cancelled: `asyncio.run` cancels all that is left, the run and this
+                task = self._delivering()
+                await until_done(task)
+        undelivered = len(self._waiting) + (not task.done())
+        if undelivered:
+            self._troubles.unfinished(undelivered, time() - began)
         if not task.done():
-            self._troubles.unfinished(len(self._waiting) + 1, time() - began)
             task.cancel()
             await asyncio.wait([task], timeout=_CANCELLING)
             if not task.done():
@@ -210,5 +221,7 @@ class Queued:
             if task is None or task.cancelling():
                 raise
             self._troubles.failed(event, error)
-        except Exception as error:  # noqa: BLE001 - logged; whatever it is, it is none of the run's
+        except (KeyboardInterrupt, SystemExit, GeneratorExit):
+            raise
+        except BaseException as error:  # noqa: BLE001 - logged; the `RunStopped` of what it submits, for one
             self._troubles.failed(event, error)

@@ -1,9 +1,10 @@
 """Where a run stops before its code ends: after the steps that its ``until`` selects."""
 
 from collections.abc import Awaitable, Callable, Iterable
+from contextvars import ContextVar
 from typing import NoReturn
 
-from asyncsteps._errors import RunStopped
+from asyncsteps._errors import ActivityTimeoutError, RunStopped
 from asyncsteps._plan.names import selectors_of
 from asyncsteps._run.lifetime import Lifetime, Waiters
 from asyncsteps._run.markers import MarkerLog
@@ -15,6 +16,27 @@ from asyncsteps._tasks.submittable import Submittable
 
 STOPPED_MARKER = "log.stopped"
 """The name of the marker of a run that stops before its code ends."""
+
+
+class _Playing:
+    """An activity that is played.
+
+    Attributes:
+        until: Of which run.
+        outer: The one, of any run, that it was submitted from.
+        held_up: Whether something within it has waited, not begun.
+    """
+
+    __slots__ = ("held_up", "outer", "until")
+
+    def __init__(self, until: "Until") -> None:
+        self.until = until
+        self.outer = _playing.get()
+        self.held_up = False
+
+
+_playing: ContextVar[_Playing | None] = ContextVar("asyncsteps_until_playing", default=None)
+"""The activity that the current code belongs to."""
 
 
 class Until:
@@ -88,12 +110,28 @@ class Until:
 
     async def _play_activity(self, task: ActivityTask[object]) -> Played:
         await self._pass()
+        playing = _Playing(self)
+        token = _playing.set(playing)
         try:
-            return await self._play(task)
-        except RunStopped as stopped:  # in its thread
-            if stopped.run_id != self._run_id:
+            played = await self._play(task)
+        except BaseException as error:
+            if left_by(error, self._run_id) != (None, True) or self._is_in_thread():
                 raise
+        else:
+            if not (playing.held_up and isinstance(played.error, ActivityTimeoutError)):
+                return played
+        finally:
+            _playing.reset(token)
+        return (
             await self._wait()
+        )  # it has ended in its thread, or overrun a timeout while something within it waited
+
+    def check_retry(self) -> None:
+        """Raise `RunStopped` if the current activity has failed because something within it waited."""
+        playing = _playing.get()
+        if playing is not None and playing.held_up:
+            assert self._last is not None
+            raise RunStopped(self._last, self._run_id)
 
     async def _pass(self) -> None:
         """Return at once if what follows may begin."""
@@ -102,15 +140,19 @@ class Until:
         around = self._locks.enclosing()
         if around and around[-1] not in self._reached_within:
             return
-        slot = self._lifetime.limiter.current()
-        if slot is not None and slot.threaded:  # nobody can tell whether a thread goes on while it waits
+        if self._is_in_thread():
             raise RunStopped(self._last, self._run_id)
         await self._wait()
+
+    def _is_in_thread(self) -> bool:
+        """Whether a thread waits for what is played: nobody could tell then whether the run goes on."""
+        return any(slot.threaded for slot in self._lifetime.limiter.around())
 
     async def _wait(self) -> NoReturn:
         """Wait for the end of the run."""
         if self._lifetime.stopped is None:
             self._parked += 1
+            self._hold_up()
             self._lifetime.stop_when_idle(self)
             try:
                 await self._waiters.wait()
@@ -118,6 +160,12 @@ class Until:
                 self._parked -= 1
         assert self._last is not None
         raise RunStopped(self._last, self._run_id)
+
+    def _hold_up(self) -> None:
+        playing = _playing.get()
+        while playing is not None:
+            playing.held_up |= playing.until is self
+            playing = playing.outer
 
 
 def left_by(error: BaseException, run_id: str) -> tuple[BaseException | None, bool]:

@@ -43,12 +43,13 @@ _AWAITED_BY: dict[type, str] = {
 """The attribute that tells what each kind of coroutine awaits."""
 
 
-def can_go_on(root: _Task, blocked: Collection[object]) -> _Task | None:
+def can_go_on(root: _Task, blocked: Collection[object], run: object = None) -> _Task | None:
     """The task that may still make ``root`` go on, which may be itself; None when nothing may.
 
     Args:
         root: A task.
         blocked: The futures of waits for steps and signals.
+        run: The block of the run. Timeouts around it end the run, and make nothing of it go on.
     """
     seen: set[_Task] = set()
     left = [root]
@@ -61,7 +62,7 @@ def can_go_on(root: _Task, blocked: Collection[object]) -> _Task | None:
         if waiter is None:
             return task
         coroutines = _coroutines(task, waiter)
-        if coroutines is None or any(map(_has_timeout, coroutines)):
+        if coroutines is None or _has_timeout(coroutines, run):
             return task
         if waiter in blocked:
             continue
@@ -127,23 +128,35 @@ def _awaited(waiter: object, coroutines: list[Any]) -> Iterable[Any]:
     return tuple(awaited)
 
 
-def _has_timeout(code: Any) -> bool:
-    """Whether a coroutine or generator is in a block that ends at some time.
+def _has_timeout(coroutines: Iterable[object], run: object) -> bool:
+    """Whether coroutines, outermost first, are in a block that ends at some time, within that of the run.
 
     An activity's own timeout, a `Deadline`, does not count.
     """
+    found = False
+    for code in coroutines:
+        for block in _timed(code, run):
+            found = block is not run
+    return found
+
+
+def _timed(code: object, run: object) -> Iterator[object]:
+    """The blocks of a coroutine or generator that may end at some time, and that of the run, outermost first."""
     for block in _blocks(gc.get_referents(code)):
-        if isinstance(block, asyncio.Timeout):
+        if block is run:
+            yield block
+        elif isinstance(block, asyncio.Timeout):
             if block.when() is not None:
-                return True
+                yield block
         elif isinstance(block, anyio.CancelScope):
             if block.deadline != math.inf:
-                return True
+                yield block
         else:
             within = _within_block(block)
-            if within is None or any(map(_has_timeout, within)):
-                return True
-    return False
+            if within is None:
+                yield block
+            for each in within or ():
+                yield from _timed(each, run)
 
 
 def _blocks(referents: list[Any]) -> Iterator[object]:
@@ -153,9 +166,14 @@ def _blocks(referents: list[Any]) -> Iterator[object]:
     """
     for number, each in enumerate(referents):
         if type(each) is MethodType:
-            yield each.__self__
-        elif isinstance(each, FunctionType) and each.__name__ in _LEAVES and number + 1 < len(referents):
+            if _leaves(each.__func__):
+                yield each.__self__
+        elif _leaves(each) and number + 1 < len(referents):
             yield referents[number + 1]
+
+
+def _leaves(function: object) -> bool:
+    return isinstance(function, FunctionType) and function.__name__ in _LEAVES
 
 
 def _within_block(block: object) -> Iterable[Any] | None:

@@ -4,7 +4,7 @@ import asyncio
 import contextvars
 import logging
 import uuid
-from collections.abc import Callable, Coroutine, Iterable, Iterator, Mapping
+from collections.abc import Callable, Coroutine, Iterator, Mapping
 from contextlib import AbstractAsyncContextManager, AsyncExitStack
 from types import TracebackType
 from typing import Any, Final, Self, Unpack, cast
@@ -15,9 +15,9 @@ from asyncsteps._errors import RunClosedError, RunExistsError, StepDefinitionErr
 from asyncsteps._run.options import RunOptions, checked_workflow_id
 from asyncsteps._run.run import StepRun
 from asyncsteps._run.workflow import Workflow
+from asyncsteps._runs.checks import check_options, check_workflow, checked_timeout, kept, subscribers_in
 from asyncsteps._runs.handle import RunHandle
-from asyncsteps._tasks.attributes import is_count, is_duration
-from asyncsteps._tasks.retry import is_async_callable
+from asyncsteps._tasks.attributes import is_count
 from asyncsteps._tasks.shield import uninterrupted
 from asyncsteps.store._protocol import StepStore
 
@@ -73,23 +73,24 @@ class Runs:
             )
         self._store = store
         self._max_running, self._keep, self._history = max_running, keep, history
-        self._drain_timeout = _checked_timeout(drain_timeout)
+        self._drain_timeout = checked_timeout(drain_timeout)
         if "run_id" in options:
             raise StepDefinitionError(
                 "run_id is refused: each run has its own; give it to start(), or leave it out"
             )
-        StepRun(_no_store, workflow_id="any", **options)  # checks them
-        self._options = options
+        self._options = options = kept(options)
+        check_options(options)
         self._handles: dict[str, RunHandle] = {}
         self._active: dict[str, RunHandle] = {}
         self._queue: dict[RunHandle, Callable[[], None]] = {}
         self._tasks: dict[RunHandle, asyncio.Task[Any]] = {}
-        self._entered = self._closed = False
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._closed = False
 
     async def __aenter__(self) -> Self:
-        if self._entered:
+        if self._loop is not None:
             raise RunClosedError("a Runs block is entered once: make a new one")
-        self._entered = True
+        self._loop = asyncio.get_running_loop()
         return self
 
     async def __aexit__(
@@ -123,35 +124,32 @@ class Runs:
 
         Raises:
             RunExistsError: When a run of that workflow id is running or queued.
-            RunClosedError: Outside the block, and once it drains.
+            RunClosedError: Outside the block, on another event loop, and once it drains.
             StepDefinitionError: When the workflow or an option is refused.
             WorkflowIdError: When the workflow id is empty.
         """
-        if not self._entered or self._closed:
-            how = (
-                "drains: it takes no more runs"
-                if self._closed
-                else "is not entered: use 'async with Runs(...) as runs:'"
-            )
-            raise RunClosedError(f"the Runs block {how}")
+        self._check_loop()
+        if self._closed:
+            raise RunClosedError("the Runs block drains: it takes no more runs")
         checked_workflow_id(workflow_id)
-        _check_workflow(workflow)
+        check_workflow(workflow)
         other = self._active.get(workflow_id)
         if other is not None:
             raise RunExistsError(workflow_id, other.run_id, other.state)
+        options = kept(options)
         merged = self._options | options
         run_id = merged["run_id"] = merged.get("run_id") or str(uuid.uuid4())
         if run_id in self._handles:
             raise StepDefinitionError(f"run_id={run_id!r} is refused: another run has it")
         handle = RunHandle(run_id, workflow_id, history=self._history, cancel=lambda: self._cancel(handle))
-        merged["on_event"] = [handle.put, *_several(self._options), *_several(options)]
-        StepRun(_no_store, workflow_id=workflow_id, **merged)  # checks the options
-        context = contextvars.copy_context()
+        merged["on_event"] = [handle.put, *subscribers_in(self._options), *subscribers_in(options)]
+        check_options(merged, workflow_id=workflow_id)
+        context = _own_context()
 
         def play() -> None:
             handle.begin()
             work = self._play(handle, workflow, args, params or {}, merged)
-            self._tasks[handle] = task = asyncio.get_running_loop().create_task(work, context=context)
+            self._tasks[handle] = task = context.run(asyncio.get_running_loop().create_task, work)
             task.add_done_callback(
                 lambda task: self._task_ended(handle, task)
             )  # also if it is cancelled before it began
@@ -160,6 +158,15 @@ class Runs:
         self._queue[handle] = play
         self._start_queued()
         return handle
+
+    def _check_loop(self) -> None:
+        if self._loop is None:
+            raise RunClosedError("the Runs block is not entered: use 'async with Runs(...) as runs:'")
+        if asyncio._get_running_loop() is not self._loop:  # noqa: SLF001 - it returns None where none runs
+            raise RunClosedError(
+                "the Runs block was entered on another event loop: use it on that one, from a thread with "
+                "anyio.from_thread.run_sync or loop.call_soon_threadsafe"
+            )
 
     async def drain(self, timeout: float | None = _AS_GIVEN) -> None:  # noqa: ASYNC109 - what it does is its own
         """Take no more runs, and wait until none is left.
@@ -173,9 +180,10 @@ class Runs:
             timeout: Seconds; None: as long as it takes. By default ``drain_timeout``.
 
         Raises:
-            RunClosedError: When one of the runs calls it.
+            RunClosedError: When one of the runs calls it; outside the block, and on another event loop.
         """
-        seconds = self._drain_timeout if timeout == _AS_GIVEN else _checked_timeout(timeout)
+        self._check_loop()
+        seconds = self._drain_timeout if timeout == _AS_GIVEN else checked_timeout(timeout)
         if asyncio.current_task() in self._tasks.values():
             raise RunClosedError("a run cannot drain the Runs block that plays it: it would wait for itself")
         self._closed = True
@@ -279,28 +287,10 @@ class Runs:
         self._start_queued()
 
 
-async def _no_store() -> StepStore:
-    raise AssertionError
-
-
-def _several(options: RunOptions) -> Iterable[Any]:
-    given = options.get("on_event", ())
-    return (given,) if callable(given) else given
-
-
-def _check_workflow(workflow: object) -> None:
-    if isinstance(workflow, type):
-        known = issubclass(workflow, Workflow) and workflow is not Workflow
-    else:
-        known = callable(workflow) and is_async_callable(workflow)
-    if not known:
-        raise StepDefinitionError(
-            f"{workflow!r} cannot be started: give a class that derives from Workflow, or an async function whose "
-            "first argument is the run"
-        )
-
-
-def _checked_timeout(given: object) -> float | None:
-    if given is not None and not is_duration(given):
-        raise StepDefinitionError(f"{given!r} is no timeout: it is a number of seconds of at least 0, or None")
-    return given if given is None else float(given)  # type: ignore[arg-type]
+def _own_context() -> contextvars.Context:
+    """A copy of the current context that is part of no step or attempt: an activity may start a run."""
+    context = contextvars.Context()
+    for variable, value in contextvars.copy_context().items():
+        if not variable.name.startswith("asyncsteps_"):
+            context.run(variable.set, value)
+    return context

@@ -78,6 +78,11 @@ class Limiter:
             slot = slot.outer
         return slot
 
+    def around(self) -> list["Slot"]:
+        """The slots of this limiter that the current code runs in, innermost first."""
+        innermost = self.current()
+        return [] if innermost is None else [innermost, *innermost.enclosing_slots()]
+
     def clock(self) -> Clock:
         """The clock of the slot that the current code runs in."""
         slot = self.current()
@@ -87,8 +92,7 @@ class Limiter:
     @contextmanager
     def blocked(self) -> Iterator[None]:
         """Let others have the slots that the current code runs in while it waits inside the block."""
-        innermost = self.current()
-        slots = [] if innermost is None else [innermost, *innermost.enclosing_slots()]
+        slots = self.around()
         for slot in slots:
             slot.blocked += 1
             slot.settle()

@@ -9,6 +9,7 @@ from typing import Any, Literal, Self
 from asyncsteps._errors import StepDefinitionError
 from asyncsteps._plan.model import STEP_MARKER, Marker, Status
 from asyncsteps._run.run import StepRun
+from asyncsteps._tasks.attributes import is_count
 from asyncsteps.store._protocol import JournalFile, JournalFiles, StepStore
 from asyncsteps.testing._faulty_store import FaultyStore, Operation, StoreCall
 
@@ -43,7 +44,7 @@ class CrashPoint:
         Raises:
             StepDefinitionError: When ``number`` is not an int of at least 1.
         """
-        if isinstance(number, bool) or not isinstance(number, int) or number < 1:
+        if not is_count(number, least=1):
             raise StepDefinitionError(f"number={number!r} is refused: it is an int of at least 1")
         return cls("request", number=number, applied=applied)
 

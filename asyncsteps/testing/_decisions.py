@@ -46,9 +46,10 @@ def decisions_of(markers: Iterable[Marker]) -> list[StepDecision]:
             if action == "run":
                 under_way[name] = decision
         else:
-            decision = under_way.pop(name, None) or StepDecision(name, None)
-            if decision.action is None:
-                decided.append(decision)
+            if name not in under_way:  # it failed before it was decided
+                under_way[name] = StepDecision(name, None)
+                decided.append(under_way[name])
+            decision = under_way.pop(name)
             error = details.get("error")
             decision.ended = f"{status}: {error}" if error else str(status)
     return decided
@@ -59,6 +60,9 @@ class StepAssertions:
 
     The message of each assertion that fails shows all decisions, with their reasons.
     """
+
+    def __repr__(self) -> str:
+        return f"<{type(self).__name__} played={self.played} skipped={self.skipped}>"
 
     def _decisions(self) -> list[StepDecision]:
         raise NotImplementedError

@@ -9,6 +9,7 @@ from typing import Any, Literal, Self, get_args
 
 from asyncsteps._errors import StepDefinitionError, StoreError
 from asyncsteps._plan.names import check_selector, matches
+from asyncsteps._tasks.attributes import is_count, is_duration
 from asyncsteps.store._protocol import DonePage, JournalFiles, OnForeign, OnProgress, StepStore, journal_files
 
 Operation = Literal["list_done", "done_page", "is_done", "mark_done", "read_done", "withdraw"]
@@ -166,7 +167,8 @@ class FaultyStore(StepStore):
                 argument is refused.
             SelectorError: When ``under`` is malformed.
         """
-        if not isinstance(error, StoreError) and not (isinstance(error, type) and issubclass(error, StoreError)):
+        kind: object = error if isinstance(error, type) else type(error)
+        if not (isinstance(kind, type) and issubclass(kind, StoreError)):
             raise StepDefinitionError(
                 f"error={error!r} is refused: a store raises nothing but StoreError and its subclasses; to crash "
                 "a run, use crash_and_rerun()"
@@ -191,7 +193,7 @@ class FaultyStore(StepStore):
             StepDefinitionError: When ``seconds`` is not a number of 0 or more, or another argument is refused.
             SelectorError: When ``under`` is malformed.
         """
-        if isinstance(seconds, bool) or not isinstance(seconds, int | float) or not 0 <= seconds < math.inf:
+        if not is_duration(seconds):
             raise StepDefinitionError(f"seconds={seconds!r} is refused: it is a number of 0 or more")
         self._add(operation, under, nth, times, after=after).seconds = seconds
 
@@ -216,27 +218,26 @@ class FaultyStore(StepStore):
                 rule.hold.release()
         self._rules.clear()
 
-    def _add(self, operation: object, under: str, nth: int, times: int | None, *, after: bool) -> _Rule:
-        known: tuple[Operation, ...] = get_args(Operation)
-        found = next((each for each in known if each == operation), None)
-        if operation is not None and found is None:
-            raise StepDefinitionError(
-                f"operation={operation!r} is refused: it is one of {', '.join(known)}, or None"
-            )
+    def _add(self, operation: Operation | None, under: str, nth: int, times: int | None, *, after: bool) -> _Rule:
+        if operation is not None and operation not in get_args(Operation):
+            known = ", ".join(get_args(Operation))
+            raise StepDefinitionError(f"operation={operation!r} is refused: it is one of {known}, or None")
         for name, given in (("nth", nth), ("times", 1 if times is None else times)):
-            if isinstance(given, bool) or not isinstance(given, int) or given < 1:
+            if not is_count(given, least=1):
                 raise StepDefinitionError(f"{name}={given!r} is refused: it is an int of at least 1")
         last = math.inf if times is None else nth + times - 1
-        rule = _Rule(found, check_selector(under), nth, last, after)
+        rule = _Rule(operation, check_selector(under), nth, last, after)
         self._rules.append(rule)
         return rule
 
     @contextlib.asynccontextmanager
     async def _call(self, operation: Operation, names: Iterable[str] = ()) -> AsyncIterator[None]:
         """A block that has the effect of a call."""
-        call, number = StoreCall(operation, tuple(names)), len(self.calls)
+        call, number, rules = StoreCall(operation, tuple(names)), len(self.calls), list(self._rules)
+        if rules:
+            for name in call.names:
+                self.store.check_name(name)  # as the store would, had nothing happened before
         self.calls.append(call)
-        rules = list(self._rules)
         for rule in rules:
             rule.sees(number, call)
         for rule in rules:
@@ -276,26 +277,23 @@ class FaultyStore(StepStore):
 
     async def is_done(self, name: str) -> bool:
         """Ask the storage whether ``name`` is done."""
-        self.check_name(name)
         async with self._call("is_done", [name]):
             return await self.store.is_done(name)
 
     async def mark_done(self, name: str, record: Mapping[str, Any], *, first_wins: bool = False) -> bool:
         """Record ``name`` as done; return whether this call's record is the stored one."""
-        self.check_name(name)
         async with self._call("mark_done", [name]):
             return await self.store.mark_done(name, record, first_wins=first_wins)
 
     async def read_done(self, name: str) -> dict[str, Any] | None:
         """Return the record of ``name``, or None when it is not done."""
-        self.check_name(name)
         async with self._call("read_done", [name]):
             return await self.store.read_done(name)
 
     async def withdraw(self, names: Iterable[str]) -> list[str]:
         """Withdraw done marks; return those that were there, sorted."""
-        wanted: Any = [names] if isinstance(names, str) or not isinstance(names, Iterable) else list(names)
-        for name in wanted:
-            self.check_name(name)
+        if not isinstance(names, Iterable):
+            return await self.store.withdraw(names)  # which refuses them
+        wanted = [names] if isinstance(names, str) else list(names)
         async with self._call("withdraw", wanted):
             return await self.store.withdraw(wanted)

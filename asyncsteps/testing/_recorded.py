@@ -3,9 +3,11 @@
 import contextlib
 import inspect
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import partial
 from typing import Any, TypeGuard, Unpack, cast
+
+from typing_extensions import TypeIs
 
 from asyncsteps._errors import StepDefinitionError
 from asyncsteps._plan.model import Marker
@@ -35,7 +37,7 @@ class RecordedRun(StepRun, StepAssertions):
         return decisions_of(self.markers)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, repr=False)
 class RunRecord(StepAssertions):
     """What is known of a run that has ended.
 
@@ -49,13 +51,13 @@ class RunRecord(StepAssertions):
     markers: tuple[Marker, ...]
     failures: tuple[Exception, ...] = ()
     result: Any = None
-    error: BaseException | None = field(default=None, repr=False)
+    error: BaseException | None = None
 
     def _decisions(self) -> list[StepDecision]:
         return decisions_of(self.markers)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, repr=False)
 class PlannedRun(StepAssertions):
     """What a run would decide. Its assertions fail where the plan ends before the code does.
 
@@ -252,7 +254,7 @@ def _with_params(code: PlannableCode, params: Mapping[str, Any] | None) -> Plann
     return bound
 
 
-def _is_workflow(code: object) -> TypeGuard[type[Workflow[Any]]]:
+def _is_workflow(code: object) -> TypeIs[type[Workflow[Any]]]:
     return inspect.isclass(code) and issubclass(code, Workflow)
 
 

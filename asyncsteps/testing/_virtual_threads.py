@@ -1,8 +1,8 @@
 """Worker threads in virtual time: the loop waits while one works, and not while one sleeps or waits for the loop.
 
 `anyio.to_thread.run_sync`, `asyncio.run_coroutine_threadsafe` and `time.sleep` are replaced while a loop is in
-virtual time; for other loops and threads they do what they always do. All counts change on the loop, so that it
-never sees a thread that has been woken and not been counted yet.
+virtual time, unless a test has done so; for other loops and threads they do what they always do. All counts change
+on the loop, so that it never sees a thread that has been woken and not been counted yet.
 """
 
 import asyncio
@@ -13,6 +13,7 @@ import time
 from asyncio.coroutines import iscoroutine
 from collections.abc import Callable, Iterator
 from functools import partial
+from types import ModuleType
 from typing import Any, TypeVar
 
 import anyio
@@ -140,9 +141,8 @@ class VirtualThreads:
 def _attach(loop: asyncio.AbstractEventLoop, threads: VirtualThreads) -> None:
     with _attaching:
         if not _attached:
-            anyio.to_thread.run_sync = _counted_run_sync
-            asyncio.run_coroutine_threadsafe = _counted_run_coroutine_threadsafe
-            time.sleep = _virtual_sleep
+            for module, name, original, virtual in _REPLACED:
+                _replace(module, name, original, virtual)
         _attached[loop] = threads
 
 
@@ -150,9 +150,14 @@ def _detach(loop: asyncio.AbstractEventLoop) -> None:
     with _attaching:
         del _attached[loop]
         if not _attached:
-            anyio.to_thread.run_sync = _run_sync
-            asyncio.run_coroutine_threadsafe = _run_coroutine_threadsafe
-            time.sleep = _sleep
+            for module, name, original, virtual in _REPLACED:
+                _replace(module, name, virtual, original)
+
+
+def _replace(module: ModuleType, name: str, old: object, new: object) -> None:
+    """Replace a function, unless somebody else has."""
+    if getattr(module, name) is old:
+        setattr(module, name, new)
 
 
 async def _counted_run_sync(function: Callable[..., Any], *args: Any, limiter: Any = None, **options: Any) -> Any:
@@ -183,3 +188,11 @@ def _virtual_sleep(seconds: float, /) -> None:
         _sleep(seconds)
     else:
         worker.sleep(seconds)
+
+
+_REPLACED: tuple[tuple[ModuleType, str, object, object], ...] = (
+    (anyio.to_thread, "run_sync", _run_sync, _counted_run_sync),
+    (asyncio, "run_coroutine_threadsafe", _run_coroutine_threadsafe, _counted_run_coroutine_threadsafe),
+    (time, "sleep", _sleep, _virtual_sleep),
+)
+"""Where each function is, what it is, and what takes its place."""

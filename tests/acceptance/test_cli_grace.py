@@ -196,14 +196,14 @@ def _held_mark(proxy: FaultProxy, name: str) -> asyncio.Event:
 
 async def test_a_store_that_stalls(fault_proxy: FaultProxy, moto_server: MotoServer, bucket: str) -> None:
     _held_mark(fault_proxy, "second")
-    process = await _start_on_s3(fault_proxy, bucket, "--grace", "5")
+    process = await _start_on_s3(fault_proxy, bucket, "--grace", "1")
     await fault_proxy.wait_for(lambda proxy: any(each.path.endswith("/second") for each in proxy.requests))
     process.send_signal(signal.SIGTERM)
     out, err = await asyncio.wait_for(process.communicate(), 50)
     assert process.returncode == 143, err
     report = json.loads(out)
     assert _statuses(report) == {"first": "completed", "second": "failed"}
-    assert "not known to be stored after 4 s" in report["steps"][1]["error"]
+    assert "not known to be stored after 0.8 s" in report["steps"][1]["error"]
     assert [key for key in moto_server.keys(bucket) if not key.startswith(".asyncsteps-journal/")] == [
         "steps/first"
     ]

@@ -36,6 +36,7 @@ def demo(*arguments: str) -> Ended:
     return Ended(ended.returncode, ended.stdout, ended.stderr)
 
 
+@pytest.mark.long
 def test_all_is_as_said_on_a_server_of_its_own() -> None:
     ended = demo()
     assert ended.code == 0, ended.out + ended.err

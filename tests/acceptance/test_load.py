@@ -88,7 +88,7 @@ async def test_a_group_of_many_lets_other_tasks_have_their_turns_while_it_starts
     assert max(turns) <= 200
 
 
-@pytest.mark.parametrize("shape", ["flat", "nested"])
+@pytest.mark.parametrize("shape", [pytest.param("flat", marks=pytest.mark.long), "nested"])
 def test_each_of_500_steps_is_marked_once(shape: str) -> None:
     report, server = under_load("--steps", "500", "--shape", shape, seed=5, share=0.05)
     check(500, report, server)

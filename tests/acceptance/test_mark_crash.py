@@ -14,7 +14,7 @@ from programs import SUPPORT, told_by
 
 from asyncsteps.store import open_store
 
-QUICK = ("overwrite", "first wins, twice", "withdraw several")
+QUICK = ("overwrite", "first wins", "withdraw several")
 
 
 def _no_problems(base: Path, titles: tuple[str, ...]) -> None:

@@ -34,11 +34,11 @@ def test_without_withdrawal_what_is_stale_stays_marked(tmp_path: Path) -> None:
 
 
 def test_a_few_random_kills_over_a_directory(tmp_path: Path) -> None:
-    _check(told_by("killed_runs.py", tmp_path, "--kills", 10), kills=10)
+    _check(told_by("killed_runs.py", tmp_path, "--kills", 6), kills=6)
 
 
 def test_a_few_random_kills_over_s3(tmp_path: Path, moto_server: MotoServer, bucket: str) -> None:
-    _check(told_by("killed_runs.py", tmp_path, "--kills", 8, *_on_s3(moto_server, bucket)), kills=8)
+    _check(told_by("killed_runs.py", tmp_path, "--kills", 4, *_on_s3(moto_server, bucket)), kills=4)
 
 
 @pytest.mark.long

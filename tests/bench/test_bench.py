@@ -13,6 +13,7 @@ import pytest
 
 from asyncsteps._plan.names import is_step_name
 from bench import _render, listing, steps
+from bench.__main__ import main
 from bench._measure import ROOT, ChildError, run_child
 from bench._report import Chart, Column, Goal, Options, Result, Table
 from bench._shapes import SHAPES, make_names
@@ -58,7 +59,9 @@ def bench(*words: str) -> subprocess.CompletedProcess[str]:
     )
 
 
-def test_a_small_comparison_from_the_command_to_the_tables(tmp_path: Path) -> None:
+def test_a_small_comparison_from_the_command_to_the_tables(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     peers = ["asyncsteps", *OBSTORE, "aiobotocore", "boto3", "simpleflow"]
     found = tmp_path / "found.json"
     done = bench(
@@ -76,10 +79,10 @@ def test_a_small_comparison_from_the_command_to_the_tables(tmp_path: Path) -> No
     assert all(row["wall_s"] > 0 and row["cpu_s"] > 0 and row["memory_mb"] > 5 for row in rows)
     assert {row["requests"] for row in rows if row["peer"] != "asyncsteps"} == {2}
     assert report["machine"]["cores"] >= 1
-    shown = bench("--from", str(found))
-    assert shown.returncode == 0
-    assert shown.stdout.strip() == done.stdout.strip()
-    page = bench("--from", str(found), "--markdown").stdout
+    assert main(["--from", str(found)]) == 0
+    assert capsys.readouterr().out.strip() == done.stdout.strip()
+    assert main(["--from", str(found), "--markdown"]) == 0
+    page = capsys.readouterr().out
     assert page.startswith("# Benchmark tables\n")
     assert "\nTaken 20" in page
     assert f"\n## Listing: small one\n\n{result['title']}: `{result['command']}`\n" in page
@@ -192,10 +195,13 @@ def test_marks_in_a_directory_share_what_they_cost(tmp_path: Path) -> None:
         (["listing", "--markdown"], "give it with --from"),
     ],
 )
-def test_bad_usage_is_said_and_exits_with_2(words: list[str], said: str) -> None:
-    done = bench(*words)
-    assert done.returncode == 2
-    assert said in done.stderr
+def test_bad_usage_is_said_and_exits_with_2(
+    words: list[str], said: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(SystemExit) as ended:
+        main(words)
+    assert ended.value.code == 2
+    assert said in capsys.readouterr().err
 
 
 def test_a_target_by_url_is_listed_as_it_is_and_written_to_only_when_asked(model: Target) -> None:

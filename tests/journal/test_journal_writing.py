@@ -9,7 +9,6 @@ import anyio
 import pytest
 from journals import FailingFiles, FailingStore, told
 from run_support import noop
-from virtual_time import run_virtually
 
 from asyncsteps import (
     MemoryStore,
@@ -20,6 +19,7 @@ from asyncsteps import (
 )
 from asyncsteps._journal.places import folders
 from asyncsteps._run import journal as writer
+from asyncsteps.testing import run_virtually
 
 
 def test_a_long_run_sends_a_request_in_two_seconds_at_most_and_is_never_silent() -> None:

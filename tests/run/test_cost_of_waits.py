@@ -6,10 +6,10 @@ from typing import Any
 import anyio
 import pytest
 from run_support import run_over
-from virtual_time import run_virtually
 
 from asyncsteps import MemoryStore, StepRun
 from asyncsteps._run.waiting import can_go_on
+from asyncsteps.testing import run_virtually
 
 
 @pytest.mark.parametrize("nested", [True, False])
@@ -18,10 +18,10 @@ def test_a_run_with_many_waits_asks_few_questions(monkeypatch: pytest.MonkeyPatc
     asked = 0
 
     async def main() -> None:
-        def counted(task: Any, blocked: Any) -> Any:
+        def counted(*question: Any) -> Any:
             nonlocal asked
             asked += 1
-            return can_go_on(task, blocked)
+            return can_go_on(*question)
 
         monkeypatch.setattr("asyncsteps._run.lifetime.can_go_on", counted)
 
@@ -53,11 +53,11 @@ def test_a_run_with_many_waits_spends_little_time_on_looking(monkeypatch: pytest
     async def main() -> float:
         loop: Any = asyncio.get_running_loop()
 
-        def slow(task: Any, blocked: Any) -> Any:
+        def slow(*question: Any) -> Any:
             nonlocal looked
             looked += 0.05
-            loop.pass_time(0.05)
-            return can_go_on(task, blocked)
+            loop.clock.shift(0.05)
+            return can_go_on(*question)
 
         monkeypatch.setattr("asyncsteps._run.lifetime.can_go_on", slow)
 
@@ -87,7 +87,7 @@ def test_a_run_that_looked_for_long_ends_with_what_was_under_way(monkeypatch: py
         loop: Any = asyncio.get_running_loop()
 
         def slow(task: Any, blocked: Any) -> Any:
-            loop.pass_time(10)
+            loop.clock.shift(10)
             return can_go_on(task, blocked)
 
         monkeypatch.setattr("asyncsteps._run.lifetime.can_go_on", slow)

@@ -8,9 +8,9 @@ from typing import Any
 import anyio
 import pytest
 from run_support import noop, run_over
-from virtual_time import run_virtually
 
 from asyncsteps import Chain, MemoryStore, RunClosedError, Signal, Step, StepRun, WaitForSignal, activity
+from asyncsteps.testing import run_virtually
 
 Wait = Callable[[StepRun], Awaitable[object]]
 

@@ -9,11 +9,11 @@ from typing import Any
 
 import pytest
 from run_support import RECORD, GatedStore, fails, noop, run_over
-from virtual_time import run_virtually
 
 from asyncsteps import (
     Chain,
     MemoryStore,
+    RunStopped,
     SignalTask,
     Step,
     StepDefinitionError,
@@ -24,6 +24,7 @@ from asyncsteps import (
     events,
 )
 from asyncsteps._run import subscribers
+from asyncsteps.testing import run_virtually
 
 
 def told(heard: list[events.Event], *kinds: str) -> list[tuple[str, object]]:
@@ -163,6 +164,16 @@ async def test_how_a_run_ended_is_told() -> None:
     )
 
 
+async def test_a_run_within_the_handler_of_an_error_has_not_failed() -> None:
+    heard: list[events.Event] = []
+    try:
+        _ = 1 / 0
+    except ZeroDivisionError:
+        async with run_over(MemoryStore(), on_event=heard.append) as run:
+            await run.submit(Step("a", noop))
+    assert (one(heard, events.RunEnded).outcome, one(heard, events.RunEnded).error) == ("completed", None)
+
+
 async def test_a_plan_tells_no_events() -> None:
     heard: list[events.Event] = []
     async with run_over(MemoryStore(), on_event=heard.append) as run:
@@ -274,13 +285,24 @@ def is_cancelled_at_once(event: events.Event) -> None:
     raise asyncio.CancelledError
 
 
+def breaks_off_at_once(event: events.Event) -> None:
+    raise RunStopped("a", "w")  # as what it does to a run that stops
+
+
+async def breaks_off(event: events.Event) -> None:
+    breaks_off_at_once(event)
+
+
 async def cancels_itself(event: events.Event) -> None:
     future = asyncio.get_running_loop().create_future()
     future.cancel()
     await future
 
 
-@pytest.mark.parametrize("callback", [breaks, breaks_at_once, cancels_itself, is_cancelled_at_once])
+CALLBACKS = [breaks, breaks_at_once, breaks_off, breaks_off_at_once, cancels_itself, is_cancelled_at_once]
+
+
+@pytest.mark.parametrize("callback", CALLBACKS)
 async def test_one_that_fails_is_logged_once_and_called_again(
     callback: Any, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -303,6 +325,35 @@ async def test_one_that_fails_is_logged_once_and_called_again(
     assert len(records) == 1
     assert "failed at run.started" in records[0].getMessage()
     assert records[0].exc_info is not None
+
+
+async def test_one_whose_task_is_cancelled_gets_the_rest_at_the_end() -> None:
+    heard: list[events.Event] = []
+    plain: list[events.Event] = []
+
+    async def cancelled(event: events.Event) -> None:
+        heard.append(event)
+        if isinstance(event, events.StepScheduled):
+            task = asyncio.current_task()
+            assert task is not None
+            task.cancel()
+            await asyncio.sleep(0)
+
+    async with run_over(MemoryStore(), on_event=(cancelled, plain.append)) as run:
+        await run.submit(Step("a", (asyncio.sleep, 0.01)))
+    assert heard == plain
+
+
+async def test_a_task_factory_need_not_know_of_contexts() -> None:
+    loop, listener = asyncio.get_running_loop(), Listener()
+    loop.set_task_factory(lambda loop, coroutine: asyncio.Task(coroutine, loop=loop))
+    try:
+        async with run_over(MemoryStore(), on_event=listener, until="a") as run:
+            await run.submit(Chain(Step("a", noop), Step("b", noop)))
+    finally:
+        loop.set_task_factory(None)
+    assert run.stopped_after == "a"
+    assert listener.heard
 
 
 async def test_a_plain_function_that_gives_a_coroutine_is_told_of(caplog: pytest.LogCaptureFixture) -> None:
@@ -385,3 +436,12 @@ async def test_a_generator_that_is_dropped_leaves_no_task() -> None:
     await opened.aclose()
     await asyncio.sleep(0)
     assert len(asyncio.all_tasks()) == 1
+
+
+async def test_after_the_end_nothing_is_told() -> None:
+    heard: list[events.Event] = []
+    listener = Noted()
+    async with run_over(MemoryStore(), on_event=[heard.append, listener]) as run:
+        pass
+    run.add_forced_steps("x")
+    assert [each.kind for each in heard] == listener.kinds == ["run.started", "run.ended"]

@@ -4,9 +4,9 @@ import asyncio
 
 import anyio
 from run_support import fails, noop, run_over
-from virtual_time import run_virtually
 
 from asyncsteps import Chain, Group, MemoryStore, Step, activity
+from asyncsteps.testing import run_virtually
 
 
 async def test_a_failure_made_good_is_not_listed_again_by_the_chain_that_absorbs_it() -> None:

@@ -7,9 +7,9 @@ from typing import Any
 import anyio
 import pytest
 from run_support import run_over
-from virtual_time import run_virtually
 
 from asyncsteps import ActivityTimeoutError, MemoryStore, Step, StepOutcome, StepRun, activity, current_step
+from asyncsteps.testing import run_virtually
 
 
 async def beats(times: int, seconds: float = 9) -> float:

@@ -11,7 +11,6 @@ from typing import Any
 import anyio
 import pytest
 from run_support import GatedStore, noop, run_over, story
-from virtual_time import run_virtually
 
 from asyncsteps import (
     Chain,
@@ -27,6 +26,7 @@ from asyncsteps import (
 )
 from asyncsteps._run.done_marks import finish
 from asyncsteps._tasks.signals import MarkerTask
+from asyncsteps.testing import run_virtually
 
 
 async def test_leaving_by_an_exception_cancels_and_awaits_what_other_tasks_have_under_way() -> None:

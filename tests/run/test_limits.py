@@ -8,11 +8,11 @@ from typing import Any
 import anyio
 import pytest
 from run_support import run_over
-from virtual_time import run_virtually
 
 from asyncsteps import Group, MemoryStore, SelectorError, Status, Step, StepDefinitionError, StepRun, activity
 from asyncsteps._tasks import limits as limits_module
 from asyncsteps._tasks.limits import are_free
+from asyncsteps.testing import run_virtually
 
 
 class Gauge:

@@ -6,9 +6,9 @@ import weakref
 
 import pytest
 from run_support import noop, run_over
-from virtual_time import run_virtually
 
 from asyncsteps import MemoryStore, RunClosedError, Step, StepRun
+from asyncsteps.testing import run_virtually
 
 
 def test_a_wait_that_is_over_makes_no_deadlock() -> None:

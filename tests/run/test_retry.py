@@ -7,9 +7,9 @@ from typing import Any
 import anyio
 import pytest
 from run_support import run_over
-from virtual_time import run_virtually
 
 from asyncsteps import ActivityTimeoutError, MemoryStore, StepDefinitionError, activity
+from asyncsteps.testing import run_virtually
 
 
 def attempts_of(**attributes: Any) -> tuple[list[float], type[BaseException]]:

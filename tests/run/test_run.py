@@ -1,3 +1,4 @@
+import asyncio
 import json
 import logging
 from datetime import UTC, datetime
@@ -172,14 +173,15 @@ async def test_a_result_that_is_no_json_fails_the_step_and_marks_nothing() -> No
         assert store.records == {}
 
 
+@pytest.mark.parametrize("broken", [RuntimeError("a callback broke"), asyncio.CancelledError("a callback broke")])
 async def test_markers_go_to_the_list_callbacks_the_log_and_the_file(
-    tmp_path: Path, caplog: pytest.LogCaptureFixture
+    broken: BaseException, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     path = tmp_path / "markers.jsonl"
     seen: list[Marker] = []
 
     def breaks(marker: Marker) -> None:
-        raise RuntimeError("a callback broke")
+        raise broken
 
     with caplog.at_level(logging.INFO, "asyncsteps"):
         async with run_over(MemoryStore(), on_marker=[breaks, seen.append], markers_file=path) as run:
@@ -309,7 +311,7 @@ async def test_names_too_long_for_the_store_fail_before_their_activities() -> No
     from asyncsteps.store import S3Store
 
     store = S3Store("bucket", "p" * 1000 + "/")
-    async with store, StepRun(store, workflow_id="w") as run:
+    async with store, StepRun(store, workflow_id="w", journal=False) as run:
         with pytest.raises(StepNameError, match="1024"):
             await run.submit(Step("a" * 100, fails))
 

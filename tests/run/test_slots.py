@@ -9,7 +9,6 @@ import anyio
 import anyio.from_thread
 import pytest
 from run_support import run_over
-from virtual_time import run_virtually
 
 from asyncsteps import (
     ActivityTimeoutError,
@@ -24,6 +23,7 @@ from asyncsteps import (
     WaitForSignal,
     activity,
 )
+from asyncsteps.testing import run_virtually
 
 
 class Gauge:

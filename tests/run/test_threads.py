@@ -7,9 +7,9 @@ import anyio
 import anyio.to_thread
 import pytest
 from run_support import GatedStore, run_over, story
-from virtual_time import VirtualTimeLoop
 
 from asyncsteps import ActivityTimeoutError, MemoryStore, Step, activity
+from asyncsteps.testing import VirtualTimeLoop
 
 
 def test_a_thread_that_overruns_is_in_sight_until_it_ends(

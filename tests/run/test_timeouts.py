@@ -8,7 +8,6 @@ import anyio
 import anyio.to_thread
 import pytest
 from run_support import run_over
-from virtual_time import run_virtually
 
 from asyncsteps import (
     ActivityCancelledError,
@@ -19,6 +18,7 @@ from asyncsteps import (
     activity,
 )
 from asyncsteps._tasks.clock import Clock, Deadline
+from asyncsteps.testing import run_virtually
 
 Swallows = Callable[[], Awaitable[None]]
 

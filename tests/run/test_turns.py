@@ -9,9 +9,9 @@ from typing import Any
 import anyio
 import pytest
 from run_support import noop, run_over
-from virtual_time import run_virtually
 
 from asyncsteps import Chain, Group, MemoryStore, Status, Step, StepRun
+from asyncsteps.testing import run_virtually
 
 _SKIP = 0.0005
 """Seconds of virtual time that each skipped step holds the loop up for."""
@@ -42,7 +42,7 @@ def lags(*, tasks: int, submits: Submits, stop_after: float | None = None) -> tu
             loop.call_soon(turn)
 
         store = MemoryStore({"a": {}})
-        async with run_over(store, on_marker=lambda _: loop.pass_time(_SKIP), journal=False) as run:
+        async with run_over(store, on_marker=lambda _: loop.clock.shift(_SKIP), journal=False) as run:
             loop.call_soon(turn)
             with anyio.move_on_after(stop_after or 1_000):
                 async with anyio.create_task_group() as group:

@@ -1,7 +1,10 @@
 """Where a run stops before its code ends: after the steps that its ``until`` selects."""
 
 import asyncio
+import contextlib
 from collections.abc import Awaitable, Callable, Iterable
+from contextlib import AsyncExitStack
+from functools import partial
 from typing import Any
 
 import anyio
@@ -10,7 +13,6 @@ import anyio.lowlevel
 import pytest
 from journals import journals, of
 from run_support import noop, run_over, story
-from virtual_time import run_virtually
 
 from asyncsteps import (
     Chain,
@@ -24,7 +26,10 @@ from asyncsteps import (
     WaitForSignal,
     Workflow,
     WorkflowOutcome,
+    activity,
+    current_step,
 )
+from asyncsteps.testing import run_virtually
 
 
 def played(run: StepRun) -> list[str]:
@@ -39,8 +44,12 @@ def play(body: Callable[[StepRun], Awaitable[Any]], until: str | Iterable[str], 
     """Play a run in virtual time, in which a run that hangs is an error."""
 
     async def main() -> StepRun:
+        task = asyncio.current_task()
+        assert task is not None
+        hangs = asyncio.get_running_loop().call_later(10_000, task.cancel)  # no timeout: that would go on
         async with run_over(MemoryStore(), until=until, **options) as run:
             await body(run)
+        hangs.cancel()
         assert run.under_way == run.queued == ()
         assert run._parts.limiter.free == options.get("max_parallel", 100)
         assert [task for task in asyncio.all_tasks() if task is not asyncio.current_task()] == []
@@ -243,6 +252,90 @@ async def test_a_thread_is_told_at_once(within: bool) -> None:
     assert [str(each) for each in told] == ["the run stops after step 'load', as its until= says"]
 
 
+@pytest.mark.parametrize("how", ["group", "activity", "step"])
+async def test_a_thread_that_waits_for_others_is_told_too(how: str) -> None:
+    async def reports() -> None:
+        await run.submit(step("report"))
+
+    following = {"group": Group(step("x"), step("y")), "activity": Chain(reports), "step": Step("last", reports)}
+
+    def work() -> None:
+        anyio.from_thread.run(run.submit, step("load"))
+        anyio.from_thread.run(run.submit, following[how])
+
+    with anyio.fail_after(5):
+        async with run_over(MemoryStore(), until="load") as run:
+            await run.submit(Group(Step("etl", work), step("beside", 0.05)))
+    assert sorted(played(run)) == ["beside", "load"]
+    assert cancelled(run) == ["etl"]
+    assert run.stopped_after == "load"
+
+
+@pytest.mark.parametrize("how", ["asyncio", "anyio", "stack", "workflow"])
+def test_a_timeout_around_the_run_does_not_put_its_stop_off(how: str) -> None:
+    async def body(run: Any) -> None:
+        submit = run.submit  # a method of the run, beside the one that leaves its block
+        await submit(step("a"))
+        await submit(step("b"))
+
+    class Body(Workflow):
+        async def run(self) -> None:
+            await body(self)
+
+    async def main() -> float:
+        if how == "workflow":
+            async with asyncio.timeout(3600), MemoryStore() as store:
+                await Body.start(store, workflow_id="w", until="a")
+        elif how == "stack":
+            async with AsyncExitStack() as stack:
+                stack.enter_context(anyio.fail_after(3600))
+                await body(await stack.enter_async_context(run_over(MemoryStore(), until="a")))
+        else:
+            with anyio.fail_after(3600 if how == "anyio" else None):
+                async with asyncio.timeout(3600), run_over(MemoryStore(), until="a") as run:
+                    await body(run)
+        return asyncio.get_running_loop().time()
+
+    assert run_virtually(main()) < 60
+
+
+def test_a_timeout_within_the_run_is_waited_for() -> None:
+    caught: list[bool] = []
+
+    async def following(submit: Callable[[Step], Awaitable[object]]) -> None:
+        await submit(step("b"))
+
+    async def body(run: StepRun) -> None:
+        await run.submit(step("a"))
+        with anyio.move_on_after(60) as scope:
+            await following(run.submit)
+        caught.append(scope.cancelled_caught)
+
+    assert played(play(body, "a")) == ["a"]
+    assert caught == [True]
+
+
+@pytest.mark.parametrize("retry", [0, 2])
+@pytest.mark.parametrize("timeout", ["start_to_close_timeout", "schedule_to_close_timeout", "heartbeat_timeout"])
+def test_a_timeout_that_only_what_is_not_begun_overruns_is_no_failure(timeout: str, retry: int) -> None:
+    attributes: dict[str, Any] = {timeout: 2, "retry": retry}
+    begun: list[str] = []
+
+    async def body(run: StepRun) -> None:
+        @activity(**attributes)
+        async def loads() -> None:
+            begun.append("loads")
+            current_step().heartbeat()
+            await run.submit(step("etl.load", 1))
+            await run.submit(step("etl.report"))
+
+        await run.submit(Group(Step("etl", loads), step("beside", 60)))
+
+    run = play(body, "etl.load")
+    assert (played(run), cancelled(run), run.failures) == (["etl.load", "beside"], ["etl"], [])
+    assert begun == ["loads"]
+
+
 def test_errors_beside_it_are_raised() -> None:
     async def body(run: StepRun) -> None:
         async def other() -> None:
@@ -408,3 +501,22 @@ async def test_of_two_runs_each_stops_by_its_own() -> None:
 
         assert await outer.submit(inner) == "inner"
         assert outer.stopped_after is None
+
+
+def test_the_end_of_the_block_takes_no_news_from_what_waits_to_stop_the_run() -> None:
+    async def body(run: StepRun) -> None:
+        async def reaches() -> None:
+            await run.submit(Step("a", noop))
+            await run.submit(Step("b", noop))
+
+        async def submits(*what: Any) -> None:
+            with contextlib.suppress(RunStopped):
+                await run.submit(*what)
+
+        tasks.extend(asyncio.create_task(submits(each)) for each in (reaches, partial(asyncio.sleep, 5)))
+        await asyncio.sleep(1)
+
+    tasks: list[asyncio.Task[None]] = []
+    run = play(body, "a")
+    assert played(run) == ["a"]
+    assert all(task.done() for task in tasks)

@@ -48,8 +48,8 @@ async def test_a_timeout_is_seen_where_a_block_and_its_end_are_kept_apart(
         leave = type(made).__exit__
         made.__enter__()
     try:
-        assert waiting._has_timeout([made, leave, noted]) is (seconds is not None)
-        assert waiting._has_timeout([leave]) is False
+        assert waiting._has_timeout([[made, leave, noted]], None) is (seconds is not None)
+        assert waiting._has_timeout([[leave]], None) is False
     finally:
         if leave is not asyncio.Timeout.__aexit__:
             leave(made, None, None, None)
@@ -62,7 +62,7 @@ def noted() -> None:
 def test_a_block_whose_generator_is_not_where_it_was_may_have_a_timeout() -> None:
     block: Any = within(None)
     block.gen = object()
-    assert waiting._has_timeout([block, type(block).__exit__])
+    assert waiting._has_timeout([[block, type(block).__exit__]], None)
 
 
 def test_a_stack_of_blocks_that_is_kept_elsewhere_may_have_a_timeout() -> None:
@@ -76,7 +76,7 @@ def test_a_stack_of_blocks_that_is_kept_elsewhere_may_have_a_timeout() -> None:
             pass
 
     stack = Stack()
-    assert waiting._has_timeout([stack, Stack.__exit__])
+    assert waiting._has_timeout([[stack, Stack.__exit__]], None)
 
 
 async def test_a_wait_whose_timeout_is_kept_elsewhere_may_have_one(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -189,5 +189,6 @@ async def test_the_step_activity_params_hook_applies_natively(monkeypatch: pytes
             return {"schedule_to_close_timeout": 0.0001, "task_list": self.people_id}
 
     monkeypatch.setenv("AWS_ENDPOINT_URL", "http://127.0.0.1:1")
+    monkeypatch.setenv("AWS_MAX_ATTEMPTS", "1")
     with pytest.raises(EndpointUnreachableError, match=r"schedule_to_close_timeout of 0\.0001 s"):
         await Patient.start(params={"people_id": "42", "bucket": "a-bucket"})

@@ -5,9 +5,9 @@ from typing import Any
 
 import pytest
 from run_support import noop
-from virtual_time import run_virtually
 
 from asyncsteps import MemoryStore, RunHandle, Runs, SignalTask, Step, StepDefinitionError, StepRun, events
+from asyncsteps.testing import run_virtually
 
 
 async def tells(run: StepRun, times: int, seconds: float = 1) -> None:

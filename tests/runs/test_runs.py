@@ -3,15 +3,16 @@
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from contextvars import ContextVar
 from typing import Any
 
 import anyio
 import pytest
 from run_support import GatedStore, fails, noop
-from virtual_time import run_virtually
 
 from asyncsteps import (
     MemoryStore,
+    NoCurrentStepError,
     RunClosedError,
     RunExistsError,
     RunNotEndedError,
@@ -27,7 +28,10 @@ from asyncsteps import (
     StoreError,
     Workflow,
     WorkflowIdError,
+    activity,
+    current_step,
 )
+from asyncsteps.testing import run_virtually
 
 
 class Nap(Workflow):
@@ -264,6 +268,35 @@ def lambda_of(runs: Runs) -> Any:
     return code
 
 
+async def test_a_run_that_an_activity_starts_is_no_part_of_it() -> None:
+    """Its failures are not made good by another attempt at that activity, and its context variables are kept."""
+    handles: list[Any] = []
+    request: ContextVar[str] = ContextVar("request")
+    request.set("r1")
+
+    async def inner(run: StepRun) -> str:
+        with pytest.raises(NoCurrentStepError):
+            current_step()
+        await run.submit(Step("a", fails))
+        return request.get()
+
+    async def outer(run: StepRun) -> None:
+        @activity(retry=1, retry_wait=0)
+        async def starts() -> None:
+            if current_step().attempt == 1:
+                handles.append(runs.start(inner, workflow_id="inner"))
+                await handles[0].wait()
+                raise ValueError
+
+        await run.submit(Step("starts", starts))
+
+    async with runs_over() as runs:
+        handle = runs.start(outer, workflow_id="outer")
+        assert await handle.wait() == "completed"
+    assert (handles[0].state, handles[0].result) == ("failed", "r1")
+    assert len(handles[0].failures) == 1
+
+
 @pytest.mark.parametrize("how", ["error", "cancellation"])
 async def test_an_exception_of_the_block_cancels_all_and_waits_for_what_is_being_marked(how: str) -> None:
     """The mark that has begun is finished, though the block is cancelled meanwhile again and again."""
@@ -351,6 +384,37 @@ async def test_options_are_for_all_runs_and_those_of_one_go_before() -> None:
     kinds = [kind for number, kind in heard if number == 2]
     assert kinds[0] == "run.started"
     assert len([kind for number, kind in heard if number == 1]) > 2 * len(kinds)
+
+
+async def test_options_that_can_be_iterated_over_once_count() -> None:
+    heard: list[str] = []
+
+    def note(event: Any) -> None:
+        heard.append(event.kind)
+
+    async with runs_over(force=iter(["nap"]), on_event=iter([note])) as runs:
+        once: dict[str, Any] = {"force": iter(["nap"]), "on_event": iter([note])}
+        options: dict[str, Any]
+        for options in ({}, {}, once):
+            handle = runs.start(nap, 0, workflow_id="w", **options)
+            await handle.wait()
+            assert handle.counts[Status.COMPLETED] == 1
+    assert heard.count("run.ended") == 4
+
+
+async def test_a_block_is_of_one_event_loop() -> None:
+    async with runs_over() as runs:
+
+        async def elsewhere() -> None:
+            with pytest.raises(RunClosedError, match="another event loop"):
+                runs.start(nap, 0, workflow_id="w")
+            with pytest.raises(RunClosedError, match="another event loop"):
+                await runs.drain()
+
+        await asyncio.to_thread(asyncio.run, elsewhere())
+        with pytest.raises(RunClosedError, match="another event loop"):
+            await asyncio.to_thread(runs.start, nap, 0, workflow_id="w")
+        assert await runs.start(nap, 0, workflow_id="w").wait() == "completed"
 
 
 async def test_so_many_that_have_ended_are_kept() -> None:

@@ -206,7 +206,7 @@ def _take_a_second_slot_on_resuming() -> Any:
 def _end_waits_while_their_activity_goes_on() -> Any:
     """A wait counts for all of its activity."""
 
-    def can_go_on(task: Any, blocked: Any) -> Any:
+    def can_go_on(task: Any, blocked: Any, _run: Any) -> Any:
         return None if blocked else task
 
     return patch.object(lifetime, "can_go_on", can_go_on)
@@ -215,7 +215,7 @@ def _end_waits_while_their_activity_goes_on() -> Any:
 def _leave_waits_of_tasks_alone() -> Any:
     """What waits for tasks counts as able to go on, though they all wait for signals."""
 
-    def can_go_on(task: Any, blocked: Any) -> Any:
+    def can_go_on(task: Any, blocked: Any, _run: Any) -> Any:
         return None if task._fut_waiter in blocked else task
 
     return patch.object(lifetime, "can_go_on", can_go_on)

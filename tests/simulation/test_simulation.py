@@ -61,7 +61,7 @@ def told_by_another_process(hash_seed: str) -> str:
     code = (
         "from simulation.generate import generate\nfrom simulation.history import tell\n"
         "from simulation.spec import show\n"
-        "for seed in range(150): print(show(generate(seed)), tell(generate(seed)))"
+        "for seed in range(50): print(show(generate(seed)), tell(generate(seed)))"
     )
     environment = {
         **os.environ,

@@ -10,10 +10,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from listing_model import FLAT, LATENCY, SHAPES, ModelStore, random_keys
 from listing_support import PREFIX, assert_lists, listed, store_of
-from virtual_time import run_virtually
 
 from asyncsteps.store._listing.fetching import list_keys
 from asyncsteps.store._protocol import ListingProgress
+from asyncsteps.testing import run_virtually
 
 # The same keys as a plain listing.
 
@@ -44,7 +44,7 @@ def test_sizes_around_a_full_page(shape: str, count: int) -> None:
 @pytest.mark.parametrize("seed", range(4))
 def test_random_key_spaces_with_random_latency(seed: int) -> None:
     draw = random.Random(seed)
-    for _ in range(60):
+    for _ in range(30):
         prefix = draw.choice(["", "p/", "steps", "etl."])
         keys = [prefix + key for key in random_keys(draw)]
         keys += ["o", "p", "q/x", "step", "steps2/a", "etl", "etl/x", "zz"] if draw.random() < 0.5 else []
@@ -56,7 +56,7 @@ def test_random_key_spaces_with_random_latency(seed: int) -> None:
         assert_lists(store, prefix, concurrency=draw.choice([1, 2, 3, 8, 32]))
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=75, deadline=None)
 @given(
     keys=st.lists(
         st.text(st.characters(codec="utf-8", exclude_categories=["Cs"]), min_size=1, max_size=8), max_size=80
@@ -86,7 +86,7 @@ def test_a_hundred_thousand_keys_cost_little_more_than_their_pages(shape: str) -
     assert seconds < 0.8
 
 
-@pytest.mark.parametrize("shape", ["deep", "skewed-hex", "words", "days", "uuid"])
+@pytest.mark.parametrize("shape", ["deep", "skewed-hex", "words"])
 def test_the_cost_holds_when_pages_take_their_time(shape: str) -> None:
     draw = random.Random(shape)
     store = store_of(SHAPES[shape](100_000), delay=lambda: LATENCY * draw.uniform(0.8, 1.6))

@@ -7,7 +7,6 @@ from typing import Any
 import pytest
 from listing_model import LATENCY, SHAPES, ModelStore, random_keys
 from listing_support import PREFIX, assert_lists, listed, store_of
-from virtual_time import run_virtually
 
 from asyncsteps._errors import (
     AccessDeniedError,
@@ -20,6 +19,7 @@ from asyncsteps._errors import (
 from asyncsteps.store._listing.fetching import list_keys
 from asyncsteps.store._listing.page import Page
 from asyncsteps.store._protocol import ListingProgress
+from asyncsteps.testing import run_virtually
 
 # Failures.
 

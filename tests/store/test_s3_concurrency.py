@@ -10,10 +10,10 @@ from typing import Any
 import pytest
 from s3_store_support import RECORD, s3_store
 from servers import FaultProxy, slow_down
-from virtual_time import run_virtually
 
 from asyncsteps.store._s3.concurrency import LEAST, AdaptiveLimit, Watch
 from asyncsteps.store._s3.options import ClientOptions
+from asyncsteps.testing import run_virtually
 
 ROUND_TRIP = 0.05
 SECONDS = 12.0
@@ -47,7 +47,7 @@ class ModelServer:
     async def answer(self) -> None:
         loop: Any = asyncio.get_running_loop()
         if self.work:
-            loop.pass_time(self.work)
+            loop.clock.shift(self.work)
         now = loop.time()
         self.under_way += 1
         try:
@@ -62,7 +62,7 @@ class ModelServer:
                 queued = 0.0 if self.refuses else ahead
             await asyncio.sleep(self.latency(self.under_way) + queued)
             if self.work:
-                loop.pass_time(self.work)
+                loop.clock.shift(self.work)
             self.answered += 1
         finally:
             self.under_way -= 1
@@ -226,7 +226,7 @@ def test_a_stall_of_the_loop_does_not_halve_the_limit() -> None:
         loading = asyncio.create_task(load(server, limit, 5))
         for _ in range(4):
             await asyncio.sleep(1)
-            asyncio.get_running_loop().pass_time(0.4)  # type: ignore[attr-defined]
+            asyncio.get_running_loop().clock.shift(0.4)  # type: ignore[attr-defined]
         await loading
         assert {now for _, now in server.limits[-1000:]} == {256}
 

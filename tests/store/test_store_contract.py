@@ -13,6 +13,7 @@ import pytest
 from asyncsteps._errors import RecordError, SelectorError, StepNameError, StoreClosedError
 from asyncsteps._plan.names import NameRule, check_step_name
 from asyncsteps.store import ListingProgress, MemoryStore, StepStore, open_store
+from asyncsteps.testing import FaultyStore
 
 OpenStore = Callable[[], AbstractAsyncContextManager[StepStore]]
 
@@ -47,11 +48,13 @@ AWKWARD_NAMES = [
 ]
 
 
-@pytest.fixture(params=["memory", "directory", "s3", "s3 by botocore"])
+@pytest.fixture(params=["memory", "faulty", "directory", "s3", "s3 by botocore"])
 def open_one(request: pytest.FixtureRequest) -> OpenStore:
-    """Opens stores, not yet entered; all but memory stores share their contents."""
+    """Opens stores, not yet entered; all but those in memory share their contents."""
     if request.param == "memory":
         return lambda: open_store("memory:")
+    if request.param == "faulty":
+        return lambda: FaultyStore(MemoryStore())
     if request.param == "directory":
         path: Path = request.getfixturevalue("tmp_path")
         return lambda: open_store(path / "steps")
@@ -362,7 +365,7 @@ async def test_a_listing_ends_with_its_store(open_one: OpenStore) -> None:
 
 async def test_the_url_opens_the_same_store(open_one: OpenStore, monkeypatch: pytest.MonkeyPatch) -> None:
     async with open_one() as store:
-        if isinstance(store, MemoryStore):
+        if isinstance(store, MemoryStore | FaultyStore):
             assert store.url == "memory:"
             return
         await mark(store, "a")

@@ -12,7 +12,6 @@ from typing import Any
 import aioboto3
 import pytest
 from servers import Answer, Cut, Delay, Drip, Fault, FaultProxy, Hold, Request, Rule, error_answer, slow_down
-from virtual_time import run_virtually
 
 from asyncsteps import Step, StepRun, activity
 from asyncsteps._errors import (
@@ -24,6 +23,7 @@ from asyncsteps._errors import (
 )
 from asyncsteps.store import S3Store, StepStore, open_store
 from asyncsteps.store._budget import one_budget
+from asyncsteps.testing import run_virtually
 
 RECORD = {"run_id": "r1"}
 LONGEST = 60

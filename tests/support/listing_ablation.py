@@ -10,9 +10,9 @@ from unittest.mock import patch
 
 from listing_model import FLAT, SHAPES, ModelStore
 from listing_support import PREFIX, listed
-from virtual_time import run_virtually
 
 from asyncsteps.store._listing.key_model import Branching, KeyModel
+from asyncsteps.testing import run_virtually
 
 LEFT_OUT: dict[str, Any] = {
     "_borrowed": lambda self, key_prefix: Branching((), known=False),

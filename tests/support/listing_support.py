@@ -4,10 +4,10 @@ import asyncio
 from typing import Any
 
 from listing_model import ModelStore
-from virtual_time import run_virtually
 
 from asyncsteps.store._listing.fetching import list_keys
 from asyncsteps.store._listing.page import FetchPage
+from asyncsteps.testing import run_virtually
 
 PREFIX = "people/42/steps/"
 

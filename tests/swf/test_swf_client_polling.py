@@ -169,11 +169,11 @@ class ModelSwf:
         return [{"eventId": number, "eventTimestamp": 1.0, **event} for number, event in enumerate(events, 1)]
 
 
-async def test_hundreds_of_executions_are_followed_at_once_while_swf_throttles(
+async def test_a_hundred_executions_are_followed_at_once_while_swf_throttles(
     fault_proxy: FaultProxy, once: Any
 ) -> None:
     model = fault_proxy.rule = ModelSwf(markers=10, throttle_every=50)
-    count, concurrency = 300, 8
+    count, concurrency = 100, 8
 
     async def follow(swf: SwfClient, name: str) -> None:
         execution = await swf.start(Ingest, workflow_id=name)

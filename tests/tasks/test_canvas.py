@@ -4,7 +4,6 @@ from typing import Any
 import anyio
 import pytest
 from run_support import fails, noop, run_over, story
-from virtual_time import run_virtually
 
 from asyncsteps import (
     Activity,
@@ -21,6 +20,7 @@ from asyncsteps import (
     WaitForSignal,
     activity,
 )
+from asyncsteps.testing import run_virtually
 
 
 def add(left: int, right: int) -> int:

@@ -4,10 +4,10 @@ import asyncio
 
 import anyio
 from run_support import run_over
-from virtual_time import run_virtually
 
 from asyncsteps import Chain, Group, MemoryStore
 from asyncsteps._tasks.limiter import Limiter, Slot
+from asyncsteps.testing import run_virtually
 
 
 def test_every_activity_around_one_that_waits_takes_a_slot_again() -> None:

@@ -20,6 +20,7 @@ from asyncsteps import (
     StepStore,
     Workflow,
     journal,
+    open_store,
 )
 from asyncsteps.testing import CrashPoint, FaultyStore, crash_and_rerun, every_crash, virtual_time
 
@@ -85,6 +86,7 @@ async def test_nothing_of_the_run_reaches_the_store_after_the_crash() -> None:
         if told:
             told.append("again")
             return
+        beside: Any = None
         try:
             beside = asyncio.ensure_future(run.submit(Group(step("d"), step("e"))))
             await run.submit(step("a"))
@@ -208,6 +210,16 @@ async def test_every_crash_over_a_directory(tmp_path_factory: pytest.TempPathFac
         return DirectoryStore(tmp_path_factory.mktemp("store") / "steps")
 
     assert len(await every_crash([step("a")], opener)) == 4
+
+
+@pytest.mark.long
+async def test_every_crash_over_s3(bucket: str, s3_endpoint: str) -> None:
+    prefixes = iter(range(1000))
+
+    def opener() -> contextlib.AbstractAsyncContextManager[StepStore]:
+        return open_store(f"s3://{bucket}/{next(prefixes)}", endpoint_url=s3_endpoint)
+
+    assert len(await every_crash(Nightly, opener, force="extract", done=["extract", "report"])) >= 15
 
 
 async def test_what_is_stale_after_a_crash_is_found() -> None:

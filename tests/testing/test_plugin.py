@@ -1,5 +1,6 @@
 """The plugin for pytest in a user's project: with pytest-asyncio in both modes, with anyio's plugin, and alone."""
 
+import importlib.metadata
 import os
 import subprocess
 import sys
@@ -157,6 +158,11 @@ def test_alone_it_loads_next_to_nothing_and_sync_tests_are_told_what_to_use(tmp_
         "asyncsteps.testing",
         "asyncsteps.testing.plugin",
     }
+
+
+def test_it_is_installed_under_its_name() -> None:
+    (entry,) = importlib.metadata.entry_points(group="pytest11", name="asyncsteps")
+    assert entry.value == "asyncsteps.testing.plugin"
 
 
 async def test_the_fixtures_here(step_store: MemoryStore, step_run: Any, virtual_time: VirtualClock) -> None:

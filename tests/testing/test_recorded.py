@@ -32,6 +32,7 @@ async def test_a_run_tells_what_it_played_and_why() -> None:
     run.assert_because("b", "Dep of a")
     run.assert_because("c", "Step was already played")
     assert (run.played, run.skipped, run.forced) == (["a", "b"], ["c"], ["a", "b"])
+    assert repr(run) == "<RecordedRun played=['a', 'b'] skipped=['c']>"
     assert [each.ended for each in run.decisions] == ["completed", "completed", None]
 
 
@@ -103,6 +104,7 @@ async def test_functions_and_workflows_are_played(code: Any) -> None:
     record.assert_played("a", "b", "d")
     record.assert_because("b", "Dep of a")
     assert (record.result, record.failures) == ("d", ())
+    assert repr(record) == "<RunRecord played=['a', 'b', 'd'] skipped=[]>"
 
 
 async def test_submittables_are_played_one_after_the_other() -> None:
@@ -153,9 +155,13 @@ async def test_a_plan_over_a_store_writes_nothing() -> None:
             await planned(three, store, done=["b"])
 
 
+async def count() -> int:
+    return 1
+
+
 async def test_assertions_on_a_plan_that_ends_early_fail() -> None:
     async def branches(run: StepRun) -> None:
-        if await run.submit(noop):
+        if await run.submit(count):
             await run.submit(Step("a", noop))
 
     plan = await planned(branches)

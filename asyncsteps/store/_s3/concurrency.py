@@ -5,8 +5,8 @@ rises by a few. It is halved when the server throttles, and when the latency has
 some queue.
 
 A queue of this process says nothing of the server: an answer waits to be read while the event loop is busy, or the
-processor with something else. So while requests are under way a timer is watched, too, and by how much it is late
-is taken off the latency.
+processor with something else. So while as many requests are under way as may be, a timer is watched, too. What it
+is late is taken off the latency.
 
 Latency is noisy, so a round trip is told by its median, and compared with the lowest median so far of the same
 operation. Two high ones in a row halve the limit, one alone is a stall. If the latency does not fall then, it was
@@ -106,7 +106,7 @@ class AdaptiveLimit:
         latencies = self._latencies.setdefault(operation, [])
         latencies.append(_now() - begun)
         self._peak = max(self._peak, self.turns.taken)
-        if not self._beating:
+        if not self._beating and self._peak >= self.now and self._most > self._least:
             self._beating = True
             self._await_beat()
         if len(latencies) >= max(_FEWEST_LATENCIES, self.now):
@@ -140,8 +140,8 @@ class AdaptiveLimit:
         loop.call_at(due, self._beat, due)
 
     def _beat(self, due: float) -> None:
-        """Note how late the event loop is, until no request is under way."""
-        self._beating = self.turns.taken > 0
+        """Note how late the event loop is, until far fewer requests are under way than may be."""
+        self._beating = 2 * self.turns.taken > self.now
         if self._beating:
             self._lags.append(_now() - due)
             self._await_beat()
