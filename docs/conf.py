@@ -8,6 +8,7 @@ from importlib import import_module
 from importlib.metadata import version as version_of
 from types import ModuleType
 
+from docutils import nodes
 from sphinx.application import Sphinx
 from sphinx.environment import BuildEnvironment
 from sphinx.util.logging import getLogger
@@ -28,11 +29,12 @@ add_module_names = False
 autodoc_class_signature = "mixed"
 autodoc_member_order = "bysource"
 autodoc_typehints = "signature"
-autodoc_default_options = {"members": True, "show-inheritance": True, "undoc-members": False}
+autodoc_default_options = {"members": True, "show-inheritance": True}
 napoleon_numpy_docstring = False
 napoleon_use_ivar = True
 
 html_theme = "furo"
+pygments_dark_style = "github-dark"
 html_static_path = ["_static"]
 html_css_files = ["wide.css"]
 html_title = f"asyncsteps {version}"
@@ -83,7 +85,15 @@ def keep_colons(_app: Sphinx, what: str, _name: str, _object: object, _options: 
         lines[0] = lines[0].replace(": ", " \N{EN DASH} ", 1)
 
 
+def leave_out_plain_bases(_app: Sphinx, page: nodes.document) -> None:
+    """Leave out what says that a class is an object, or generic."""
+    for paragraph in list(page.findall(nodes.paragraph)):
+        if paragraph.astext().startswith(("Bases: object", "Bases: Generic", "Bases: Protocol")):
+            paragraph.parent.remove(paragraph)
+
+
 def setup(app: Sphinx) -> None:
-    """Check the pages when all have been read."""
+    """Mend what is shown, and check the pages when all have been read."""
+    app.connect("doctree-read", leave_out_plain_bases)
     app.connect("autodoc-process-docstring", keep_colons, priority=400)
     app.connect("env-check-consistency", check_that_all_is_described)
