@@ -130,6 +130,21 @@ def test_links_lead_to_files_and_headings(path: Path) -> None:
             assert not anchor or anchor in anchors_of(page), target
 
 
+def test_each_page_is_linked_to() -> None:
+    """By another page, not only by the list of all."""
+    linked = {
+        (path.parent / target.partition("#")[0]).resolve()
+        for path in PAGES
+        for target in re.findall(r"\]\(([^)\s]+)\)", path.read_text(encoding="utf-8"))
+        if "://" not in target and not target.startswith("#")
+    }
+    assert {path for path in PAGES if path.parent != ROOT} <= linked
+    index = (ROOT / "docs" / "index.rst").read_text(encoding="utf-8")
+    assert all(
+        re.search(rf"^   (.+ <)?{path.stem}>?$", index, re.MULTILINE) for path in (ROOT / "docs").glob("*.md")
+    )
+
+
 @pytest.mark.parametrize("block", RUN, ids=str)
 def test_a_python_block_runs(block: Block, tmp_path: Path, moto_aws: MotoServer) -> None:
     for bucket in BUCKETS:
@@ -156,7 +171,10 @@ def test_a_python_block_runs(block: Block, tmp_path: Path, moto_aws: MotoServer)
 
 @pytest.mark.parametrize("block", FRAGMENTS, ids=str)
 def test_a_fragment_compiles(block: Block) -> None:
+    """What it imports is there, too."""
     compile(block.text, str(block), "exec", flags=ast.PyCF_ALLOW_TOP_LEVEL_AWAIT, dont_inherit=True)
+    imports = [line for line in block.text.splitlines() if re.match(r"(from|import) ", line)]
+    exec("\n".join(imports), {})
 
 
 @pytest.mark.parametrize("block", [block for block in BLOCKS if block.info == "json"], ids=str)
@@ -223,13 +241,21 @@ def test_the_synopses_are_complete() -> None:
     }
     assert sorted(synopses) == sorted(commands_of(app))
     for name, synopsis in synopses.items():
-        options = {
-            option
-            for argument in reduce(getitem, name, app).assemble_argument_collection()
-            for option in argument.names
-            if option.startswith("--")
-        }
-        assert {option for option in options if option not in synopsis} <= {"--endpoint-url", "--traceback"}
+        assert {each for each in options_of(name) if each not in synopsis} <= {"--endpoint-url", "--traceback"}
+
+
+def options_of(name: tuple[str, ...]) -> set[str]:
+    arguments = reduce(getitem, name, app).assemble_argument_collection()
+    return {option for argument in arguments for option in argument.names if option.startswith("--")}
+
+
+@pytest.mark.parametrize("path", PAGES, ids=lambda path: path.name)
+def test_commands_within_text_have_these_options(path: Path) -> None:
+    text = _FENCED.sub("", path.read_text(encoding="utf-8"))
+    for words in re.findall(r"`asyncsteps ([a-z][^`]*)`", text):
+        name = command_of(words.split())
+        assert name in {*commands_of(app), *((group,) for group in GROUPS)}, words
+        assert not set(re.findall(r"--[\w-]+", words)) - (options_of(name) | {"--help"}), words
 
 
 @pytest.mark.parametrize("block", BLOCKS, ids=str)
@@ -264,21 +290,3 @@ def test_the_example_that_continues_as_new_plays_each_table_once() -> None:
     assert status == "completed"
     assert executions == 3
     assert loaded == tables
-
-
-def test_the_table_of_events_is_whole() -> None:
-    """Each kind of event stands beside its record, with the members that it has beyond those of all."""
-    from asyncsteps import events
-
-    page = (ROOT / "docs" / "events.md").read_text(encoding="utf-8")
-    rows = [[set(re.findall(r"`([\w.]+)`", cell)) for cell in line.split("|")[1:-1]] for line in page.splitlines()]
-    told = {record: (row[0], row[2]) for row in rows if len(row) == 3 for record in row[1]}
-    records = {name: getattr(events, name) for name in events.__all__ if getattr(events, name).kind}
-    assert told.keys() == records.keys()
-    for name, record in records.items():
-        kinds, members = told[name]
-        assert record.kind in kinds
-        own = {each for each in record.__dataclass_fields__ if each not in events.Event.__dataclass_fields__}
-        assert own <= members or (own - {"error"} <= told["StepScheduled"][1] and "step.scheduled" in members), (
-            name
-        )

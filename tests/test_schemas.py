@@ -1,7 +1,11 @@
-"""docs/schemas: what runs write is as the schemas say, in all members, and each kind of record is seen."""
+"""docs/schemas: what runs write is as the schemas say, in all members, and each kind of record is seen.
+
+The table of docs/events.md has the same members.
+"""
 
 import asyncio
 import json
+import re
 from collections.abc import AsyncIterator
 from copy import deepcopy
 from dataclasses import fields
@@ -183,3 +187,19 @@ async def test_done_marks(store: MemoryStore, by_hand: dict[str, Any]) -> None:
     simpleflows = {"run_id": "r", "workflow_id": "w", "version": "1"}
     check("done-mark", [*marks, by_hand, simpleflows])
     assert {member for mark in (*marks, by_hand) for member in mark} == set(schema_of("done-mark")["properties"])
+
+
+def test_the_table_of_events_is_whole() -> None:
+    """Each kind of event stands beside its record, with the members that it has beyond those of all."""
+    page = (SCHEMAS.parent / "events.md").read_text(encoding="utf-8")
+    rows = [[set(re.findall(r"`([\w.]+)`", cell)) for cell in line.split("|")[1:-1]] for line in page.splitlines()]
+    told = {record: (row[0], row[2]) for row in rows if len(row) == 3 for record in row[1]}
+    records = {name: getattr(events, name) for name in events.__all__ if getattr(events, name).kind}
+    assert told.keys() == records.keys()
+    for name, record in records.items():
+        kinds, members = told[name]
+        assert record.kind in kinds
+        own = {each for each in record.__dataclass_fields__ if each not in events.Event.__dataclass_fields__}
+        assert own <= members or (own - {"error"} <= told["StepScheduled"][1] and "step.scheduled" in members), (
+            name
+        )
