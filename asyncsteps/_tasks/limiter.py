@@ -393,7 +393,8 @@ class Slot:
         if resuming is None or resuming.done():
             if self.limiter.take(self):
                 return
-            resuming = self._resuming = asyncio.ensure_future(self.limiter.acquire(self, resuming=True))
+            loop = asyncio.get_running_loop()  # asked first: there is none where this is dropped with its loop
+            resuming = self._resuming = loop.create_task(self.limiter.acquire(self, resuming=True))
         try:
             await uninterrupted(resuming)
         finally:
