@@ -33,7 +33,7 @@ CORE_TESTS := tests/test_errors.py tests/plan
 test: $(VENV)/.test.installed  ## Run the tests, against real servers and processes.
 	$(BIN)/python -m pytest -q -n 2 -p no:asyncsteps --cov --cov-report= $(CORE_TESTS)
 	@$(BIN)/python -m coverage report --include=$(CORE) --fail-under=100
-	$(BIN)/python -m pytest -n 2 --dist loadgroup $(CORE_TESTS:%=--ignore=%)
+	$(BIN)/python -m pytest -n 3 --dist loadgroup $(CORE_TESTS:%=--ignore=%)
 
 test-long: $(VENV)/.test.installed  ## Run the tests that take minutes.
 	$(BIN)/python -m pytest -n 2 --dist loadgroup -m long
@@ -50,7 +50,7 @@ test-browser: $(VENV)/.browser.installed  ## Run the tests of pages, in headless
 screenshots: $(VENV)/.browser.installed  ## Make the pictures of the README anew.
 	CHROMIUM="$(CHROMIUM)" $(BIN)/python tests/browser/make_screenshots.py docs/images
 
-# Hostile input. `make test` plays the same examples each time, `make test-long` ten times as many.
+# Hostile input. `make test` plays the same examples each time, `make test-long` twenty times as many.
 ROUNDS ?= 1000000
 
 fuzz: $(VENV)/.test.installed  ## Play hostile input at random, until a fault is found: ROUNDS=1, or without end.

@@ -230,6 +230,8 @@ class Lifetime:
             self._news, self._idle = news, idle  # it is the one that waits now
             news.clear()
             if not waits:
+                if self._stopping is not None:
+                    return  # nothing waits for the run to stop any more: the end of the block sees to the rest
                 await news.wait()
                 continue
             began = loop.time()

@@ -57,9 +57,8 @@ class _Worker:
 
     def wait_for(self, future: "concurrent.futures.Future[Any]") -> None:
         """Note, on the loop, that the thread waits for a future that the loop sets."""
-        if not future.done():
-            self.waits += 1
-            future.add_done_callback(self._go_on)
+        self.waits += 1
+        future.add_done_callback(self._go_on)  # at once, if it is set already
 
     def _go_on(self, _: object) -> None:
         self.waits -= 1

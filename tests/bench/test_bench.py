@@ -98,9 +98,11 @@ def test_the_documented_tables_are_those_of_the_documented_json() -> None:
     assert linked == anchors
 
 
-def test_marking_stores_everything_and_withdraws_it_in_batches(tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    "peers", [["asyncsteps"], pytest.param(["aioboto3", "asyncsteps", *OBSTORE], marks=pytest.mark.long)]
+)
+def test_marking_stores_everything_and_withdraws_it_in_batches(tmp_path: Path, peers: list[str]) -> None:
     found = tmp_path / "found.json"
-    peers = ["asyncsteps", "aioboto3", *OBSTORE]
     words = ("marking", "--keys", "1100", "--latency-ms", "1", "--peers", ",".join(peers))
     done = bench(*words, "--json", str(found))
     assert found.exists(), done.stderr
@@ -111,6 +113,7 @@ def test_marking_stores_everything_and_withdraws_it_in_batches(tmp_path: Path) -
     assert [row["delete_requests"] for row in withdrawing["rows"]] == [2]
 
 
+@pytest.mark.long
 def test_lookups_skip_what_is_done(tmp_path: Path) -> None:
     found = tmp_path / "found.json"
     done = bench("lookup", "--keys", "1000", "--latency-ms", "0", "--json", str(found))

@@ -194,6 +194,10 @@ class TestJson:
         assert document(run("closing", "--json", by=installed).out)["counts"]["played"] == 1
 
 
+IN_A_PROCESS = {"keyboard": installed, "base": installed}
+"""What might end this one."""
+
+
 class TestWhatIsNoException:
     @pytest.mark.parametrize(
         ("which", "code", "said"),
@@ -206,7 +210,7 @@ class TestWhatIsNoException:
         ],
     )
     def test_raised_by_the_target(self, run: Run, store: str, which: str, code: int, said: str) -> None:
-        ended = run("raising", "--param", f"which={which}", "--json", by=installed)
+        ended = run("raising", "--param", f"which={which}", "--json", by=IN_A_PROCESS.get(which, command))
         assert ended.code == code
         assert said in ended.err
         report = document(ended.out)
@@ -217,7 +221,9 @@ class TestWhatIsNoException:
 
     @pytest.mark.parametrize("which", ["cancelled", "generator", "base", "keyboard"])
     def test_raised_by_an_activity(self, run: Run, store: str, which: str) -> None:
-        ended = run("raising_in_a_step", "--param", f"which={which}", "--json", by=installed)
+        ended = run(
+            "raising_in_a_step", "--param", f"which={which}", "--json", by=IN_A_PROCESS.get(which, command)
+        )
         assert ended.code in {1, 130}
         assert document(ended.out)["exit_code"] == ended.code
         assert done(store) == ["a"]
@@ -232,7 +238,7 @@ class TestWhatIsNoException:
 
 class TestStreams:
     @pytest.mark.parametrize("closed", [">&-", "2>&-", "<&-", ">&- 2>&- <&-", "</dev/null >&- 2>/dev/full"])
-    @pytest.mark.parametrize("options", [[], ["--json"]])
+    @pytest.mark.parametrize("options", [[], pytest.param(["--json"], marks=pytest.mark.long)])
     def test_one_that_is_closed_ends_nothing(self, run: Run, store: str, closed: str, options: list[str]) -> None:
         def by(*arguments: str) -> Ended:
             return _in_a_shell(closed, *arguments)

@@ -86,9 +86,9 @@ def test_a_run_that_looked_for_long_ends_with_what_was_under_way(monkeypatch: py
     async def main() -> float:
         loop: Any = asyncio.get_running_loop()
 
-        def slow(task: Any, blocked: Any) -> Any:
+        def slow(*question: Any) -> Any:
             loop.clock.shift(10)
-            return can_go_on(task, blocked)
+            return can_go_on(*question)
 
         monkeypatch.setattr("asyncsteps._run.lifetime.can_go_on", slow)
 

@@ -191,12 +191,12 @@ class SimulatedLoop(asyncio.BaseEventLoop):
         """Drop the tasks that are left, as a process that is killed drops them; close the loop."""
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # that of coroutines which were never awaited
-            left = self.alive()
-            while left:
-                _drop(left.pop(0))  # none is kept until the warnings count again
+            while left := self.alive():  # again: the blocks of what is dropped may make further tasks
+                self.tasks.clear()
+                while left:
+                    _drop(left.pop(0))  # none is kept until the warnings count again
             self._ready.clear()  # type: ignore[attr-defined]
             self._scheduled.clear()  # type: ignore[attr-defined]
-            self.tasks.clear()
         self.close()
 
 

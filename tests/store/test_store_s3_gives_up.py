@@ -174,7 +174,10 @@ IN_PARTS: dict[str, tuple[Use, list[Fault]]] = {
 
 
 @pytest.mark.parametrize("direct", [False, True], ids=["by botocore", "direct"])
-@pytest.mark.parametrize("fault", ["stalls", "drips", "throttles late", "fails"])
+@pytest.mark.parametrize(
+    "fault",
+    ["stalls", "throttles late", *(pytest.param(fault, marks=pytest.mark.long) for fault in ("drips", "fails"))],
+)
 @pytest.mark.parametrize("use", IN_PARTS)
 def test_what_takes_several_requests_has_one_minute_for_all(use: str, fault: str, direct: bool) -> None:
     call, answers = IN_PARTS[use]

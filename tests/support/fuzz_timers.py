@@ -6,7 +6,7 @@ An exception would be one more falsifying example, which hypothesis plays again,
 import pytest
 from hypothesis import settings
 
-SECONDS = {100: 120, 1_000: 600}
+SECONDS = {100: 120, 2_000: 600}
 """How long a test may take, by the examples of the profile; without end at random."""
 
 

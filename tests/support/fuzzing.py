@@ -92,8 +92,8 @@ values: st.SearchStrategy[Any] = json_values | st.binary(max_size=8) | st.tuples
 
 
 def examples(count: int) -> settings:
-    """Play ``count`` examples under ``make test``, and more by the profile's measure elsewhere."""
-    return settings(max_examples=max(1, count * settings().max_examples // 100))
+    """Play half of ``count`` examples under ``make test``, ten times ``count`` under ``make test-long``."""
+    return settings(max_examples=max(1, count * settings().max_examples // 200))
 
 
 def refused(call: Callable[[], object], *errors: type[Exception]) -> Exception | None:

@@ -4,6 +4,7 @@ Only the service is simulated; what decides is simpleflow's own decider and exec
 Activities run in process, at once, against `SimulatedSwf.done` in place of a bucket.
 """
 
+import functools
 import itertools
 import json
 from collections import Counter
@@ -15,6 +16,7 @@ from typing import Any
 from simpleflow.constants import MAX_REASON_LENGTH
 from simpleflow.swf.executor import Executor
 from simpleflow.swf.mapper.models.domain import Domain
+from simpleflow.swf.mapper.models.event import base, factory
 from simpleflow.swf.mapper.models.event.factory import EventFactory
 from simpleflow.swf.mapper.models.history import builder
 from simpleflow.swf.mapper.responses import Response
@@ -24,6 +26,9 @@ from simpleflow.utils import import_from_module
 
 from asyncsteps.swf._constants import MAX_HISTORY_EVENTS, MAX_RESULT_CHARS
 from asyncsteps.swf._done.payload import short_form, size
+
+# Each replay translates the same few names by the thousand.
+base.camel_to_underscore = factory.camel_to_underscore = functools.cache(factory.camel_to_underscore)
 
 Play = Callable[["SimulatedSwf", str, list[Any], dict[str, Any]], Any]
 

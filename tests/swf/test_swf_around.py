@@ -276,7 +276,10 @@ class TestHandledFailures:
 
     @pytest.mark.parametrize("times", [2])
     @pytest.mark.parametrize("what", ["a 1", "done 1", LIST, MARK])
-    @pytest.mark.parametrize(("decision", "wait"), [(Decision.retry_now, None), (Decision.retry_later, 5)])
+    @pytest.mark.parametrize(
+        ("decision", "wait"),
+        [(Decision.retry_now, None), pytest.param(Decision.retry_later, 5, marks=pytest.mark.long)],
+    )
     def test_retried_for_as_long_as_it_says(self, decision: Any, wait: int | None, what: str, times: int) -> None:
         ended = everywhere(
             lambda mixin: self.begin(mixin, failing={what: times}, decision=decision, wait=wait),

@@ -22,7 +22,7 @@ from asyncsteps import (
     journal,
     open_store,
 )
-from asyncsteps.testing import CrashPoint, FaultyStore, crash_and_rerun, every_crash, virtual_time
+from asyncsteps.testing import CrashPoint, FaultyStore, SimulatedCrash, crash_and_rerun, every_crash, virtual_time
 
 played: list[str] = []
 
@@ -115,6 +115,54 @@ async def test_nothing_of_the_run_reaches_the_store_after_the_crash() -> None:
         by_id = {run.run_id: run.outcome for run in await journal.runs(inner)}
         assert by_id.pop("first") == "running"  # for all that its journal tells: it was cut off
         assert [*by_id.values()] == ["completed"]
+
+
+async def test_a_crash_beside_the_code_ends_the_code() -> None:
+    async def code(run: StepRun) -> None:
+        if not played:
+            beside = asyncio.ensure_future(run.submit(step("a")))
+            try:
+                await asyncio.Event().wait()  # for ever, unless it is cancelled
+            finally:
+                await asyncio.wait([beside])
+                assert isinstance(beside.exception(), SimulatedCrash)
+
+    with virtual_time():
+        runs = await crash_and_rerun(code, CrashPoint.mark("a"))
+    runs.crashed.assert_played("a")
+    runs.again.assert_played()
+
+
+async def test_a_request_under_way_at_the_crash_is_not_acknowledged() -> None:
+    async with FaultyStore(MemoryStore()) as store:
+        store.delay("mark_done", 5, under="b", times=1)
+        with virtual_time():
+            runs = await crash_and_rerun([Group(step("a"), step("b"))], CrashPoint.mark("a", applied=True), store)
+    assert runs.acknowledged == ()
+    runs.again.assert_skipped("a", "b")  # the run had to wait for what it had sent
+
+
+async def test_a_mark_that_is_withdrawn_is_acknowledged_no_more() -> None:
+    async def code(run: StepRun) -> None:
+        await run.submit(step("a"))
+        await run.submit(step("b"))
+        await run.submit(step("a", force=True))
+
+    runs = await crash_and_rerun(code, CrashPoint.request(5))
+    assert [str(call) for call in runs.requests[3:]] == ["withdraw('a')", "mark_done('a')"]
+    assert runs.acknowledged == ("b",)
+
+
+async def test_what_is_forced_again_may_be_played_again() -> None:
+    async def code(run: StepRun) -> None:
+        await run.submit(step("b"))
+        await run.submit(step("a", force_steps_if_executed=["b"]))
+        await run.submit(step("b"))
+
+    tried = await every_crash(code)
+    (runs,) = [runs for runs in tried if runs.at == CrashPoint.request(3)]
+    assert runs.acknowledged == ("b",)
+    runs.again.assert_forced("b")
 
 
 async def test_a_thread_that_submits_is_cut_off_too() -> None:
