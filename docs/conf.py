@@ -109,7 +109,14 @@ def leave_out_plain_bases(_app: Sphinx, page: nodes.document) -> None:
     """Leave out what says that a class is an object, or generic, or has a base that is not public."""
     for paragraph in list(page.findall(nodes.paragraph)):
         if paragraph.astext().startswith(
-            ("Bases: object", "Bases: Generic", "Bases: Protocol", "Bases: Base", "Bases: _")
+            (
+                "Bases: object",
+                "Bases: Generic",
+                "Bases: Protocol",
+                "Bases: BaseRun",
+                "Bases: BaseStore",
+                "Bases: _",
+            )
         ):
             paragraph.parent.remove(paragraph)
 
