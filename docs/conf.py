@@ -4,6 +4,7 @@ The sources are read from the root of the repository, so that links between the 
 this folder lead to the same places here and where the files are shown as they are.
 """
 
+import re
 from importlib import import_module
 from importlib.metadata import version as version_of
 from types import FunctionType, ModuleType
@@ -32,6 +33,7 @@ autodoc_typehints = "signature"
 autodoc_default_options = {"members": True, "show-inheritance": True}
 napoleon_numpy_docstring = False
 napoleon_use_ivar = True
+napoleon_attr_annotations = False
 
 html_theme = "furo"
 pygments_dark_style = "github-dark"
@@ -94,8 +96,11 @@ def check_that_all_is_described(_app: Sphinx, env: BuildEnvironment) -> None:
             getLogger(__name__).warning("%s is on no page of docs/api: has it a docstring?", name)
 
 
-def keep_colons(_app: Sphinx, what: str, _name: str, _object: object, _options: object, lines: list[str]) -> None:
-    """Keep napoleon from taking what precedes a colon, in the docstring of a property, for its type."""
+def mend_docstring(
+    _app: Sphinx, what: str, _name: str, _object: object, _options: object, lines: list[str]
+) -> None:
+    """Link to pages; keep napoleon from taking what precedes a colon, in a property's docstring, for its type."""
+    lines[:] = [re.sub(r"docs/([a-z-]+)\.md", r":doc:`/docs/\1`", line) for line in lines]
     if what in {"attribute", "data", "property"} and lines:
         lines[0] = lines[0].replace(": ", " \N{EN DASH} ", 1)
 
@@ -104,7 +109,14 @@ def leave_out_plain_bases(_app: Sphinx, page: nodes.document) -> None:
     """Leave out what says that a class is an object, or generic, or has a base that is not public."""
     for paragraph in list(page.findall(nodes.paragraph)):
         if paragraph.astext().startswith(
-            ("Bases: object", "Bases: Generic", "Bases: Protocol", "Bases: Base", "Bases: _")
+            (
+                "Bases: object",
+                "Bases: Generic",
+                "Bases: Protocol",
+                "Bases: BaseRun",
+                "Bases: BaseStore",
+                "Bases: _",
+            )
         ):
             paragraph.parent.remove(paragraph)
 
@@ -112,5 +124,5 @@ def leave_out_plain_bases(_app: Sphinx, page: nodes.document) -> None:
 def setup(app: Sphinx) -> None:
     """Mend what is shown, and check the pages when all have been read."""
     app.connect("doctree-read", leave_out_plain_bases)
-    app.connect("autodoc-process-docstring", keep_colons, priority=400)
+    app.connect("autodoc-process-docstring", mend_docstring, priority=400)
     app.connect("env-check-consistency", check_that_all_is_described)
