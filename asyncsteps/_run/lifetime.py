@@ -223,14 +223,16 @@ class Lifetime:
             waits: Given up, name by name, whenever nothing under way can go on; None: they are let be.
         """
         news, idle, loop = asyncio.Event(), asyncio.Event(), asyncio.get_running_loop()
+        me = asyncio.current_task()
         while self.submissions:
-            if self._stopping is not None and self._stopping is not asyncio.current_task():
-                await until_done(self._stopping)
+            stopping = self._stopping
+            if stopping is not None and stopping is not me and not stopping.done():
+                await until_done(stopping)
                 continue
             self._news, self._idle = news, idle  # it is the one that waits now
             news.clear()
             if not waits:
-                if self._stopping is not None:
+                if stopping is me:
                     return  # nothing waits for the run to stop any more: the end of the block sees to the rest
                 await news.wait()
                 continue
@@ -289,7 +291,7 @@ class Lifetime:
 
     def stop_when_idle(self, waits: EndedWaits) -> None:
         """Have ``waits`` given up in a task of its own when nothing under way can go on."""
-        if self._stopping is None and not self._closed:
+        if (self._stopping is None or self._stopping.done()) and not self._closed:
             # In a context of its own: it is part of none of the activities that it looks at.
             stopping = Context().run(asyncio.get_running_loop().create_task, self.until_idle(waits))
             stopping.add_done_callback(self._stop_ended)
@@ -297,7 +299,8 @@ class Lifetime:
             self._tell()  # to the end of the run, if it waits already
 
     def _stop_ended(self, task: "asyncio.Task[None]") -> None:
-        self._stopping = None
+        if self._stopping is task:
+            self._stopping = None
         if not task.cancelled():
             task.result()
 
