@@ -8,6 +8,7 @@ import zlib
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime
+from threading import get_ident
 from typing import Any
 
 import anyio
@@ -95,6 +96,8 @@ class Journal:
         self._segment, self._body = 1, bytearray()
         self._began = datetime.now(UTC)
         self._task: asyncio.Task[None] | None = None
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._thread = 0
         self._news = asyncio.Event()
         self._urgent = self._closing = self._warned = self._off = self._unsaved = self._plans = False
         self._last_write: float | None = None
@@ -104,7 +107,7 @@ class Journal:
         if not self._off:
             self._entries.append(marker)
             if len(self._entries) == _MANY:
-                self._news.set()
+                self._wake()
 
     def note(self, event: str, fields: Mapping[str, Any]) -> None:
         """Take another event."""
@@ -113,7 +116,13 @@ class Journal:
             if event == _URGENT:
                 self._urgent = True
             if self._urgent or len(self._entries) == _MANY:
-                self._news.set()
+                self._wake()
+
+    def _wake(self) -> None:
+        if self._loop is None or self._thread == get_ident():
+            self._news.set()
+        else:  # an activity tells it in its worker thread
+            self._loop.call_soon_threadsafe(self._news.set)
 
     def planned(self) -> None:
         """Leave no journal of a run that does nothing but plan."""
@@ -121,6 +130,7 @@ class Journal:
 
     def start(self) -> None:
         """Begin, on the running event loop."""
+        self._loop, self._thread = asyncio.get_running_loop(), get_ident()
         self._began = datetime.now(UTC)
         self._folder = folder_name("run", self._run_id, self._began)
         self._task = self._writing()

@@ -72,7 +72,7 @@ class RunHandle:
         submitted: When it was given to `Runs`, in UTC.
         started: When it began, in UTC; None while it is queued.
         ended: When it ended, in UTC; None before.
-        error: What left its code, or None; a cancellation included.
+        error: What left its code, or None; a cancellation included. The log has its trace, which is not kept here.
     """
 
     def __init__(self, run_id: str, workflow_id: str, *, history: int, cancel: Callable[[], bool]) -> None:
@@ -197,6 +197,7 @@ class RunHandle:
     def end(self, result: Any, error: BaseException | None) -> None:
         """End; of the run, only what is told of it is kept."""
         self._counts, self._failures = dict(self.counts), tuple(self.failures)
+        _drop_traces([*self._failures, error])
         self._run, self._result, self.error = None, result, error
         if isinstance(error, Exception) or (error is None and self._failures):
             self.state = RunState.FAILED
@@ -205,3 +206,17 @@ class RunHandle:
         self.ended = datetime.now(UTC)
         self._done.set_result(None)
         self._history.end()
+
+
+def _drop_traces(errors: list[BaseException | None]) -> None:
+    """Drop the traces of errors and of their causes, which would keep all that the code of a run had."""
+    seen: set[int] = set()
+    while errors:
+        error = errors.pop()
+        if error is None or id(error) in seen:
+            continue
+        seen.add(id(error))
+        error.__traceback__ = None
+        errors += (error.__cause__, error.__context__)
+        if isinstance(error, BaseExceptionGroup):
+            errors += error.exceptions

@@ -173,14 +173,15 @@ class Runs:
 
         Without a timeout, the queued runs are played too. With one, they are cancelled now, and when it is over,
         those that still run. They are awaited, which may take longer: marks under way have ``mark_timeout``
-        seconds, and worker threads cannot be stopped. It may be called before the block is left, as upon
-        a signal, and by several.
+        seconds, worker threads cannot be stopped, and code that swallows its cancellation goes on. It may be
+        called before the block is left, as upon a signal, and by several; not by what a run waits for, such as
+        its activities, for it would wait for that run.
 
         Args:
             timeout: Seconds; None: as long as it takes. By default ``drain_timeout``.
 
         Raises:
-            RunClosedError: When one of the runs calls it; outside the block, and on another event loop.
+            RunClosedError: When the code of one of the runs calls it; outside the block; on another event loop.
         """
         self._check_loop()
         seconds = self._drain_timeout if timeout == _AS_GIVEN else checked_timeout(timeout)

@@ -44,6 +44,20 @@ def test_a_long_run_sends_a_request_in_two_seconds_at_most_and_is_never_silent()
     assert len(statuses) == 21
 
 
+async def test_what_a_thread_tells_wakes_the_writer_on_the_event_loop(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(writer, "_MANY", 5)
+    asyncio.get_running_loop().set_debug(True)  # calls from other threads are errors
+
+    async with FailingStore() as store, StepRun(store, workflow_id="w") as run:
+
+        def adds() -> None:
+            for number in range(10):
+                run.add_forced_steps(f"s{number}")
+                run.record_marker("added", number)
+
+        assert (await run.submit(Step("a", adds))).error is None
+
+
 def test_a_short_run_sends_one_request(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(writer, "_CLEANS", 10**9)
 

@@ -1,6 +1,9 @@
 """Runs in the background: how many at once, one for each workflow id, their states, and how they end."""
 
 import asyncio
+import gc
+import logging
+import weakref
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from contextvars import ContextVar
@@ -415,6 +418,25 @@ async def test_a_block_is_of_one_event_loop() -> None:
         with pytest.raises(RunClosedError, match="another event loop"):
             await asyncio.to_thread(runs.start, nap, 0, workflow_id="w")
         assert await runs.start(nap, 0, workflow_id="w").wait() == "completed"
+
+
+async def test_of_a_run_that_has_failed_no_more_is_kept_than_of_others(caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.CRITICAL, "asyncsteps")  # what it captures has the traces
+    runs_of: list[weakref.ref[StepRun]] = []
+
+    async def code(run: StepRun, raised: Exception | None) -> None:
+        runs_of.append(weakref.ref(run))
+        await run.submit(Step("a", fails))
+        if raised is not None:
+            raise raised
+
+    async with runs_over() as runs:
+        group = ExceptionGroup("several", [ValueError("no luck")])
+        for number, raised in enumerate((None, ZeroDivisionError(), group)):
+            await runs.start(code, raised, workflow_id=f"{number}").wait()
+        gc.collect()
+        assert [run() for run in runs_of] == [None, None, None]
+        assert [len(handle.failures) for handle in runs] == [1, 1, 1]
 
 
 async def test_so_many_that_have_ended_are_kept() -> None:
