@@ -1,5 +1,6 @@
 """Shared fixtures: one moto server per session, a bucket per test, a fault proxy, a clean AWS environment."""
 
+import importlib
 import importlib.util
 import os
 import signal
@@ -14,6 +15,11 @@ import pytest
 import sendable_reports
 from hypothesis import HealthCheck, settings
 from servers import FaultProxy, MotoServer, run_fault_proxy
+
+# Runs import these late. pytest parses what it imports, as asyncsteps is its plugin, and a garbage collection amid
+# that, which ends what a test has left of a run, makes Python 3.11 fail (SystemError: recursion depth mismatch).
+for late in ("asyncsteps._run.events", "asyncsteps._run.journal", "asyncsteps._run.journal_facts"):
+    importlib.import_module(late)
 
 # `make test-browser` installs what tests of pages need; `make test`, which plays none of them, does without.
 collect_ignore = [] if importlib.util.find_spec("playwright") else ["browser"]
