@@ -1,5 +1,6 @@
 """Where a run's markers go: its list, callbacks, the logger, a JSON-lines file."""
 
+import asyncio
 import contextlib
 import errno
 import json
@@ -14,7 +15,7 @@ from os import PathLike
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from asyncsteps._errors import StepDefinitionError
+from asyncsteps._errors import RunStopped, StepDefinitionError
 from asyncsteps._journal.texts import collapsed
 from asyncsteps._plan.model import STEP_MARKER, Marker, RecordStatus, Status
 
@@ -179,9 +180,7 @@ class MarkerLog:
         for callback in self._on_marker:
             try:
                 callback(marker)
-            except (KeyboardInterrupt, SystemExit):
-                raise
-            except BaseException:
+            except (Exception, asyncio.CancelledError, RunStopped):  # neither of the two is meant for the step
                 logger.exception("on_marker callback %r failed at marker %s", callback, name)
         return marker
 

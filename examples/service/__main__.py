@@ -16,7 +16,7 @@ from starlette.applications import Starlette
 
 from asyncsteps import open_store
 
-DRAIN = 1.0
+DRAIN = 0.5
 """Seconds that runs have to end by themselves when the service stops."""
 
 
