@@ -99,7 +99,7 @@ def test_the_documented_tables_are_those_of_the_documented_json() -> None:
 
 
 @pytest.mark.parametrize(
-    "peers", [["asyncsteps"], pytest.param(["aioboto3", "asyncsteps", *OBSTORE], marks=pytest.mark.long)]
+    "peers", [["asyncsteps"], pytest.param(["asyncsteps", "aioboto3", *OBSTORE], marks=pytest.mark.long)]
 )
 def test_marking_stores_everything_and_withdraws_it_in_batches(tmp_path: Path, peers: list[str]) -> None:
     found = tmp_path / "found.json"

@@ -18,7 +18,7 @@ from asyncsteps._run.lifetime import Lifetime
 from asyncsteps._run.name_locks import NameLocks
 from asyncsteps._run.step_player import StepPlayer
 from asyncsteps._tasks import limiter as limiter_module
-from asyncsteps._tasks import retry, scope
+from asyncsteps._tasks import retry
 from asyncsteps._tasks.limiter import Limiter, Slot
 from asyncsteps._tasks.limits import NO_LIMITS, Limits, LimitsOfRun
 from asyncsteps.store._protocol import DonePage
@@ -259,10 +259,6 @@ def _take_what_did_not_end_in_time_for_done() -> Any:
     return _within("schedule_to_close_timeout", lambda error, work: None)
 
 
-def _tell_a_timeout_as_a_cancellation() -> Any:
-    return patch.object(scope, "_is_by_scopes", lambda error: False)
-
-
 MUTANTS: Mapping[str, Callable[[], Any]] = {
     "mark before the activity ends": _mark_before_the_activity_ends,
     "drop the withdrawal": _drop_the_withdrawal,
@@ -287,7 +283,6 @@ MUTANTS: Mapping[str, Callable[[], Any]] = {
     "skip what another run has withdrawn": _skip_what_another_run_has_withdrawn,
     "lose a slot that does not come in time": _lose_a_slot_that_does_not_come_in_time,
     "take what did not end in time for done": _take_what_did_not_end_in_time_for_done,
-    "tell a timeout as a cancellation": _tell_a_timeout_as_a_cancellation,
     "end waits while their activity goes on": _end_waits_while_their_activity_goes_on,
     "leave waits of an activity's tasks alone": _leave_waits_of_tasks_alone,
 }
