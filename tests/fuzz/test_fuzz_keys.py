@@ -90,12 +90,17 @@ def options(wire: FaultProxy) -> dict[str, Any]:
 
 
 async def check(wire: FaultProxy, opening: AbstractAsyncContextManager[StepStore], prefix: str, name: str) -> None:
-    key = (f"{prefix}/" if prefix and not prefix.endswith("/") else prefix) + name
+    """Check that only the key of ``name`` is touched; ``=x``, as a selector, also looks for the step ``x``."""
+    folder = f"{prefix}/" if prefix and not prefix.endswith("/") else prefix
+    key = folder + name
+    exactly = name[1:] if name.startswith("=") else ""
+    safe = exactly and not exactly.startswith("/") and not {".", ".."} & set(exactly.split("/"))
+    looked_at = {folder + exactly} if safe else set()
     wire.requests.clear()
     async with opening as store:
         await use(store, name)
     for request in wire.requests:
-        assert touched(request) <= {key}
+        assert touched(request) <= ({key} | looked_at if request.method == "HEAD" else {key})
         if request.is_listing:
             assert request.query["prefix"].startswith(key.removesuffix(name))
             assert request.query.get("start-after", key).startswith(key.removesuffix(name))
