@@ -3,7 +3,6 @@
 import asyncio
 from collections.abc import Awaitable, Callable, Coroutine, Iterable, Mapping, Sequence
 from datetime import UTC, datetime
-from threading import get_ident
 from typing import Any, ParamSpec, TypeVar, cast
 
 from asyncsteps._errors import StepDefinitionError, error_text
@@ -13,6 +12,7 @@ from asyncsteps._journal.texts import shortened
 from asyncsteps._plan.model import STEP_MARKER, Marker, Status
 from asyncsteps._run.journal_facts import ending
 from asyncsteps._run.name_locks import NameLock
+from asyncsteps._run.on_loop import OwnLoop
 from asyncsteps._run.subscribers import Inline, Queued, Subscriber
 from asyncsteps._tasks.attempt import Attempt
 from asyncsteps._tasks.retry import Named, is_async_callable
@@ -85,8 +85,7 @@ class Events:
         self._ids = {"run_id": identity["run_id"], "workflow_id": identity["workflow_id"]}
         self._timeout = min(timeout, _LAST)
         self._began = datetime.now(UTC)
-        self._loop: asyncio.AbstractEventLoop | None = None
-        self._thread = 0
+        self._own_loop = OwnLoop()
         self._over = False
 
     def tell(self, event: type[Event], at: datetime | None = None, /, **members: Any) -> None:
@@ -95,10 +94,7 @@ class Events:
             return
         self._over = event is of_runs.RunEnded
         told = event(**self._ids, at=at or datetime.now(UTC), **members)
-        if self._loop is None or self._thread == get_ident():
-            self._give(told)
-        else:  # a selector that an activity adds in its worker thread
-            self._loop.call_soon_threadsafe(self._give, told)
+        self._own_loop.call(self._give, told)
 
     def _give(self, event: Event) -> None:
         for subscriber in self._subscribers:
@@ -184,7 +180,7 @@ class Events:
     def start(self, **facts: Any) -> None:
         """Begin, on the running event loop."""
         self._began = datetime.now(UTC)
-        self._loop, self._thread = asyncio.get_running_loop(), get_ident()
+        self._own_loop.enter()
         for subscriber in self._subscribers:
             subscriber.start()
         self.tell(of_runs.RunStarted, self._began, **facts)

@@ -1,14 +1,12 @@
 """Writes the journal of a run in batches, at most one request in two seconds, without holding it up."""
 
 import asyncio
-import contextvars
 import logging
 import os
 import zlib
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime
-from threading import get_ident
 from typing import Any
 
 import anyio
@@ -21,6 +19,7 @@ from asyncsteps._journal.places import folder_name, segment_name
 from asyncsteps._journal.story import SILENT_AFTER
 from asyncsteps._plan.model import Marker, Status
 from asyncsteps._run.journal_facts import ending, of_process
+from asyncsteps._run.on_loop import OwnLoop, begin_apart
 from asyncsteps._tasks.shield import uninterrupted, until_done
 from asyncsteps.store._protocol import JournalFiles, StepStore, journal_files
 
@@ -96,8 +95,7 @@ class Journal:
         self._segment, self._body = 1, bytearray()
         self._began = datetime.now(UTC)
         self._task: asyncio.Task[None] | None = None
-        self._loop: asyncio.AbstractEventLoop | None = None
-        self._thread = 0
+        self._own_loop = OwnLoop()
         self._news = asyncio.Event()
         self._urgent = self._closing = self._warned = self._off = self._unsaved = self._plans = False
         self._last_write: float | None = None
@@ -119,10 +117,7 @@ class Journal:
                 self._wake()
 
     def _wake(self) -> None:
-        if self._loop is None or self._thread == get_ident():
-            self._news.set()
-        else:  # an activity tells it in its worker thread
-            self._loop.call_soon_threadsafe(self._news.set)
+        self._own_loop.call(self._news.set)
 
     def planned(self) -> None:
         """Leave no journal of a run that does nothing but plan."""
@@ -130,15 +125,10 @@ class Journal:
 
     def start(self) -> None:
         """Begin, on the running event loop."""
-        self._loop, self._thread = asyncio.get_running_loop(), get_ident()
+        self._own_loop.enter()
         self._began = datetime.now(UTC)
         self._folder = folder_name("run", self._run_id, self._began)
-        self._task = self._writing()
-
-    def _writing(self) -> asyncio.Task[None]:
-        # In a context of its own: it is part of none of the steps or spans that the run is made in. A task factory
-        # may not take ``context=``.
-        return contextvars.Context().run(asyncio.get_running_loop().create_task, self._keep())
+        self._task = begin_apart(self._keep())
 
     async def close(
         self,
@@ -165,7 +155,7 @@ class Journal:
         with anyio.move_on_after(self._timeout):
             await until_done(task)
             if not self._off:  # `asyncio.run` cancels all that is left, the run and this
-                task = self._writing()
+                task = begin_apart(self._keep())
                 await until_done(task)
         if not task.done():
             self._warn(f"its last batch took longer than {self._timeout:g} s")

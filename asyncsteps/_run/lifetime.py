@@ -3,13 +3,13 @@
 import asyncio
 from collections.abc import Iterator
 from contextlib import contextmanager
-from contextvars import Context
 from types import TracebackType
 from typing import Any, Protocol
 
 import anyio
 
 from asyncsteps._errors import RunClosedError, RunStopped
+from asyncsteps._run.on_loop import begin_apart
 from asyncsteps._run.waiting import can_go_on, context_of, waits_for
 from asyncsteps._tasks.limiter import Limiter
 from asyncsteps._tasks.scope import Scope
@@ -292,8 +292,7 @@ class Lifetime:
     def stop_when_idle(self, waits: EndedWaits) -> None:
         """Have ``waits`` given up in a task of its own when nothing under way can go on."""
         if (self._stopping is None or self._stopping.done()) and not self._closed:
-            # In a context of its own: it is part of none of the activities that it looks at.
-            stopping = Context().run(asyncio.get_running_loop().create_task, self.until_idle(waits))
+            stopping = begin_apart(self.until_idle(waits))  # part of none of the activities that it looks at
             stopping.add_done_callback(self._stop_ended)
             self._stopping = stopping
             self._tell()  # to the end of the run, if it waits already

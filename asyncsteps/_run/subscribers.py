@@ -1,7 +1,6 @@
 """Delivers events to a callable of the user's, which can neither break nor block a run."""
 
 import asyncio
-import contextvars
 import logging
 from collections import deque
 from collections.abc import Awaitable, Callable
@@ -12,6 +11,7 @@ import anyio
 
 from asyncsteps._events.base import Event, OnEvent
 from asyncsteps._events.of_runs import EventsDropped
+from asyncsteps._run.on_loop import begin_apart
 from asyncsteps._tasks.shield import until_done
 
 logger = logging.getLogger("asyncsteps")
@@ -159,11 +159,7 @@ class Queued:
 
     def start(self) -> None:
         """Begin, in a context of its own: it is part of no step or span."""
-        self._task = self._delivering()
-
-    def _delivering(self) -> asyncio.Task[None]:
-        # A task factory may not take ``context=``.
-        return contextvars.Context().run(asyncio.get_running_loop().create_task, self._deliver())
+        self._task = begin_apart(self._deliver())
 
     def stop(self) -> None:
         """Cancel it."""
@@ -180,7 +176,7 @@ class Queued:
         with anyio.move_on_after(max(0.0, deadline - began)):
             await until_done(task)
             if self._waiting:  # it was cancelled: `asyncio.run` cancels all that is left, the run and this
-                task = self._delivering()
+                task = begin_apart(self._deliver())
                 await until_done(task)
         undelivered = len(self._waiting) + (not task.done())
         if undelivered:

@@ -12,6 +12,7 @@ from typing import Any, Final, Self, Unpack, cast
 import anyio
 
 from asyncsteps._errors import RunClosedError, RunExistsError, StepDefinitionError, error_text
+from asyncsteps._run.on_loop import begin_apart
 from asyncsteps._run.options import RunOptions, checked_workflow_id
 from asyncsteps._run.run import StepRun
 from asyncsteps._run.workflow import Workflow
@@ -149,7 +150,7 @@ class Runs:
         def play() -> None:
             handle.begin()
             work = self._play(handle, workflow, args, params or {}, merged)
-            self._tasks[handle] = task = context.run(asyncio.get_running_loop().create_task, work)
+            self._tasks[handle] = task = begin_apart(work, context)
             task.add_done_callback(
                 lambda task: self._task_ended(handle, task)
             )  # also if it is cancelled before it began
