@@ -6,6 +6,7 @@ the day, so that one derivation serves all requests of a day; botocore derives i
 """
 
 import hashlib
+import hmac
 from collections.abc import Iterable, Mapping
 from datetime import datetime
 from functools import lru_cache
@@ -14,9 +15,6 @@ from urllib.parse import quote
 
 ALGORITHM = "AWS4-HMAC-SHA256"
 SERVICE = "s3"
-_BLOCK = 64
-"""The bytes of a block of SHA-256."""
-
 _EMPTY = hashlib.sha256(b"").hexdigest()
 
 
@@ -93,33 +91,19 @@ def sign(
     request = f"{method}\n{path}\n{query}\n{lines}\n{listed}\n{digest}"
     scope = f"{day}/{region}/{SERVICE}/aws4_request"
     to_sign = f"{ALGORITHM}\n{timestamp}\n{scope}\n{hashlib.sha256(request.encode()).hexdigest()}"
-    signature = _signing_key(credentials.secret_key, day, region).digest(to_sign).hex()
+    signer = _signing_key(credentials.secret_key, day, region).copy()
+    signer.update(to_sign.encode())
+    signature = signer.hexdigest()
     signed["authorization"] = (
         f"{ALGORITHM} Credential={credentials.access_key}/{scope}, SignedHeaders={listed}, Signature={signature}"
     )
     return signed
 
 
-class _Hmac:
-    """HMAC-SHA256 with one key, whose share of the work is done once: that is most of it for a short text."""
-
-    __slots__ = ("_inner", "_outer")
-
-    def __init__(self, key: bytes) -> None:
-        padded = (key if len(key) <= _BLOCK else hashlib.sha256(key).digest()).ljust(_BLOCK, b"\0")
-        self._inner = hashlib.sha256(bytes(byte ^ 0x36 for byte in padded))
-        self._outer = hashlib.sha256(bytes(byte ^ 0x5C for byte in padded))
-
-    def digest(self, text: str) -> bytes:
-        inner, outer = self._inner.copy(), self._outer.copy()
-        inner.update(text.encode())
-        outer.update(inner.digest())
-        return outer.digest()
-
-
 @lru_cache(maxsize=16)
-def _signing_key(secret: str, day: str, region: str) -> _Hmac:
+def _signing_key(secret: str, day: str, region: str) -> hmac.HMAC:
+    """The key of a day as an HMAC, to be copied: what the key costs, which is most of it, is done once."""
     key = f"AWS4{secret}".encode()
     for part in (day, region, SERVICE, "aws4_request"):
-        key = _Hmac(key).digest(part)
-    return _Hmac(key)
+        key = hmac.digest(key, part.encode(), "sha256")
+    return hmac.new(key, digestmod="sha256")
