@@ -59,7 +59,7 @@ class TimeBudget:
     @property
     def spent(self) -> float:
         """The seconds used up."""
-        return self._spent + (_now() - self._since if self._since is not None else 0.0)
+        return self._spent + (loop_time() - self._since if self._since is not None else 0.0)
 
     def share(self, seconds: float) -> float:
         """Return how long the next request may take, where the store's timeout is ``seconds``."""
@@ -95,13 +95,14 @@ class TimeBudget:
     def _tick(self) -> None:
         if not self._begun:
             return
-        now = _now()
+        now = loop_time()
         if self._since is not None:
             self._spent += now - self._since
         self._since = now if self._in_flight > 0 or self._waiting == 0 else None
 
 
-def _now() -> float:
+def loop_time() -> float:
+    """The time of the running event loop, in seconds."""
     return asyncio.get_running_loop().time()
 
 

@@ -18,6 +18,7 @@ import asyncio
 from dataclasses import dataclass
 from statistics import median_low
 
+from asyncsteps.store._budget import loop_time
 from asyncsteps.store._s3.turns import Turns
 
 LEAST = 8
@@ -104,7 +105,7 @@ class AdaptiveLimit:
         if begun < self._since:
             return
         latencies = self._latencies.setdefault(operation, [])
-        latencies.append(_now() - begun)
+        latencies.append(loop_time() - begun)
         self._peak = max(self._peak, self.turns.taken)
         if not self._beating and self._peak >= self.now and self._most > self._least:
             self._beating = True
@@ -143,12 +144,12 @@ class AdaptiveLimit:
         """Note how late the event loop is, until far fewer requests are under way than may be."""
         self._beating = 2 * self.turns.taken > self.now
         if self._beating:
-            self._lags.append(_now() - due)
+            self._lags.append(loop_time() - due)
             self._await_beat()
 
     def _halve(self) -> None:
         self._high_before = False
-        self._since = _now() + max(self._lowest.values(), default=_ROUND_TRIP)
+        self._since = loop_time() + max(self._lowest.values(), default=_ROUND_TRIP)
         self._set(self.now // 2)
 
     def _set(self, limit: float) -> None:
@@ -159,10 +160,6 @@ class AdaptiveLimit:
         limit = max(self._least, min(self._most, int(limit)))
         if limit != self.now:
             self.turns.allow(limit)
-
-
-def _now() -> float:
-    return asyncio.get_running_loop().time()
 
 
 class Watch:
@@ -176,11 +173,11 @@ class Watch:
 
     def __init__(self, limit: AdaptiveLimit) -> None:
         self._limit = limit
-        self.begun = _now()
+        self.begun = loop_time()
 
     def begins(self) -> None:
         """An attempt begins."""
-        self.begun = _now()
+        self.begun = loop_time()
 
     def throttled(self) -> None:
         """The server asks to slow down."""
