@@ -122,9 +122,8 @@ class Until:
                 return played
         finally:
             _playing.reset(token)
-        return (
-            await self._wait()
-        )  # it has ended in its thread, or overrun a timeout while something within it waited
+        # It has ended in its thread, or overrun a timeout while something within it waited.
+        return await self._wait()
 
     def check_retry(self) -> None:
         """Raise `RunStopped` if the current activity has failed because something within it waited."""

@@ -21,9 +21,12 @@ from asyncsteps.cli._exit import leaves
 _ACTIVITY: Final = re.compile(r"in activity (\S.*)")
 """The note that an activity's error carries."""
 
-_SECRET: Final = re.compile(r"(?i)token|secret|signature|credential|passw|key|auth")
+_TELLTALE: Final = "token|secret|signature|credential|passw|key|auth"
+"""What the name of a credential holds."""
+
+_SECRET: Final = re.compile(f"(?i){_TELLTALE}")
 _NAMED_SECRET: Final = re.compile(
-    r"""(?i)(['"]?[\w-]*(?:token|secret|signature|credential|passw|key|auth)[\w-]*['"]?\s*[=:]\s*)"""
+    rf"""(?i)(['"]?[\w-]*(?:{_TELLTALE})[\w-]*['"]?\s*[=:]\s*)"""
     r"""(?:'[^']*'?|"[^"]*"?|[^\s,)}\]]+)"""
 )
 """In the representation of a value, what follows a name that may be a credential's."""

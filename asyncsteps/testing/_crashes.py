@@ -52,6 +52,10 @@ class _Life:
     acknowledged: list[str]
     applied: list[str]
 
+    def before(self, again: RunRecord, at: CrashPoint) -> CrashedRun:
+        """Return this run, which crashed, with the one after it."""
+        return CrashedRun(at, self.record, again, tuple(self.requests), tuple(self.acknowledged))
+
 
 async def crash_and_rerun(
     code: Code,
@@ -85,7 +89,7 @@ async def crash_and_rerun(
     async with seeded(store, done) as opened:
         life = await _live(call, opened, at, workflow_id, options)
         again = await _run_again(call, opened, at, workflow_id, options)
-    return CrashedRun(at, life.record, again, tuple(life.requests), tuple(life.acknowledged))
+    return life.before(again, at)
 
 
 async def every_crash(
@@ -134,7 +138,7 @@ async def every_crash(
                 again = await _run_again(call, opened, at, workflow_id, options)
             except Exception as error:
                 raise AssertionError(f"the run after a crash {at} failed: {error_text(error)}") from error
-            tried.append(CrashedRun(at, life.record, again, tuple(life.requests), tuple(life.acknowledged)))
+            tried.append(life.before(again, at))
             undisturbed.check(tried[-1], life.applied, await opened.list_done())
     return tried
 
