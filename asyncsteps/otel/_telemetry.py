@@ -104,13 +104,7 @@ class Telemetry:
         step = event.step
         run.times[step] += 1
         attributes = {**_identity(event), "asyncsteps.step": step}
-        # Where the code that submits it runs within no span of the run, it is below the run's own.
-        within = None if _trace_of_current() == _trace_of(run.span) else run.span.context
-        run.steps[step] = CurrentSpan(
-            *(self._tracer, f"step {step}", attributes, event.at),
-            ids=(event.run_id, "step", step, run.times[step]),
-            within=within,
-        )
+        run.steps[step] = self._begin(run, f"step {step}", attributes, event, ("step", step, run.times[step]))
 
     def _end_step(self, run: _Run, event: of_steps.StepDecided) -> None:
         span = run.steps.pop(event.step, None)
@@ -134,14 +128,16 @@ class Telemetry:
             "asyncsteps.attempt": event.attempt,
             **({} if event.step is None else {"asyncsteps.step": event.step}),
         }
-        outer = _attempts.get()
+        ids = ("attempt", *key, run.attempts[key])
+        span = self._begin(run, f"attempt {event.activity}", attributes, event, ids)
+        _attempts.set((*_attempts.get(), span))
+
+    def _begin(
+        self, run: _Run, name: str, attributes: dict[str, Any], event: Event, ids: tuple[object, ...]
+    ) -> CurrentSpan:
+        """Begin a span. Where the code around it runs within none of the run, it is below the run's own."""
         within = None if _trace_of_current() == _trace_of(run.span) else run.span.context
-        span = CurrentSpan(
-            *(self._tracer, f"attempt {event.activity}", attributes, event.at),
-            ids=(event.run_id, "attempt", *key, run.attempts[key]),
-            within=within,
-        )
-        _attempts.set((*outer, span))
+        return CurrentSpan(self._tracer, name, attributes, event.at, ids=(event.run_id, *ids), within=within)
 
     @staticmethod
     def _annotate(run: _Run, step: str | None, event: Event, **attributes: Any) -> None:

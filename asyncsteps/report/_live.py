@@ -9,7 +9,7 @@ from asyncsteps._events.base import Event
 from asyncsteps._events.of_activities import StepRetrying
 from asyncsteps._events.of_runs import EventsDropped, RunEnded, RunStarted
 from asyncsteps._events.of_steps import StepDecided, StepStarted
-from asyncsteps.report._story import RunStory
+from asyncsteps.report._story import RunStory, durations
 
 
 def live_story(events: Iterable[Event]) -> RunStory:
@@ -41,17 +41,8 @@ def _lines(events: Iterable[Event]) -> Iterator[dict[str, Any]]:
             case EventsDropped():
                 yield told | {"event": "lost"}
             case StepDecided():
-                yield told | {"queue_us": _microseconds(event.queue_seconds) or 0} | _run_time(event)
+                yield told | durations(event.queue_seconds, event.seconds)
             case RunEnded() | StepRetrying():
                 yield told
             case _:
                 yield {"event": event.kind, "at": told["at"]}
-
-
-def _run_time(event: StepDecided) -> dict[str, int]:
-    microseconds = _microseconds(event.seconds)
-    return {} if microseconds is None else {"us": microseconds}
-
-
-def _microseconds(seconds: float | None) -> int | None:
-    return None if seconds is None else round(seconds * 1e6)

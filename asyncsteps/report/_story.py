@@ -230,13 +230,19 @@ def _event(marker: Marker) -> Event:
         "step": details["step"],
         "forced": details["forced"],
         "reasons": [shortened_reason(reason) for reason in details["reasons"]],
-        "queue_us": (marker.queue_seconds or 0) * 1e6,
+        **durations(marker.queue_seconds, marker.seconds),
     }
     if marker.started is not None:
-        event |= {"us": (marker.seconds or 0) * 1e6, "attempts": marker.attempts}
+        event["attempts"] = marker.attempts
     if "error" in details:
         event["error"] = shortened(details["error"])
     return event
+
+
+def durations(queue_seconds: float | None, seconds: float | None) -> dict[str, Any]:
+    """Return how long a step waited, and ran if it has, as the journal's line has it."""
+    told = {"queue_us": round((queue_seconds or 0) * 1e6)}
+    return told if seconds is None else told | {"us": round(seconds * 1e6)}
 
 
 def _time_in(event: Event, member: str) -> timedelta:
